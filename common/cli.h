@@ -1,0 +1,115 @@
+/*
+ * cli: option tables: parsing, help and completion from the same rows.            [base]
+ *
+ *     static const struct cli_option options[] = {
+ *         CLI_STRING('t', "target", "NAME", "where to run", offsetof(struct args,
+ * target)), CLI_FLAG(0, "json", "one JSON document on stdout", offsetof(struct args,
+ * is_json)), CLI_END,
+ *     };
+ *
+ * `--name VALUE`, `--name=VALUE`, `-n VALUE`, `-nVALUE`, bundled flags, `--` ends the
+ * options. Values are written into the caller's struct, which starts zeroed. A unique
+ * prefix of a long name is NOT taken: scripts would break when an option is added. An
+ * unknown option is an error that shows the nearest one.
+ */
+#ifndef COMMON_CLI_H
+#define COMMON_CLI_H
+
+#include "common/error.h"
+#include "common/strbuf.h"
+#include "common/strvec.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum cli_kind {
+    CLI_KIND_END,
+    CLI_KIND_FLAG,     /* bool */
+    CLI_KIND_STRING,   /* const char *, borrowed from argv; the last one counts */
+    CLI_KIND_LIST,     /* struct strvec: every one */
+    CLI_KIND_COUNT,    /* int64_t, decimal, 0 .. 2^53 */
+    CLI_KIND_DURATION, /* int64_t, milliseconds (clock_parse_duration) */
+    CLI_KIND_SIZE,     /* uint64_t, bytes (files_parse_size) */
+};
+
+struct cli_option {
+    enum cli_kind kind;
+    char letter;       /* or 0 */
+    const char *name;  /* without the dashes */
+    const char *value; /* what --help calls the value; NULL for flags */
+    const char
+        *help;     /* fits 80 columns together with the name; lower case, no full stop */
+    size_t offset; /* of the field in the caller's struct */
+};
+
+#define CLI_FLAG(letter, name, help, offset)                                             \
+    {                                                                                    \
+        CLI_KIND_FLAG, letter, name, NULL, help, offset                                  \
+    }
+#define CLI_STRING(letter, name, value, help, offset)                                    \
+    {                                                                                    \
+        CLI_KIND_STRING, letter, name, value, help, offset                               \
+    }
+#define CLI_LIST(letter, name, value, help, offset)                                      \
+    {                                                                                    \
+        CLI_KIND_LIST, letter, name, value, help, offset                                 \
+    }
+#define CLI_COUNT(letter, name, value, help, offset)                                     \
+    {                                                                                    \
+        CLI_KIND_COUNT, letter, name, value, help, offset                                \
+    }
+#define CLI_DURATION(letter, name, value, help, offset)                                  \
+    {                                                                                    \
+        CLI_KIND_DURATION, letter, name, value, help, offset                             \
+    }
+#define CLI_SIZE(letter, name, value, help, offset)                                      \
+    {                                                                                    \
+        CLI_KIND_SIZE, letter, name, value, help, offset                                 \
+    }
+#define CLI_END                                                                          \
+    {                                                                                    \
+        CLI_KIND_END, 0, NULL, NULL, NULL, 0                                             \
+    }
+
+struct cli_command {
+    const char *name;    /* "target add": words separated by one space */
+    const char *usage;   /* "NAME DESTINATION [options]": what follows the name */
+    const char *help;    /* one line, lower case, no full stop; fits 80 columns */
+    const char *details; /* further paragraphs for `errand help NAME`, or NULL */
+    const struct cli_option *options;  /* ends with CLI_END */
+    size_t args_size_bytes;            /* of the struct the options fill */
+    size_t min_operands, max_operands; /* SIZE_MAX: any number */
+    bool stops_at_operand; /* everything from the first operand on is the operands' (run,
+                              exec) */
+    int (*run)(void *context, void *args, char *const *operands, size_t operand_count);
+};
+
+/*
+ * Fill args from argv (NULL-terminated, without the command's name). *out_operands points
+ * into argv, which is reordered unless stops_at_operand. *out_want_help: --help or -h was
+ * met (nothing else is checked then). *out_has_terminator, where not NULL: "--" stood
+ * before the first operand. Errors: ERR_USAGE.
+ */
+int cli_parse(const struct cli_command *command, char **argv, void *args,
+              char ***out_operands, size_t *out_operand_count, bool *out_want_help,
+              bool *out_has_terminator, struct error *err);
+/* Free the lists in args. */
+void cli_release(const struct cli_command *command, void *args);
+
+/* The command whose words begin argv; *out_word_count says how many. NULL: none (err:
+ * ERR_USAGE, nearest name). */
+const struct cli_command *cli_find(const struct cli_command *const *commands,
+                                   size_t count, char *const *argv,
+                                   size_t *out_word_count, struct error *err);
+
+/* Append help text for one command, or the list of all of them. program: "errand". */
+void cli_help(const char *program, const struct cli_command *command, struct strbuf *out);
+void cli_help_list(const struct cli_command *const *commands, size_t count,
+                   struct strbuf *out);
+
+/* The name among names nearest to word (Damerau-Levenshtein, at most a third of its
+ * letters wrong), or NULL. */
+const char *cli_nearest(const char *word, const char *const *names, size_t count);
+
+#endif

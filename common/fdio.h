@@ -1,0 +1,57 @@
+/*
+ * fdio: reading and writing descriptors to the end, whatever the kernel cuts short.
+ * [base]
+ *
+ * EINTR is retried, short reads and writes go on. Descriptors made here are
+ * close-on-exec.
+ */
+#ifndef COMMON_FDIO_H
+#define COMMON_FDIO_H
+
+#include "common/error.h"
+#include "common/strbuf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Read until length bytes or end of file. Returns the bytes read (< length only at the
+ * end), -1 with errno. */
+ssize_t fdio_read_full(int fd, void *out, size_t length);
+ssize_t fdio_pread_full(int fd, void *out, size_t length, uint64_t offset);
+/* Write all. 0, or -1 with errno. A descriptor that is non-blocking is waited for with
+ * poll. */
+int fdio_write_full(int fd, const void *data, size_t length);
+int fdio_pwrite_full(int fd, const void *data, size_t length, uint64_t offset);
+
+/* One read or write that retries EINTR. As read(2) and write(2) else. */
+ssize_t fdio_read(int fd, void *out, size_t length);
+ssize_t fdio_write(int fd, const void *data, size_t length);
+
+/* Append all there is to sb, up to sb's limit. what names the source. Errors: ERR_IO,
+ * ERR_LIMIT. */
+int fdio_read_all(int fd, const char *what, struct strbuf *sb, struct error *err);
+
+/*
+ * Copy up to length bytes between the descriptors' positions (copy_file_range, else read
+ * and write). Returns the bytes copied (< length only where the source ended), -1 with
+ * errno.
+ */
+int64_t fdio_copy(int in_fd, int out_fd, uint64_t length);
+
+int fdio_pipe(int out_fds[2], struct error *err); /* close-on-exec */
+int fdio_set_nonblocking(int fd, bool is_nonblocking, struct error *err);
+int fdio_set_cloexec(int fd, bool is_cloexec, struct error *err);
+
+/* Close once, never again after EINTR; *fd becomes -1. errno is kept. */
+void fdio_close(int *fd);
+
+/* Close every descriptor from first on (close_range, else /proc/self/fd). */
+void fdio_close_from(int first);
+
+/* Open /dev/null on each of descriptors 0, 1 and 2 that is closed, so that no file of
+ * ours becomes one of them. Aborts on failure. */
+void fdio_sanitize_std(void);
+
+#endif

@@ -1,0 +1,84 @@
+/*
+ * files: folders, whole files, locks, and the one way of making a file visible. [base]
+ *
+ * Files that matter are written beside their target, synced, renamed, and the folder
+ * synced (files_write_atomic): either the old or the new content is there, also after a
+ * power cut. Folders are made 0700. Names are relative to an open folder (dir_fd, or
+ * AT_FDCWD).
+ */
+#ifndef COMMON_FILES_H
+#define COMMON_FILES_H
+
+#include "common/error.h"
+#include "common/strbuf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+/* Make path and the missing folders above it, each 0700; what exists is left as it is.
+ * Errors: by errno. */
+int files_make_dirs(const char *path, struct error *err);
+/* Open a folder, close-on-exec, not following a symbolic link in the last component. */
+int files_open_dir(int dir_fd, const char *path, struct error *err);
+/* mkdirat 0700 if need be, then open. */
+int files_open_or_make_dir(int dir_fd, const char *name, struct error *err);
+
+/* Append the whole file to sb, up to sb's limit. Errors: ERR_NOT_FOUND, ERR_LIMIT, ERR_IO
+ * ... */
+int files_read(int dir_fd, const char *path, struct strbuf *sb, struct error *err);
+
+/*
+ * Replace or make path with exactly these bytes: temporary file in the same folder,
+ * write, fsync, rename, fsync of the folder. After a failure the old file is untouched
+ * and nothing is left over.
+ */
+int files_write_atomic(int dir_fd, const char *path, const void *data, size_t length,
+                       mode_t mode, struct error *err);
+/* As files_write_atomic, but fails with ERR_EXISTS where path is there already (link, or
+ * renameat2 NOREPLACE). */
+int files_create_atomic(int dir_fd, const char *path, const void *data, size_t length,
+                        mode_t mode, struct error *err);
+
+int files_sync_dir(int dir_fd, struct error *err);
+/* syncfs of the filesystem that holds fd. */
+int files_sync_filesystem(int fd, struct error *err);
+/* rename old to new where new must not exist (renameat2, else link and unlink for files,
+ * else rename of a folder onto nothing). Errors: ERR_EXISTS. */
+int files_rename_noreplace(int old_dir_fd, const char *old_name, int new_dir_fd,
+                           const char *new_name, struct error *err);
+
+/*
+ * Remove name and everything below it without following symbolic links, however deep,
+ * folders without permission included. What is not there is success. Bounded memory.
+ */
+int files_remove_tree(int dir_fd, const char *name, struct error *err);
+/* Bytes (st_blocks * 512) used by name and everything below it. */
+int files_disk_usage(int dir_fd, const char *name, uint64_t *out_bytes,
+                     struct error *err);
+
+/*
+ * Open (making it 0600 if need be) and flock a file. is_exclusive or shared; deadline_ms
+ * 0: do not wait, -1: wait for ever. Returns the descriptor; closing it releases the
+ * lock. A file that was unlinked while we waited is opened anew. Errors: ERR_BUSY.
+ */
+int files_lock(int dir_fd, const char *path, bool is_exclusive, int deadline_ms,
+               struct error *err);
+
+/* Free bytes for us on the filesystem of path. */
+int files_free_bytes(const char *path, uint64_t *out_bytes, struct error *err);
+/* True for NFS, CIFS, Lustre, FUSE and the like (statfs f_type), where locks and inotify
+ * may not work across machines. */
+bool files_is_network(const char *path);
+
+/* "dir/name", one slash between; name alone where dir is "" and name itself where it is
+ * absolute. malloc'ed. */
+char *files_join(const char *dir, const char *name);
+/* "1.4 GB", "35 KB", "812 bytes"; decimal units. out has FILES_SIZE_TEXT bytes. */
+#define FILES_SIZE_TEXT 24
+void files_format_size(char out[FILES_SIZE_TEXT], uint64_t size_bytes);
+/* "512", "64K", "10M", "2G", with optional B or iB; 1K = 1000, 1Ki = 1024. Errors:
+ * ERR_USAGE. */
+int files_parse_size(const char *text, uint64_t *out_bytes, struct error *err);
+
+#endif

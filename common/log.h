@@ -1,0 +1,20 @@
+/*
+ * log: what errand itself did, for the file control.log of a run or for --verbose. [base]
+ *
+ * Lines "2026-11-23T23:59:59.123Z word: text". A sink is a descriptor or nothing; writing
+ * is best effort (a full disk must not stop a run) and never allocates after log_open, so
+ * that the supervisors may use it.
+ */
+#ifndef COMMON_LOG_H
+#define COMMON_LOG_H
+
+struct log {
+    int fd;           /* borrowed, or -1: nothing is written */
+    const char *word; /* who speaks: "guardian", "shim", "serve" */
+};
+
+/* One line of at most 1 KiB; control characters in it become '?'. */
+void log_line(const struct log *log, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

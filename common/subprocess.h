@@ -1,0 +1,77 @@
+/*
+ * subprocess: starting other programs.            [base]
+ *
+ * A request is a struct, zero-initialised, then filled. Failure to execute comes back as
+ * an error of the call itself
+ * ({step, errno} over a close-on-exec pipe), so that "python3: not found" never looks
+ * like the program's own exit 127. The child has default signal handlers, an empty signal
+ * mask, and no descriptor but 0, 1, 2 and those in keep_fds.
+ */
+#ifndef COMMON_SUBPROCESS_H
+#define COMMON_SUBPROCESS_H
+
+#include "common/error.h"
+#include "common/strbuf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+enum {
+    SUBPROCESS_NULL = -1,    /* /dev/null */
+    SUBPROCESS_INHERIT = -2, /* the caller's own */
+    SUBPROCESS_PIPE = -3, /* a new pipe, whose other end comes back in stdin_fd, stdout_fd
+                             or stderr_fd */
+};
+
+struct subprocess {
+    /* Filled by the caller; borrowed for the call. */
+    const char *const
+        *argv; /* NULL-terminated; argv[0] is looked up in PATH where it has no slash */
+    const char *const
+        *env; /* NULL-terminated "K=V", or NULL: the caller's own environment */
+    int in, out,
+        error; /* a descriptor (>= 0), or one of the values above; 0 means descriptor 0 */
+    const int *keep_fds; /* these stay open in the child, under the same numbers */
+    size_t keep_fd_count;
+    int dir_fd; /* the child's working folder, where has_dir */
+    bool has_dir;
+    bool want_session;      /* setsid */
+    bool want_parent_death; /* SIGTERM for the child when the caller's thread dies (Linux
+                               only) */
+
+    /* Filled by subprocess_start. */
+    pid_t pid;
+    int stdin_fd, stdout_fd, stderr_fd; /* the caller's ends of pipes, else -1 */
+};
+
+/* Returns once the program has been executed. Errors: ERR_SPAWN with the program's name
+ * and errno; nothing is left then. */
+int subprocess_start(struct subprocess *sp, struct error *err);
+
+/* Wait for the end. Returns waitpid's status. Closes the caller's ends of the pipes. */
+int subprocess_wait(struct subprocess *sp, int *out_status, struct error *err);
+/* SIGTERM, grace_ms, SIGKILL, and wait. */
+void subprocess_stop(struct subprocess *sp, int grace_ms);
+
+/*
+ * Run to the end with nothing on stdin and collect stdout (up to out's limit) and, where
+ * error_out is not NULL, stderr (else discarded). timeout_ms -1: none; past it the
+ * program is killed and ERR_TIMED_OUT returned.
+ */
+int subprocess_capture(const char *const *argv, struct strbuf *out,
+                       struct strbuf *error_out, int timeout_ms, int *out_status,
+                       struct error *err);
+
+/* "exited with status 3", "was killed by SIGKILL": for sentences. */
+void subprocess_describe_status(int status, struct strbuf *out);
+/* "SIGKILL" for 9, "SIGRTMIN+2" ...; "SIG65" where there is no name. Static storage for
+ * the common ones; else out is used. */
+const char *subprocess_signal_name(int signal_number);
+/* The number of "SIGKILL" or "KILL"; -1 where there is none. */
+int subprocess_signal_number(const char *name);
+
+/* Append word quoted for a POSIX shell: the only place where shell text is made. */
+void subprocess_quote(struct strbuf *out, const char *word);
+
+#endif
