@@ -1,0 +1,75 @@
+/*
+ * runspec: what to run.            [wire]
+ *
+ * The specification of a run (FORMATS.md 4.1): made once by the controller, kept and
+ * resent as the very same bytes, read by both sides. A struct runspec owns all it points
+ * to. Byte strings are strbufs' data: NUL-terminated here, because execve's are; one with
+ * a NUL inside is refused.
+ */
+#ifndef COMMON_RUNSPEC_H
+#define COMMON_RUNSPEC_H
+
+#include "common/json.h"
+#include "common/message.h"
+#include "common/oid.h"
+#include "common/strvec.h"
+
+#define RUNSPEC_FORMAT 1
+#define RUNSPEC_SIZE_MAX                                                                 \
+    ((size_t)512 << 10) /* of spec.json: it fits, quoted, in SUBMIT */
+#define RUNSPEC_ARGUMENTS_MAX 65536
+#define RUNSPEC_ATTEMPTS_MAX 1000
+#define RUNSPEC_GRACE_DEFAULT_MS 10000
+
+#define FRAMEWORK_TABLE(ROW)                                                             \
+    ROW(PYTHON, "python",                                                                \
+        "a Python script, by python3 or the interpreter that was named")                 \
+    ROW(COMMAND, "command", "a plain command, or a script that starts itself with #!")
+
+enum framework {
+#define ROW(symbol, name, meaning) FRAMEWORK_##symbol,
+    FRAMEWORK_TABLE(ROW)
+#undef ROW
+        FRAMEWORK_COUNT
+};
+const char *framework_name(enum framework framework);
+int framework_parse(const char *name, enum framework *out, struct error *err);
+
+struct runspec {
+    char run[RUN_ID_SIZE];
+    char *experiment;
+    int64_t created_utc_ms;
+    char controller[33]; /* the submitter's controller id */
+    char *submitter;     /* "user@host" */
+    struct oid root;
+    uint64_t files, size_bytes;
+    enum framework framework;
+    char *script;            /* in the snapshot, or NULL */
+    struct strvec command;   /* arguments, or argv where script is NULL */
+    char *interpreter;       /* or NULL */
+    struct strvec variables; /* "K=V" */
+    struct strvec secrets;   /* names */
+    int64_t attempts;
+    int64_t time_limit_ms; /* 0: none */
+    int64_t grace_ms;
+    int64_t slots, gpus, priority;
+    struct strvec outputs; /* folders in the work tree */
+    struct strvec tags;    /* "key=value" */
+    struct strvec on_end;  /* argv, or empty */
+};
+
+void runspec_init(struct runspec *spec);
+void runspec_release(struct runspec *spec);
+
+/* The bytes of spec.json: append to out. */
+void runspec_encode(const struct runspec *spec, struct strbuf *out);
+/* Check and decode; spec was initialised. Errors: ERR_CORRUPT (what is wrong),
+ * ERR_VERSION (a newer format), ERR_LIMIT. */
+int runspec_decode(const char *text, size_t length, struct runspec *spec,
+                   struct error *err);
+
+/* A path in a snapshot: relative, no empty, "." or ".." component, at most TREE_PATH_MAX.
+ */
+bool runspec_path_is_valid(const char *path);
+
+#endif
