@@ -23,12 +23,14 @@ void bytes_to_hex(char *out, const void *data, size_t length);
 /* hex must have exactly 2 * length lower-case digits. Errors: ERR_CORRUPT. */
 int bytes_from_hex(void *out, size_t length, const char *hex, struct error *err);
 
-/* RFC 4648 section 4, padded. Appends to out. */
+/* RFC 4648 section 4, padded. Appends to out; aborts when out's limit is passed. */
 void bytes_to_base64(struct strbuf *out, const void *data, size_t length);
-/* Strict: alphabet, padding and length are checked. Appends to out. Errors: ERR_CORRUPT,
- * ERR_LIMIT. */
+/* Strict: alphabet, padding, length and unused bits are checked. Appends to out, which is
+ * as it was on failure. Errors: ERR_CORRUPT, ERR_LIMIT. */
 int bytes_from_base64(struct strbuf *out, const char *text, struct error *err);
 
+/* How many bytes at the beginning of data are well-formed UTF-8. */
+size_t bytes_utf8_prefix(const void *data, size_t length);
 /* Well-formed UTF-8 (Unicode 15 table 3-7: no surrogates, no overlong forms). NUL counts
  * as a character. */
 bool bytes_is_utf8(const void *data, size_t length);

@@ -15,24 +15,26 @@
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_S INT64_C(1000000000)
 
-/* CLOCK_MONOTONIC. */
+/* CLOCK_MONOTONIC. Nanoseconds. */
 int64_t clock_monotonic_ns(void);
 /* CLOCK_BOOTTIME, or CLOCK_MONOTONIC where the system has none. */
 int64_t clock_boottime_ns(void);
 /* UTC, milliseconds since 1970. */
 int64_t clock_utc_ms(void);
 
-/* "2026-11-23T23:59:59.123Z": RFC 3339, UTC, milliseconds. out has CLOCK_TEXT_SIZE bytes.
- */
+/* "2026-11-23T23:59:59.123Z": RFC 3339, UTC, milliseconds. Times outside the years 0 to
+ * 9999 are written as the first or last of them. out has CLOCK_TEXT_SIZE bytes. Allocates
+ * nothing. */
 #define CLOCK_TEXT_SIZE 32
 void clock_format(char out[CLOCK_TEXT_SIZE], int64_t utc_ms);
 /* Reads what clock_format writes, and nothing else. Errors: ERR_CORRUPT. */
 int clock_parse(const char *text, int64_t *out_utc_ms, struct error *err);
 
-/* A length of time: "90", "90s", "15m", "2h", "7d". Errors: ERR_USAGE, ERR_LIMIT (over 10
- * years). */
+/* A length of time, seconds where no unit is given: "90", "90s", "15m", "2h", "7d".
+ * Errors: ERR_USAGE, ERR_LIMIT (over 10 years). */
 int clock_parse_duration(const char *text, int64_t *out_ms, struct error *err);
-/* For people: "0.3 s", "42 s", "3 m 20 s", "2 h 5 m". out has CLOCK_TEXT_SIZE bytes. */
+/* For people, cut and not rounded: "0.3 s", "42 s", "3 m 20 s", "2 h 5 m", "2 d"; below 0
+ * as 0. out has CLOCK_TEXT_SIZE bytes. */
 void clock_format_duration(char out[CLOCK_TEXT_SIZE], int64_t ms);
 
 /* For tests: every clock stands at this value until clock_test_clear. */

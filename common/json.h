@@ -4,9 +4,9 @@
  * A thin, strict skin over cJSON, which alone is lenient: it clamps integers, ignores
  * case in keys, takes the first of duplicate keys, cuts strings at \u0000 and accepts
  * what trails. Here a document is one value of valid UTF-8, at most JSON_DEPTH_MAX deep,
- * without duplicate keys, without NUL in strings, without numbers beyond 2^53, and ends
- * where the text ends. Getters are case-sensitive and say which key of what was missing
- * or of the wrong type.
+ * without duplicate keys, without NUL in strings, without integers beyond 2^53, and ends
+ * where the text ends. A number with a fraction or an exponent is any finite double.
+ * Getters are case-sensitive and say which key of what was missing or of the wrong type.
  *
  * struct json is opaque and owned as a tree: json_free of the root frees all; json_add
  * moves the child into the parent.
@@ -30,22 +30,24 @@
 
 struct json;
 
-/* text need not be NUL-terminated. Errors: ERR_CORRUPT (with the byte offset), ERR_LIMIT
- * (too deep). */
+/* text need not be NUL-terminated. Errors: ERR_CORRUPT (with the byte offset, or the key
+ * that is there twice), ERR_LIMIT (too deep, or no memory). */
 struct json *json_parse(const char *text, size_t length, struct error *err);
 void json_free(struct json *j);
 DEFINE_CLEANUP_FREE(json)
 #define CLEANUP_JSON __attribute__((cleanup(json_cleanup)))
 
 /* Append the document on one line without a newline; is_pretty: indented, over several
- * lines. */
+ * lines. What was written reads back as the same values; bytes that are not UTF-8 are
+ * written as U+FFFD. Aborts when out's limit is passed. */
 void json_write(const struct json *j, bool is_pretty, struct strbuf *out);
 
 struct json *json_new_object(void);
 struct json *json_new_array(void);
-struct json *json_new_string(const char *s); /* s: valid UTF-8 */
+/* s: text for people; what has to come back byte for byte goes through json_new_bytes. */
+struct json *json_new_string(const char *s);
 struct json *json_new_bytes(const void *data, size_t length);
-struct json *json_new_integer(int64_t value);
+struct json *json_new_integer(int64_t value); /* within +-JSON_INTEGER_MAX */
 struct json *json_new_bool(bool value);
 struct json *json_new_null(void);
 struct json *json_new_number(double value); /* finite */
@@ -55,8 +57,7 @@ struct json *json_new_number(double value); /* finite */
 struct json *json_add(struct json *object, const char *key, struct json *child);
 struct json *json_append(struct json *array, struct json *child);
 
-/* Shorthands for objects. A NULL string is written as null. Text that is not UTF-8 goes
- * through json_add_bytes. */
+/* Shorthands for objects. A NULL string is written as null. */
 void json_add_string(struct json *object, const char *key, const char *s);
 void json_add_bytes(struct json *object, const char *key, const void *data,
                     size_t length);
@@ -65,6 +66,7 @@ void json_add_bool(struct json *object, const char *key, bool value);
 /* UTC milliseconds as RFC 3339; null where utc_ms is 0. */
 void json_add_time(struct json *object, const char *key, int64_t utc_ms);
 
+/* These, and the getters, take NULL as a value of no type. */
 bool json_is_object(const struct json *j);
 bool json_is_array(const struct json *j);
 bool json_is_string(const struct json *j);
@@ -103,6 +105,7 @@ int json_get_object(const struct json *j, const char *what, const char *key,
                     const struct json **out, struct error *err);
 int json_get_array(const struct json *j, const char *what, const char *key,
                    size_t max_count, const struct json **out, struct error *err);
+/* null, as json_add_time writes it, reads as 0. */
 int json_get_time(const struct json *j, const char *what, const char *key,
                   int64_t *out_utc_ms, struct error *err);
 /* Append the bytes of a byte string (either form) to out. Errors: also ERR_LIMIT. */

@@ -2,8 +2,8 @@
  * log: what errand itself did, for the file control.log of a run or for --verbose. [base]
  *
  * Lines "2026-11-23T23:59:59.123Z word: text". A sink is a descriptor or nothing; writing
- * is best effort (a full disk must not stop a run) and never allocates after log_open, so
- * that the supervisors may use it.
+ * is best effort (a full disk must not stop a run) and never allocates, so that the
+ * supervisors may use it.
  */
 #ifndef COMMON_LOG_H
 #define COMMON_LOG_H
@@ -13,7 +13,8 @@ struct log {
     const char *word; /* who speaks: "guardian", "shim", "serve" */
 };
 
-/* One line of at most 1 KiB; control characters in it become '?'. */
+/* Write one line of at most 1 KiB in one call; control characters in it become '?'. errno
+ * is kept. */
 void log_line(const struct log *log, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -29,6 +29,10 @@ char *xstrndup(const char *s, size_t length) __attribute__((malloc, returns_nonn
 char *xasprintf(const char *format, ...)
     __attribute__((format(printf, 1, 2), returns_nonnull));
 
+/* End the program with a line on stderr: memory is gone, or a limit that only our own
+ * text could pass was passed. */
+void mem_abort(const char *why) __attribute__((noreturn));
+
 /* Cleanup handlers; not called by name. Each accepts the empty value (NULL, -1). errno is
  * kept. */
 void mem_cleanup_free(void *p);

@@ -41,7 +41,8 @@ void strbuf_release(struct strbuf *sb);
 /* Set the length to 0, keep the memory. */
 void strbuf_reset(struct strbuf *sb);
 
-/* Append bytes. Errors: ERR_LIMIT (nothing was appended). */
+/* Append bytes, which do not lie in sb. Errors: ERR_LIMIT (over the limit, or no memory;
+ * nothing was appended). */
 int strbuf_add(struct strbuf *sb, const void *data, size_t length, struct error *err);
 /* Make room for length more bytes and return where they start; strbuf_grown says how many
  * came. NULL: ERR_LIMIT. */

@@ -1,0 +1,629 @@
+#include "common/json.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cJSON.h>
+
+#include "common/bytes.h"
+#include "common/clock.h"
+#include "common/json_scan.h"
+
+#define BASE64_KEY "base64"
+#define PAIRWISE_MAX 16 /* keys compared pair by pair; more are sorted */
+#define NUMBER_TEXT_SIZE 40
+#define INDENT 2
+
+/* A struct json is a cJSON under another name: no header but this file's knows cJSON. */
+static const cJSON *inner(const struct json *j)
+{
+    return (const cJSON *)j;
+}
+
+static cJSON *inner_mutable(struct json *j)
+{
+    return (cJSON *)j;
+}
+
+static struct json *outer(cJSON *item)
+{
+    if (item == NULL) {
+        mem_abort("out of memory");
+    }
+    return (struct json *)item;
+}
+
+static const struct json *outer_const(const cJSON *item)
+{
+    return (const struct json *)item;
+}
+
+/* --- reading ------------------------------------------------------------------------ */
+
+static int refuse_duplicate(const char *key, struct error *err)
+{
+    return error_set(err, ERR_CORRUPT, "JSON: the key \"%.60s\" twice in one object",
+                     key);
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int check_many_keys(const cJSON *object, size_t count, struct error *err)
+{
+    CLEANUP_FREE const char **keys = xcalloc(count, sizeof(*keys));
+    size_t used = 0;
+
+    for (const cJSON *item = object->child; item != NULL; item = item->next) {
+        keys[used++] = item->string;
+    }
+    qsort(keys, used, sizeof(*keys), compare_keys);
+    for (size_t i = 1; i < used; i++) {
+        if (strcmp(keys[i - 1], keys[i]) == 0) {
+            return refuse_duplicate(keys[i], err);
+        }
+    }
+    return 0;
+}
+
+static int check_keys(const cJSON *object, struct error *err)
+{
+    size_t count = (size_t)cJSON_GetArraySize(object);
+
+    if (count > PAIRWISE_MAX) {
+        return check_many_keys(object, count, err);
+    }
+    for (const cJSON *a = object->child; a != NULL; a = a->next) {
+        for (const cJSON *b = a->next; b != NULL; b = b->next) {
+            if (strcmp(a->string, b->string) == 0) {
+                return refuse_duplicate(a->string, err);
+            }
+        }
+    }
+    return 0;
+}
+
+/* What the scan leaves open. As deep as the scan has let through. */
+static int check_tree(const cJSON *tree, struct error *err)
+{
+    if (cJSON_IsNumber(tree) && !isfinite(tree->valuedouble)) {
+        return error_set(err, ERR_CORRUPT, "JSON: a number too large for a double");
+    }
+    if (cJSON_IsObject(tree) && check_keys(tree, err) < 0) {
+        return -1;
+    }
+    for (const cJSON *item = tree->child; item != NULL; item = item->next) {
+        if (check_tree(item, err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+struct json *json_parse(const char *text, size_t length, struct error *err)
+{
+    cJSON *tree;
+
+    if (json_scan(text, length, err) < 0) {
+        return NULL;
+    }
+    tree = cJSON_ParseWithLength(text, length);
+    if (tree == NULL) {
+        error_set(err, ERR_LIMIT, "JSON: no memory for a document of %zu bytes", length);
+        return NULL;
+    }
+    if (check_tree(tree, err) < 0) {
+        cJSON_Delete(tree);
+        return NULL;
+    }
+    return outer(tree);
+}
+
+void json_free(struct json *j)
+{
+    cJSON_Delete(inner_mutable(j));
+}
+
+/* --- writing ------------------------------------------------------------------------ */
+
+static void put(struct strbuf *out, const char *text, size_t length)
+{
+    if (strbuf_add(out, text, length, NULL) < 0) {
+        mem_abort("JSON: the buffer's limit was passed");
+    }
+}
+
+/* The letter of a two-character escape, 'u' for the long form, NUL for a plain byte. */
+static char escape_letter(unsigned char c)
+{
+    static const char letters[0x20] = {
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+
+    if (c == '"' || c == '\\') {
+        return (char)c;
+    }
+    if (c >= 0x20) {
+        return '\0';
+    }
+    return letters[c] != '\0' ? letters[c] : 'u';
+}
+
+static void write_utf8(const char *s, size_t length, struct strbuf *out)
+{
+    size_t done = 0;
+
+    for (size_t i = 0; i < length; i++) {
+        char letter = escape_letter((unsigned char)s[i]);
+
+        if (letter == '\0') {
+            continue;
+        }
+        put(out, s + done, i - done);
+        done = i + 1;
+        if (letter == 'u') {
+            strbuf_printf(out, "\\u%04x", (unsigned)s[i]);
+        } else {
+            put(out, (const char[]){'\\', letter}, 2);
+        }
+    }
+    put(out, s + done, length - done);
+}
+
+/* The document is UTF-8 whatever it was made of: a byte that is not becomes U+FFFD. */
+static void write_string(const char *s, struct strbuf *out)
+{
+    size_t left = strlen(s);
+
+    strbuf_putc(out, '"');
+    for (;;) {
+        size_t good = bytes_utf8_prefix(s, left);
+
+        write_utf8(s, good, out);
+        if (good == left) {
+            break;
+        }
+        put(out, "\xef\xbf\xbd", 3);
+        s += good + 1;
+        left -= good + 1;
+    }
+    strbuf_putc(out, '"');
+}
+
+static bool is_integer(double value)
+{
+    return value >= -(double)JSON_INTEGER_MAX && value <= (double)JSON_INTEGER_MAX &&
+           value == (double)(int64_t)value;
+}
+
+/* The shortest text that reads back as the same double. An integer beyond 2^53 gets a
+ * fraction, to be read back as what it is. (cJSON's own printing loses the last bits.) */
+static void write_number(double value, struct strbuf *out)
+{
+    char text[NUMBER_TEXT_SIZE];
+
+    if (is_integer(value)) {
+        strbuf_printf(out, "%" PRId64, (int64_t)value);
+        return;
+    }
+    for (int precision = 15; precision <= 17; precision++) {
+        snprintf(text, sizeof(text), "%.*g", precision, value);
+        if (strtod(text, NULL) == value) {
+            break;
+        }
+    }
+    strbuf_puts(out, text);
+    if (strpbrk(text, ".e") == NULL) {
+        strbuf_puts(out, ".0");
+    }
+}
+
+static void break_line(size_t level, bool is_pretty, struct strbuf *out)
+{
+    if (is_pretty) {
+        strbuf_printf(out, "\n%*s", (int)(level * INDENT), "");
+    }
+}
+
+static void write_value(const cJSON *value, size_t level, bool is_pretty,
+                        struct strbuf *out);
+
+static void write_container(const cJSON *value, size_t level, bool is_pretty,
+                            struct strbuf *out)
+{
+    bool is_object = cJSON_IsObject(value);
+
+    strbuf_putc(out, is_object ? '{' : '[');
+    for (const cJSON *item = value->child; item != NULL; item = item->next) {
+        break_line(level + 1, is_pretty, out);
+        if (is_object) {
+            write_string(item->string, out);
+            strbuf_puts(out, is_pretty ? ": " : ":");
+        }
+        write_value(item, level + 1, is_pretty, out);
+        if (item->next != NULL) {
+            strbuf_putc(out, ',');
+        }
+    }
+    if (value->child != NULL) {
+        break_line(level, is_pretty, out);
+    }
+    strbuf_putc(out, is_object ? '}' : ']');
+}
+
+static void write_value(const cJSON *value, size_t level, bool is_pretty,
+                        struct strbuf *out)
+{
+    if (cJSON_IsObject(value) || cJSON_IsArray(value)) {
+        write_container(value, level, is_pretty, out);
+    } else if (cJSON_IsString(value)) {
+        write_string(value->valuestring, out);
+    } else if (cJSON_IsNumber(value)) {
+        write_number(value->valuedouble, out);
+    } else if (cJSON_IsBool(value)) {
+        strbuf_puts(out, cJSON_IsTrue(value) ? "true" : "false");
+    } else {
+        strbuf_puts(out, "null");
+    }
+}
+
+void json_write(const struct json *j, bool is_pretty, struct strbuf *out)
+{
+    write_value(inner(j), 0, is_pretty, out);
+}
+
+/* --- making ------------------------------------------------------------------------- */
+
+struct json *json_new_object(void)
+{
+    return outer(cJSON_CreateObject());
+}
+
+struct json *json_new_array(void)
+{
+    return outer(cJSON_CreateArray());
+}
+
+struct json *json_new_string(const char *s)
+{
+    return outer(cJSON_CreateString(s));
+}
+
+struct json *json_new_bytes(const void *data, size_t length)
+{
+    struct strbuf text;
+    struct json *j;
+
+    strbuf_init(&text, SIZE_MAX);
+    if (length == 0 ||
+        (memchr(data, '\0', length) == NULL && bytes_is_utf8(data, length))) {
+        put(&text, data, length);
+        j = json_new_string(text.data);
+    } else {
+        bytes_to_base64(&text, data, length);
+        j = json_new_object();
+        json_add_string(j, BASE64_KEY, text.data);
+    }
+    strbuf_release(&text);
+    return j;
+}
+
+struct json *json_new_integer(int64_t value)
+{
+    assert(value >= -JSON_INTEGER_MAX && value <= JSON_INTEGER_MAX);
+    return outer(cJSON_CreateNumber((double)value));
+}
+
+struct json *json_new_bool(bool value)
+{
+    return outer(cJSON_CreateBool(value));
+}
+
+struct json *json_new_null(void)
+{
+    return outer(cJSON_CreateNull());
+}
+
+struct json *json_new_number(double value)
+{
+    assert(isfinite(value));
+    return outer(cJSON_CreateNumber(value));
+}
+
+struct json *json_add(struct json *object, const char *key, struct json *child)
+{
+    assert(json_is_object(object) && child != NULL && child != object);
+    if (!cJSON_AddItemToObject(inner_mutable(object), key, inner_mutable(child))) {
+        mem_abort("out of memory");
+    }
+    return child;
+}
+
+struct json *json_append(struct json *array, struct json *child)
+{
+    assert(json_is_array(array) && child != NULL && child != array);
+    if (!cJSON_AddItemToArray(inner_mutable(array), inner_mutable(child))) {
+        mem_abort("out of memory");
+    }
+    return child;
+}
+
+void json_add_string(struct json *object, const char *key, const char *s)
+{
+    json_add(object, key, s != NULL ? json_new_string(s) : json_new_null());
+}
+
+void json_add_bytes(struct json *object, const char *key, const void *data, size_t length)
+{
+    json_add(object, key, json_new_bytes(data, length));
+}
+
+void json_add_integer(struct json *object, const char *key, int64_t value)
+{
+    json_add(object, key, json_new_integer(value));
+}
+
+void json_add_bool(struct json *object, const char *key, bool value)
+{
+    json_add(object, key, json_new_bool(value));
+}
+
+void json_add_time(struct json *object, const char *key, int64_t utc_ms)
+{
+    char text[CLOCK_TEXT_SIZE];
+
+    clock_format(text, utc_ms);
+    json_add_string(object, key, utc_ms != 0 ? text : NULL);
+}
+
+/* --- looking ------------------------------------------------------------------------ */
+
+bool json_is_object(const struct json *j)
+{
+    return cJSON_IsObject(inner(j));
+}
+
+bool json_is_array(const struct json *j)
+{
+    return cJSON_IsArray(inner(j));
+}
+
+bool json_is_string(const struct json *j)
+{
+    return cJSON_IsString(inner(j));
+}
+
+bool json_is_null(const struct json *j)
+{
+    return cJSON_IsNull(inner(j));
+}
+
+const struct json *json_get(const struct json *j, const char *key)
+{
+    if (!json_is_object(j)) {
+        return NULL;
+    }
+    return outer_const(cJSON_GetObjectItemCaseSensitive(inner(j), key));
+}
+
+size_t json_count(const struct json *j)
+{
+    size_t count = 0;
+
+    for (const struct json *item = json_first(j); item != NULL; item = json_next(item)) {
+        count++;
+    }
+    return count;
+}
+
+const struct json *json_at(const struct json *j, size_t i)
+{
+    const struct json *item = json_first(j);
+
+    while (item != NULL && i > 0) {
+        item = json_next(item);
+        i--;
+    }
+    return item;
+}
+
+const struct json *json_first(const struct json *j)
+{
+    return json_is_object(j) || json_is_array(j) ? outer_const(inner(j)->child) : NULL;
+}
+
+const struct json *json_next(const struct json *item)
+{
+    return outer_const(inner(item)->next);
+}
+
+const char *json_key(const struct json *item)
+{
+    return inner(item)->string;
+}
+
+const char *json_string(const struct json *j)
+{
+    return json_is_string(j) ? inner(j)->valuestring : NULL;
+}
+
+static bool is_integer_value(const struct json *j)
+{
+    return cJSON_IsNumber(inner(j)) && is_integer(inner(j)->valuedouble);
+}
+
+int64_t json_integer(const struct json *j)
+{
+    return is_integer_value(j) ? (int64_t)inner(j)->valuedouble : 0;
+}
+
+double json_number(const struct json *j)
+{
+    return cJSON_IsNumber(inner(j)) ? inner(j)->valuedouble : 0;
+}
+
+bool json_bool(const struct json *j)
+{
+    return cJSON_IsTrue(inner(j));
+}
+
+/* --- required members --------------------------------------------------------------- */
+
+static int refuse_type(const char *what, const char *key, const char *wanted,
+                       struct error *err)
+{
+    return error_set(err, ERR_CORRUPT, "%s: \"%s\" is not %s", what, key, wanted);
+}
+
+static const struct json *require(const struct json *j, const char *what, const char *key,
+                                  struct error *err)
+{
+    const struct json *value = json_get(j, key);
+
+    if (value == NULL && !json_is_object(j)) {
+        error_set(err, ERR_CORRUPT, "%s: not an object", what);
+    } else if (value == NULL) {
+        error_set(err, ERR_CORRUPT, "%s: \"%s\" is missing", what, key);
+    }
+    return value;
+}
+
+int json_get_string(const struct json *j, const char *what, const char *key,
+                    const char **out, struct error *err)
+{
+    const struct json *value = require(j, what, key, err);
+
+    if (value == NULL) {
+        return -1;
+    }
+    if (!json_is_string(value)) {
+        return refuse_type(what, key, "a string", err);
+    }
+    *out = json_string(value);
+    return 0;
+}
+
+int json_get_integer(const struct json *j, const char *what, const char *key, int64_t min,
+                     int64_t max, int64_t *out, struct error *err)
+{
+    const struct json *value = require(j, what, key, err);
+
+    if (value == NULL) {
+        return -1;
+    }
+    if (!is_integer_value(value)) {
+        return refuse_type(what, key, "an integer", err);
+    }
+    if (json_integer(value) < min || json_integer(value) > max) {
+        return error_set(err, ERR_CORRUPT,
+                         "%s: \"%s\" is %" PRId64 ", not within %" PRId64 " and %" PRId64,
+                         what, key, json_integer(value), min, max);
+    }
+    *out = json_integer(value);
+    return 0;
+}
+
+int json_get_bool(const struct json *j, const char *what, const char *key, bool *out,
+                  struct error *err)
+{
+    const struct json *value = require(j, what, key, err);
+
+    if (value == NULL) {
+        return -1;
+    }
+    if (!cJSON_IsBool(inner(value))) {
+        return refuse_type(what, key, "true or false", err);
+    }
+    *out = json_bool(value);
+    return 0;
+}
+
+int json_get_object(const struct json *j, const char *what, const char *key,
+                    const struct json **out, struct error *err)
+{
+    const struct json *value = require(j, what, key, err);
+
+    if (value == NULL) {
+        return -1;
+    }
+    if (!json_is_object(value)) {
+        return refuse_type(what, key, "an object", err);
+    }
+    *out = value;
+    return 0;
+}
+
+int json_get_array(const struct json *j, const char *what, const char *key,
+                   size_t max_count, const struct json **out, struct error *err)
+{
+    const struct json *value = require(j, what, key, err);
+
+    if (value == NULL) {
+        return -1;
+    }
+    if (!json_is_array(value)) {
+        return refuse_type(what, key, "an array", err);
+    }
+    if (json_count(value) > max_count) {
+        return error_set(err, ERR_CORRUPT, "%s: \"%s\" has more than %zu items", what,
+                         key, max_count);
+    }
+    *out = value;
+    return 0;
+}
+
+int json_get_time(const struct json *j, const char *what, const char *key,
+                  int64_t *out_utc_ms, struct error *err)
+{
+    const struct json *value = require(j, what, key, err);
+
+    if (value == NULL) {
+        return -1;
+    }
+    if (json_is_null(value)) {
+        *out_utc_ms = 0;
+        return 0;
+    }
+    if (!json_is_string(value)) {
+        return refuse_type(what, key, "a time", err);
+    }
+    if (clock_parse(json_string(value), out_utc_ms, err) < 0) {
+        return error_wrap(err, "%s: \"%s\"", what, key);
+    }
+    return 0;
+}
+
+int json_bytes(const struct json *value, const char *what, struct strbuf *out,
+               struct error *err)
+{
+    const char *s = json_string(value);
+    const char *encoded = json_string(json_get(value, BASE64_KEY));
+    int result;
+
+    if (s == NULL && (encoded == NULL || json_count(value) != 1)) {
+        return error_set(err, ERR_CORRUPT, "%s: neither a string nor {\"base64\": ...}",
+                         what);
+    }
+    result = s != NULL ? strbuf_add(out, s, strlen(s), err)
+                       : bytes_from_base64(out, encoded, err);
+    return result < 0 ? error_wrap(err, "%s", what) : 0;
+}
+
+int json_get_bytes(const struct json *j, const char *what, const char *key,
+                   struct strbuf *out, struct error *err)
+{
+    const struct json *value = require(j, what, key, err);
+
+    if (value == NULL) {
+        return -1;
+    }
+    if (json_bytes(value, key, out, err) < 0) {
+        return error_wrap(err, "%s", what);
+    }
+    return 0;
+}
