@@ -15,5 +15,7 @@ target_link_options(errand_flags INTERFACE -Wl,-z,relro,-z,now)
 if(NOT CMAKE_BUILD_TYPE)
     set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
 endif()
+# Without -DNDEBUG: asserts stay on.
 set(CMAKE_C_FLAGS_RELEASE "-g")
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-g")
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
