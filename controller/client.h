@@ -1,0 +1,83 @@
+/*
+ * client: a connection to a node's executor, from nothing to requests. [controller]
+ *
+ * Opens the transport, waits for the marker past the noise, brings the executor there
+ * where it is missing (install.h), sends HELLO, and then runs a peer over the link in a
+ * loop, with keepalive. Requests are structs with callbacks; one connection carries
+ * several at once.
+ *
+ * client_connect returns as soon as the marker is there. A lost link is ERR_LINK: the
+ * caller decides whether to connect again (client_backoff).
+ */
+#ifndef CONTROLLER_CLIENT_H
+#define CONTROLLER_CLIENT_H
+
+#include "common/loop.h"
+#include "common/peer.h"
+#include "controller/command.h"
+#include "controller/transport.h"
+
+struct client;
+
+struct client_node {
+    char store[33], node[OID_HEX_SIZE], boot[40];
+    char *version, *platform, *root;
+    int64_t clock_skew_ms; /* node minus controller */
+    bool was_installed;    /* the executor was brought along by this connection */
+};
+
+struct client_step {  /* what client_connect did, for `target check` and --timing */
+    const char *name; /* "connect", "executor", ... */
+    int64_t duration_ns;
+    char *detail;
+};
+
+struct client_options {
+    bool may_ask, want_accept_new;
+};
+
+/* Errors: ERR_CONNECT, ERR_HOST_KEY, ERR_LOGIN, ERR_BOOTSTRAP, ERR_TIMED_OUT,
+ * ERR_VERSION, ... with phase, host and port, cause, hint. */
+struct client *client_connect(struct command_context *context,
+                              const struct target *target,
+                              const struct client_options *options, struct error *err);
+void client_free(struct client *client);
+DEFINE_CLEANUP_FREE(client)
+
+const struct client_node *client_node(const struct client *client);
+const struct client_step *client_steps(const struct client *client, size_t *out_count);
+const char *client_transport(const struct client *client, const char **out_reason);
+/* The loop, for timers and signals of the caller. */
+struct loop *client_loop(struct client *client);
+struct peer *client_peer(struct client *client);
+
+/*
+ * A request in progress. event is called for every event of its stream; returns -1 (with
+ * err) to end client_run with that error. room is called when more output may be queued
+ * (pushes); may be NULL.
+ */
+struct client_request {
+    void *context;
+    int (*event)(void *context, const struct peer_event *event, struct error *err);
+    int (*room)(void *context, struct error *err);
+};
+/* Open a stream and register the handler (borrowed until the stream is over). 0: too many
+ * streams (ERR_BUSY). */
+uint32_t client_open(struct client *client, const struct client_request *request,
+                     struct error *err);
+/* Write what is queued as far as it goes without blocking. Errors: ERR_LINK. */
+int client_flush(struct client *client, struct error *err);
+
+/* Handle events until *done is true. Errors: ERR_LINK, ERR_PROTOCOL, or a handler's. */
+int client_run(struct client *client, const bool *done, struct error *err);
+
+/* One request with one answer: send message, collect the REPORTs (may be NULL) until END.
+ * *out_end is the caller's. */
+int client_ask(struct client *client, enum message_type type, const struct json *body,
+               int (*report)(void *context, const struct json *report, struct error *err),
+               void *context, struct json **out_end, struct error *err);
+
+/* Full-jitter exponential delay before try n (from 0): 0.5 s ... 60 s. */
+int64_t client_backoff_ms(unsigned n);
+
+#endif

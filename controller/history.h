@@ -1,0 +1,78 @@
+/*
+ * history: what this controller remembers of every run (FORMATS.md 5.2). [controller]
+ *
+ * One SQLite file, WAL, busy timeout; several errands at once are safe. The journal's
+ * lines are what a run's row is computed from, so that history works when the node is
+ * gone.
+ */
+#ifndef CONTROLLER_HISTORY_H
+#define CONTROLLER_HISTORY_H
+
+#include "common/runspec.h"
+#include "common/runstate.h"
+#include "controller/home.h"
+
+struct history;
+struct history *history_open(const struct home *home, struct error *err);
+void history_free(struct history *history);
+DEFINE_CLEANUP_FREE(history)
+
+struct history_run {
+    char id[RUN_ID_SIZE];
+    char *store; /* "" until accepted */
+    char *experiment, *target, *project;
+    char *spec; /* the very bytes */
+    size_t spec_length;
+    int64_t created_utc_ms;
+    uint64_t sent_files, sent_bytes;
+    int64_t collected_utc_ms; /* 0: not everything is at home */
+    struct run_status
+        status; /* folded from the lines; state Starting where there are none */
+};
+void history_run_init(struct history_run *run);
+void history_run_release(struct history_run *run);
+
+/* Before anything is sent: durable when it returns. */
+int history_add_run(struct history *h, const struct runspec *spec, const void *spec_bytes,
+                    size_t spec_length, const char *target, const char *project,
+                    struct error *err);
+/* The run was accepted by this store. */
+int history_set_accepted(struct history *h, const char *id, const char *store,
+                         const char *node, uint64_t sent_files, uint64_t sent_bytes,
+                         struct error *err);
+/* Add journal lines; ones already there are ignored. */
+int history_add_lines(struct history *h, const char *id, const struct strvec *lines,
+                      struct error *err);
+int history_set_collected(struct history *h, const char *id, struct error *err);
+/* A run that never was accepted, or is given up. The reason shows in list and show. */
+int history_set_given_up(struct history *h, const char *id, const char *reason,
+                         struct error *err);
+
+/* By id, unique prefix, or "@" (the last one made). Errors: ERR_NOT_FOUND (nearest),
+ * ERR_USAGE (ambiguous: which ones). */
+int history_find(struct history *h, const char *name, struct history_run *out,
+                 struct error *err);
+
+struct history_query {
+    const char *target, *experiment; /* NULL: all */
+    bool only_open;                  /* not final, or not collected */
+    int64_t limit;                   /* newest first; 0: all */
+};
+typedef int history_visitor(void *context, const struct history_run *run,
+                            struct error *err);
+int history_visit(struct history *h, const struct history_query *query,
+                  history_visitor *visit, void *context, struct error *err);
+/* Experiments, with the number of runs. */
+int history_count_runs(struct history *h, const char *experiment, uint64_t *out,
+                       struct error *err);
+
+/* Targets: the last snapshot known to be in the target's store (zero: none), and what was
+ * learned of the node. */
+int history_last_root(struct history *h, const char *target, const char *store,
+                      struct oid *out, struct error *err);
+int history_set_last_root(struct history *h, const char *target, const char *store,
+                          const char *node, const struct oid *root, struct error *err);
+/* The store id that was last seen behind a target: "" where none. malloc'ed. */
+char *history_target_store(struct history *h, const char *target, struct error *err);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * home: where the controller keeps things (FORMATS.md 5).            [controller]
+ *
+ * ERRAND_HOME has config/ and state/; without it the XDG folders errand/ are used. Made
+ * 0700 when first needed. An ERRAND_HOME that is not absolute is an error.
+ */
+#ifndef CONTROLLER_HOME_H
+#define CONTROLLER_HOME_H
+
+#include "common/error.h"
+#include "common/mem.h"
+
+struct home {
+    char *config;        /* folder of config.yaml and targets.d/ */
+    char *state;         /* folder of history.db, store/, runs/, ... */
+    char controller[33]; /* this controller's id */
+};
+
+struct home *home_open(struct error *err);
+void home_free(struct home *home);
+DEFINE_CLEANUP_FREE(home)
+
+/* state/<name>, malloc'ed. */
+char *home_path(const struct home *home, const char *name);
+/* state/runs/<id>, made if need be, malloc'ed. */
+char *home_run_dir(const struct home *home, const char *id, struct error *err);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * target: a named place to run.            [controller]
+ */
+#ifndef CONTROLLER_TARGET_H
+#define CONTROLLER_TARGET_H
+
+#include "controller/config.h"
+
+struct target {
+    char *name;
+    char *host;   /* as given to ssh: "user@host" or an alias; NULL for local */
+    int64_t port; /* 0: ssh's own */
+    char *identity, *ssh_config, *known_hosts; /* absolute paths, or NULL */
+    char *transport;                           /* "auto", "openssh", "local" */
+    char *root;        /* on the node; NULL: ~/.errand; for local: a folder of the home */
+    char *interpreter; /* or NULL */
+    struct strvec variables;
+};
+
+/* Errors: ERR_NOT_FOUND with the nearest name, ERR_CONFIG. */
+struct target *target_find(const struct config *config, const struct home *home,
+                           const char *name, struct error *err);
+void target_free(struct target *target);
+DEFINE_CLEANUP_FREE(target)
+
+/* 1 to 64 of a-z A-Z 0-9 . _ - beginning with a letter or digit. */
+bool target_name_is_valid(const char *name);
+/* Write targets.d/NAME.yaml. Errors: ERR_EXISTS unless want_replace, ERR_USAGE (a host
+ * that begins with '-', ...). */
+int target_save(const struct home *home, const struct target *target, bool want_replace,
+                struct error *err);
+int target_remove(const struct home *home, const char *name, struct error *err);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * terminal: what a person sees: progress, colour, questions, and text from elsewhere made
+ * harmless.            [controller]
+ *
+ * Progress and notes go to stderr; stdout has results and the script's log. On a terminal
+ * progress is one line that is rewritten, elsewhere plain lines, rarely. NO_COLOR and
+ * TERM=dumb are honoured. Questions are asked on /dev/tty.
+ */
+#ifndef CONTROLLER_TERMINAL_H
+#define CONTROLLER_TERMINAL_H
+
+#include "common/error.h"
+#include "common/strbuf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct terminal;
+struct terminal *terminal_new(bool is_quiet);
+void terminal_free(struct terminal *t);
+
+bool terminal_can_ask(const struct terminal *t);
+
+/* A line to stderr: "errand: text". Clears a progress line first. */
+void terminal_note(struct terminal *t, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void terminal_warn(struct terminal *t, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* An error, with its hint on a line of its own. */
+void terminal_error(struct terminal *t, const struct error *err);
+
+/* Progress of something long: what ("sending"), done of total bytes or items (0:
+ * unknown). Rewrites its line at most 10 times a second. */
+void terminal_progress(struct terminal *t, const char *what, uint64_t done_bytes,
+                       uint64_t total_bytes);
+void terminal_progress_clear(struct terminal *t);
+
+/* Ask on /dev/tty; an empty answer is the default. Errors: ERR_USAGE where there is no
+ * terminal. */
+int terminal_ask_yes_no(struct terminal *t, const char *question, bool by_default,
+                        bool *out, struct error *err);
+
+/*
+ * Text of the script, or of the other end, to stdout: on a terminal only printable UTF-8,
+ * newline, tab, carriage return and SGR colours get through, all other control sequences
+ * are shown as ^[ or \u{...}; elsewhere the bytes as they are. Sequences may be cut
+ * anywhere between calls. Errors: by errno of the write (EPIPE: the reader went away).
+ */
+int terminal_script_output(struct terminal *t, const void *data, size_t length,
+                           struct error *err);
+/* The same filter, for names and messages within our own lines: no colours, no newlines.
+ * Appends to out. */
+void terminal_make_safe(const void *data, size_t length, struct strbuf *out);
+
+#endif
