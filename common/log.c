@@ -11,14 +11,27 @@
 
 #define LINE_MAX_BYTES 1024 /* with its newline */
 
-/* ASCII's control characters, and those of Latin-1 as UTF-8 (U+0080 to U+009F), which
- * terminals obey too. */
-static bool is_control(const char *text, size_t i)
+static bool is_control(char c)
 {
-    unsigned char c = (unsigned char)text[i];
+    return (unsigned char)c < 0x20 || c == 0x7f;
+}
 
-    return c < 0x20 || c == 0x7f ||
-           (c >= 0x80 && c < 0xa0 && i > 0 && (unsigned char)text[i - 1] == 0xc2);
+/* U+0080 to U+009F as UTF-8, which terminals obey too. */
+static bool is_control_pair(const char *text)
+{
+    return text[0] == '\xc2' && (unsigned char)text[1] >= 0x80 &&
+           (unsigned char)text[1] < 0xa0;
+}
+
+static void mask_controls(char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (is_control(text[i])) {
+            text[i] = '?';
+        } else if (i + 1 < length && is_control_pair(text + i)) {
+            memset(text + i, '?', 2);
+        }
+    }
 }
 
 /* Where a cut text ends: not within a character of several bytes. */
@@ -55,11 +68,7 @@ void log_line(const struct log *log, const char *format, ...)
     if (length > sizeof(line) - 1) {
         length = whole_characters(line, sizeof(line) - 1);
     }
-    for (size_t i = 0; i < length; i++) {
-        if (is_control(line, i)) {
-            line[i] = '?';
-        }
-    }
+    mask_controls(line, length);
     line[length++] = '\n';
     /* In one call, so that lines of several writers in append mode stay whole. */
     if (write(log->fd, line, length) < 0) {
