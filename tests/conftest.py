@@ -1,0 +1,155 @@
+"""Fixtures of the end-to-end and fault tests; tests/README.md tells what each is for."""
+
+import itertools
+import os
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support import processes
+from support.errand import MARK, Errand
+from support.faultproxy import FaultProxy
+from support.sshd import Sshd
+
+# Every transport that reaches a node; the whole behaviour of a run is tried over each.
+TRANSPORTS = ("local", "openssh")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="the long campaigns too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--soak"):
+        return
+    soak = [item for item in items if item.get_closest_marker("soak")]
+    if soak:
+        config.hook.pytest_deselected(items=soak)
+        items[:] = [item for item in items if item not in soak]
+
+
+@pytest.fixture
+def mark() -> Iterator[str]:
+    """A value of its own for each test, carried in the environment of all that the test starts, on both sides;
+    what still carries it when the test is over is killed."""
+    value = uuid.uuid4().hex
+    yield value
+    processes.end_marked(MARK, value)
+
+
+@pytest.fixture
+def make_sshd(tmp_path: Path, mark: str) -> Iterator[Callable[..., Sshd]]:
+    """make_sshd(**options of Sshd): another private sshd, started; each call is another machine-like node."""
+    count = itertools.count()
+    servers: list[Sshd] = []
+
+    def make(**options) -> Sshd:
+        options["env"] = {MARK: mark, **options.get("env", {})}
+        server = Sshd(tmp_path / f"sshd{next(count)}", **options)
+        servers.append(server)
+        return server.start()
+
+    yield make
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def sshd(make_sshd: Callable[..., Sshd]) -> Sshd:
+    """A private sshd on 127.0.0.1 with keys and a home of its own."""
+    return make_sshd()
+
+
+@pytest.fixture
+def proxy() -> Iterator[Callable[..., FaultProxy]]:
+    """proxy(port, **faults): a fault proxy in front of 127.0.0.1:port; see support.faultproxy."""
+    made: list[FaultProxy] = []
+
+    def make(port: int, **faults) -> FaultProxy:
+        one = FaultProxy(("127.0.0.1", port), **faults)
+        made.append(one)
+        return one.start()
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def make_project(tmp_path: Path) -> Callable[..., Path]:
+    """make_project({"train.py": "print(1)", "data/": None, "run.sh": ("#!/bin/sh\\n", 0o755)}, git=True): a folder.
+
+    A value is text, bytes, (text or bytes, mode), or None for an empty folder; names may be bytes. A Path makes a
+    symbolic link."""
+    count = itertools.count()
+
+    def make(files: dict | None = None, *, git: bool = False, name: str | None = None) -> Path:
+        folder = tmp_path / (name or f"project{next(count)}")
+        folder.mkdir(parents=True)
+        write_files(folder, files if files is not None else {"train.py": 'print("hello")\n'})
+        if git:
+            environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+            subprocess.run(["git", "init", "-q"], cwd=folder, check=True, env=environment)
+        return folder
+
+    return make
+
+
+def write_files(folder: Path, files: dict) -> None:
+    """Write the files of make_project into an existing folder."""
+    for name, value in files.items():
+        path = os.path.join(os.fsencode(folder), os.fsencode(name))  # noqa: PTH118 - names are bytes
+        content, mode = value if isinstance(value, tuple) else (value, None)
+        os.makedirs(path if content is None else os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+        if isinstance(content, Path):
+            os.symlink(os.fsencode(content), path)  # noqa: PTH211
+        elif content is not None:
+            with open(path, "wb") as file:
+                file.write(content if isinstance(content, bytes) else content.encode())
+        if mode is not None:
+            os.chmod(path, mode)  # noqa: PTH101
+
+
+@pytest.fixture
+def project(make_project: Callable[..., Path]) -> Path:
+    """A project folder with one script, train.py, that says hello."""
+    return make_project(name="project")
+
+
+@pytest.fixture
+def make_errand(tmp_path: Path, project: Path, mark: str) -> Iterator[Callable[..., Errand]]:
+    """make_errand(**variables): another controller, with an ERRAND_HOME of its own."""
+    count = itertools.count()
+    made: list[Errand] = []
+
+    def make(**variables: str) -> Errand:
+        one = Errand(tmp_path / f"controller{next(count)}", project, mark, variables)
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def errand(make_errand: Callable[..., Errand]) -> Errand:
+    """A controller with an ERRAND_HOME of its own, started in `project`."""
+    return make_errand()
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> str:
+    """Each transport in turn."""
+    return request.param
+
+
+@pytest.fixture
+def target(transport: str, errand: Errand, request: pytest.FixtureRequest) -> str:
+    """The name of a target of `errand`, over each transport in turn: a test that uses it is run once over each."""
+    if transport == "local":
+        return "local"
+    server: Sshd = request.getfixturevalue("sshd")
+    return errand.add_target("node", f"--transport={transport}", *server.target_arguments())
