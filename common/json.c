@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,8 +14,6 @@
 
 #define BASE64_KEY "base64"
 #define PAIRWISE_MAX 16 /* keys compared pair by pair; more are sorted */
-#define NUMBER_TEXT_SIZE 40
-#define INDENT 2
 
 /* A struct json is a cJSON under another name: no header but this file's knows cJSON. */
 static const cJSON *inner(const struct json *j)
@@ -130,153 +127,6 @@ void json_free(struct json *j)
     cJSON_Delete(inner_mutable(j));
 }
 
-/* --- writing ------------------------------------------------------------------------ */
-
-static void put(struct strbuf *out, const char *text, size_t length)
-{
-    if (strbuf_add(out, text, length, NULL) < 0) {
-        mem_abort("JSON: the buffer's limit was passed");
-    }
-}
-
-/* The letter of a two-character escape, 'u' for the long form, NUL for a plain byte. */
-static char escape_letter(unsigned char c)
-{
-    static const char letters[0x20] = {
-        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
-
-    if (c == '"' || c == '\\') {
-        return (char)c;
-    }
-    if (c >= 0x20) {
-        return '\0';
-    }
-    return letters[c] != '\0' ? letters[c] : 'u';
-}
-
-static void write_utf8(const char *s, size_t length, struct strbuf *out)
-{
-    size_t done = 0;
-
-    for (size_t i = 0; i < length; i++) {
-        char letter = escape_letter((unsigned char)s[i]);
-
-        if (letter == '\0') {
-            continue;
-        }
-        put(out, s + done, i - done);
-        done = i + 1;
-        if (letter == 'u') {
-            strbuf_printf(out, "\\u%04x", (unsigned)s[i]);
-        } else {
-            put(out, (const char[]){'\\', letter}, 2);
-        }
-    }
-    put(out, s + done, length - done);
-}
-
-/* The document is UTF-8 whatever it was made of: a byte that is not becomes U+FFFD. */
-static void write_string(const char *s, struct strbuf *out)
-{
-    size_t left = strlen(s);
-
-    strbuf_putc(out, '"');
-    for (;;) {
-        size_t good = bytes_utf8_prefix(s, left);
-
-        write_utf8(s, good, out);
-        if (good == left) {
-            break;
-        }
-        put(out, "\xef\xbf\xbd", 3);
-        s += good + 1;
-        left -= good + 1;
-    }
-    strbuf_putc(out, '"');
-}
-
-static bool is_integer(double value)
-{
-    return value >= -(double)JSON_INTEGER_MAX && value <= (double)JSON_INTEGER_MAX &&
-           value == (double)(int64_t)value;
-}
-
-/* The shortest text that reads back as the same double. An integer beyond 2^53 gets a
- * fraction, to be read back as what it is. (cJSON's own printing loses the last bits.) */
-static void write_number(double value, struct strbuf *out)
-{
-    char text[NUMBER_TEXT_SIZE];
-
-    if (is_integer(value)) {
-        strbuf_printf(out, "%" PRId64, (int64_t)value);
-        return;
-    }
-    for (int precision = 15; precision <= 17; precision++) {
-        snprintf(text, sizeof(text), "%.*g", precision, value);
-        if (strtod(text, NULL) == value) {
-            break;
-        }
-    }
-    strbuf_puts(out, text);
-    if (strpbrk(text, ".e") == NULL) {
-        strbuf_puts(out, ".0");
-    }
-}
-
-static void break_line(size_t level, bool is_pretty, struct strbuf *out)
-{
-    if (is_pretty) {
-        strbuf_printf(out, "\n%*s", (int)(level * INDENT), "");
-    }
-}
-
-static void write_value(const cJSON *value, size_t level, bool is_pretty,
-                        struct strbuf *out);
-
-static void write_container(const cJSON *value, size_t level, bool is_pretty,
-                            struct strbuf *out)
-{
-    bool is_object = cJSON_IsObject(value);
-
-    strbuf_putc(out, is_object ? '{' : '[');
-    for (const cJSON *item = value->child; item != NULL; item = item->next) {
-        break_line(level + 1, is_pretty, out);
-        if (is_object) {
-            write_string(item->string, out);
-            strbuf_puts(out, is_pretty ? ": " : ":");
-        }
-        write_value(item, level + 1, is_pretty, out);
-        if (item->next != NULL) {
-            strbuf_putc(out, ',');
-        }
-    }
-    if (value->child != NULL) {
-        break_line(level, is_pretty, out);
-    }
-    strbuf_putc(out, is_object ? '}' : ']');
-}
-
-static void write_value(const cJSON *value, size_t level, bool is_pretty,
-                        struct strbuf *out)
-{
-    if (cJSON_IsObject(value) || cJSON_IsArray(value)) {
-        write_container(value, level, is_pretty, out);
-    } else if (cJSON_IsString(value)) {
-        write_string(value->valuestring, out);
-    } else if (cJSON_IsNumber(value)) {
-        write_number(value->valuedouble, out);
-    } else if (cJSON_IsBool(value)) {
-        strbuf_puts(out, cJSON_IsTrue(value) ? "true" : "false");
-    } else {
-        strbuf_puts(out, "null");
-    }
-}
-
-void json_write(const struct json *j, bool is_pretty, struct strbuf *out)
-{
-    write_value(inner(j), 0, is_pretty, out);
-}
-
 /* --- making ------------------------------------------------------------------------- */
 
 struct json *json_new_object(void)
@@ -294,23 +144,27 @@ struct json *json_new_string(const char *s)
     return outer(cJSON_CreateString(s));
 }
 
+static struct json *new_base64(const void *data, size_t length)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    struct json *j = json_new_object();
+
+    text.limit_bytes = SIZE_MAX;
+    bytes_to_base64(&text, data, length);
+    json_add_string(j, BASE64_KEY, text.data);
+    return j;
+}
+
 struct json *json_new_bytes(const void *data, size_t length)
 {
-    struct strbuf text;
-    struct json *j;
+    CLEANUP_FREE char *text = NULL;
 
-    strbuf_init(&text, SIZE_MAX);
-    if (length == 0 ||
-        (memchr(data, '\0', length) == NULL && bytes_is_utf8(data, length))) {
-        put(&text, data, length);
-        j = json_new_string(text.data);
-    } else {
-        bytes_to_base64(&text, data, length);
-        j = json_new_object();
-        json_add_string(j, BASE64_KEY, text.data);
+    if (length > 0 &&
+        (memchr(data, '\0', length) != NULL || !bytes_is_utf8(data, length))) {
+        return new_base64(data, length);
     }
-    strbuf_release(&text);
-    return j;
+    text = xstrndup(data, length);
+    return json_new_string(text);
 }
 
 struct json *json_new_integer(int64_t value)
@@ -403,6 +257,24 @@ bool json_is_null(const struct json *j)
     return cJSON_IsNull(inner(j));
 }
 
+bool json_is_bool(const struct json *j)
+{
+    return cJSON_IsBool(inner(j));
+}
+
+bool json_is_number(const struct json *j)
+{
+    return cJSON_IsNumber(inner(j));
+}
+
+bool json_is_integer(const struct json *j)
+{
+    double value = json_number(j);
+
+    return json_is_number(j) && value >= -(double)JSON_INTEGER_MAX &&
+           value <= (double)JSON_INTEGER_MAX && value == (double)(int64_t)value;
+}
+
 const struct json *json_get(const struct json *j, const char *key)
 {
     if (!json_is_object(j)) {
@@ -452,19 +324,14 @@ const char *json_string(const struct json *j)
     return json_is_string(j) ? inner(j)->valuestring : NULL;
 }
 
-static bool is_integer_value(const struct json *j)
-{
-    return cJSON_IsNumber(inner(j)) && is_integer(inner(j)->valuedouble);
-}
-
 int64_t json_integer(const struct json *j)
 {
-    return is_integer_value(j) ? (int64_t)inner(j)->valuedouble : 0;
+    return json_is_integer(j) ? (int64_t)inner(j)->valuedouble : 0;
 }
 
 double json_number(const struct json *j)
 {
-    return cJSON_IsNumber(inner(j)) ? inner(j)->valuedouble : 0;
+    return json_is_number(j) ? inner(j)->valuedouble : 0;
 }
 
 bool json_bool(const struct json *j)
@@ -516,7 +383,7 @@ int json_get_integer(const struct json *j, const char *what, const char *key, in
     if (value == NULL) {
         return -1;
     }
-    if (!is_integer_value(value)) {
+    if (!json_is_integer(value)) {
         return refuse_type(what, key, "an integer", err);
     }
     if (json_integer(value) < min || json_integer(value) > max) {
@@ -536,7 +403,7 @@ int json_get_bool(const struct json *j, const char *what, const char *key, bool 
     if (value == NULL) {
         return -1;
     }
-    if (!cJSON_IsBool(inner(value))) {
+    if (!json_is_bool(value)) {
         return refuse_type(what, key, "true or false", err);
     }
     *out = json_bool(value);

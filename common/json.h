@@ -71,6 +71,10 @@ bool json_is_object(const struct json *j);
 bool json_is_array(const struct json *j);
 bool json_is_string(const struct json *j);
 bool json_is_null(const struct json *j);
+bool json_is_bool(const struct json *j);
+bool json_is_number(const struct json *j);
+/* A number without a fraction, within +-JSON_INTEGER_MAX. */
+bool json_is_integer(const struct json *j);
 
 /* The member, or NULL where there is none or j is no object. Borrowed from j. */
 const struct json *json_get(const struct json *j, const char *key);
@@ -84,8 +88,8 @@ const struct json *json_next(const struct json *item);
 /* The key of a member, NULL for an array item. Borrowed. */
 const char *json_key(const struct json *item);
 
-/* The value itself. NULL, false or 0 where it is of another type: test the type first, or
- * use the getters below. */
+/* The value itself. NULL, false or 0 where it is of another type (for json_integer: where
+ * json_is_integer is false): test the type first, or use the getters below. */
 const char *json_string(const struct json *j);
 int64_t json_integer(const struct json *j);
 double json_number(const struct json *j);

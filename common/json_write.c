@@ -1,0 +1,153 @@
+#include "common/json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/bytes.h"
+
+#define NUMBER_TEXT_SIZE 40
+#define INDENT 2
+
+static void put(struct strbuf *out, const char *text, size_t length)
+{
+    if (strbuf_add(out, text, length, NULL) < 0) {
+        mem_abort("JSON: the buffer's limit was passed");
+    }
+}
+
+/* The letter of a two-character escape, 'u' for the long form, NUL for a plain byte. */
+static char escape_letter(unsigned char c)
+{
+    static const char letters[0x20] = {
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+
+    if (c == '"' || c == '\\') {
+        return (char)c;
+    }
+    if (c >= 0x20) {
+        return '\0';
+    }
+    return letters[c] != '\0' ? letters[c] : 'u';
+}
+
+static void write_utf8(const char *s, size_t length, struct strbuf *out)
+{
+    size_t done = 0;
+
+    for (size_t i = 0; i < length; i++) {
+        char letter = escape_letter((unsigned char)s[i]);
+
+        if (letter == '\0') {
+            continue;
+        }
+        put(out, s + done, i - done);
+        done = i + 1;
+        if (letter == 'u') {
+            strbuf_printf(out, "\\u%04x", (unsigned)s[i]);
+        } else {
+            put(out, (const char[]){'\\', letter}, 2);
+        }
+    }
+    put(out, s + done, length - done);
+}
+
+/* The document is UTF-8 whatever it was made of: a byte that is not becomes U+FFFD. */
+static void write_string(const char *s, struct strbuf *out)
+{
+    size_t left = strlen(s);
+
+    strbuf_putc(out, '"');
+    for (;;) {
+        size_t good = bytes_utf8_prefix(s, left);
+
+        write_utf8(s, good, out);
+        if (good == left) {
+            break;
+        }
+        put(out, "\xef\xbf\xbd", 3);
+        s += good + 1;
+        left -= good + 1;
+    }
+    strbuf_putc(out, '"');
+}
+
+/* The shortest text that reads back as the same double. An integer beyond 2^53 gets a
+ * fraction, to be read back as what it is. (cJSON's own printing loses the last bits.) */
+static void write_number(const struct json *j, struct strbuf *out)
+{
+    char text[NUMBER_TEXT_SIZE];
+    double value = json_number(j);
+
+    if (json_is_integer(j)) {
+        strbuf_printf(out, "%" PRId64, json_integer(j));
+        return;
+    }
+    for (int precision = 15; precision <= 17; precision++) {
+        snprintf(text, sizeof(text), "%.*g", precision, value);
+        if (strtod(text, NULL) == value) {
+            break;
+        }
+    }
+    strbuf_puts(out, text);
+    if (strpbrk(text, ".e") == NULL) {
+        strbuf_puts(out, ".0");
+    }
+}
+
+static void break_line(size_t level, bool is_pretty, struct strbuf *out)
+{
+    if (is_pretty) {
+        strbuf_printf(out, "\n%*s", (int)(level * INDENT), "");
+    }
+}
+
+static void write_value(const struct json *value, size_t level, bool is_pretty,
+                        struct strbuf *out);
+
+static void write_container(const struct json *value, size_t level, bool is_pretty,
+                            struct strbuf *out)
+{
+    bool is_object = json_is_object(value);
+    const struct json *next;
+
+    strbuf_putc(out, is_object ? '{' : '[');
+    for (const struct json *item = json_first(value); item != NULL; item = next) {
+        next = json_next(item);
+        break_line(level + 1, is_pretty, out);
+        if (is_object) {
+            write_string(json_key(item), out);
+            strbuf_puts(out, is_pretty ? ": " : ":");
+        }
+        write_value(item, level + 1, is_pretty, out);
+        if (next != NULL) {
+            strbuf_putc(out, ',');
+        }
+    }
+    if (json_first(value) != NULL) {
+        break_line(level, is_pretty, out);
+    }
+    strbuf_putc(out, is_object ? '}' : ']');
+}
+
+static void write_value(const struct json *value, size_t level, bool is_pretty,
+                        struct strbuf *out)
+{
+    if (json_is_object(value) || json_is_array(value)) {
+        write_container(value, level, is_pretty, out);
+    } else if (json_is_string(value)) {
+        write_string(json_string(value), out);
+    } else if (json_is_number(value)) {
+        write_number(value, out);
+    } else if (json_is_bool(value)) {
+        strbuf_puts(out, json_bool(value) ? "true" : "false");
+    } else {
+        strbuf_puts(out, "null");
+    }
+}
+
+void json_write(const struct json *j, bool is_pretty, struct strbuf *out)
+{
+    write_value(j, 0, is_pretty, out);
+}
