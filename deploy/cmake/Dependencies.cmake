@@ -1,7 +1,17 @@
 # Third-party libraries. The executor links them statically, the controller as the system has them.
 find_package(PkgConfig REQUIRED)
-pkg_check_modules(LIBARCHIVE REQUIRED IMPORTED_TARGET libarchive)
-pkg_check_modules(NETTLE REQUIRED IMPORTED_TARGET nettle)
+
+# What common uses is linked by name, not by file: -static then finds the .a, all else the .so.
+function(library_by_name module name)
+    pkg_check_modules(${module} REQUIRED ${name})
+    string(REGEX REPLACE "^lib" "" short ${name})
+    add_library(${short}_by_name INTERFACE)
+    target_include_directories(${short}_by_name SYSTEM INTERFACE ${${module}_INCLUDE_DIRS})
+    target_link_directories(${short}_by_name INTERFACE ${${module}_LIBRARY_DIRS})
+    target_link_libraries(${short}_by_name INTERFACE ${short})
+endfunction()
+library_by_name(LIBARCHIVE libarchive)
+library_by_name(NETTLE nettle)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
 
