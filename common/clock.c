@@ -11,7 +11,7 @@
 #define MS_PER_MINUTE (60 * MS_PER_S)
 #define MS_PER_HOUR (60 * MS_PER_MINUTE)
 #define MS_PER_DAY (24 * MS_PER_HOUR)
-#define DURATION_MAX_MS (10 * 365 * MS_PER_DAY)
+#define DURATION_MAX_MS (INT64_C(3650) * MS_PER_DAY)
 
 #define UTC_MIN_MS (-INT64_C(719528) * MS_PER_DAY)     /* 0000-01-01T00:00:00.000Z */
 #define UTC_MAX_MS (INT64_C(2932897) * MS_PER_DAY - 1) /* 9999-12-31T23:59:59.999Z */
@@ -23,8 +23,8 @@ struct test_clock {
     int64_t utc_ms;
 };
 
-/* The one mutable global of the base: what a test says the time is.
- * NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables) */
+/* The one mutable global of the base: what a test says the time is. */
+/* NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables) */
 static struct test_clock test_clock;
 
 static int64_t read_clock_ns(clockid_t id)

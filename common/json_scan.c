@@ -23,7 +23,10 @@ static int refuse(const struct scan *s, const char *what)
 /* The next byte, or NUL at the end: a NUL in the text is valid nowhere. */
 static char peek(const struct scan *s)
 {
-    return s->at < s->length ? s->text[s->at] : '\0';
+    if (s->at < s->length) {
+        return s->text[s->at];
+    }
+    return '\0';
 }
 
 static bool take(struct scan *s, char c)
@@ -35,9 +38,14 @@ static bool take(struct scan *s, char c)
     return false;
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
 static void skip_space(struct scan *s)
 {
-    while (s->at < s->length && memchr(" \n\r\t", s->text[s->at], 4) != NULL) {
+    while (is_space(peek(s))) {
         s->at++;
     }
 }

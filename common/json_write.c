@@ -18,18 +18,22 @@ static void put(struct strbuf *out, const char *text, size_t length)
 }
 
 /* The letter of a two-character escape, 'u' for the long form, NUL for a plain byte. */
-static char escape_letter(unsigned char c)
+static char escape_letter(char c)
 {
     static const char letters[0x20] = {
         ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+    unsigned char code = (unsigned char)c;
 
     if (c == '"' || c == '\\') {
-        return (char)c;
+        return c;
     }
-    if (c >= 0x20) {
+    if (code >= 0x20) {
         return '\0';
     }
-    return letters[c] != '\0' ? letters[c] : 'u';
+    if (letters[code] != '\0') {
+        return letters[code];
+    }
+    return 'u';
 }
 
 static void write_utf8(const char *s, size_t length, struct strbuf *out)
@@ -37,7 +41,7 @@ static void write_utf8(const char *s, size_t length, struct strbuf *out)
     size_t done = 0;
 
     for (size_t i = 0; i < length; i++) {
-        char letter = escape_letter((unsigned char)s[i]);
+        char letter = escape_letter(s[i]);
 
         if (letter == '\0') {
             continue;

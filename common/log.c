@@ -45,34 +45,46 @@ static size_t whole_characters(const char *text, size_t length)
     return end > 0 && (unsigned char)text[end - 1] >= 0xc0 ? end - 1 : end;
 }
 
+/* Time, speaker and text into line; returns the length without a newline. */
+static size_t format_line(char line[LINE_MAX_BYTES], const char *word, const char *format,
+                          va_list args) __attribute__((format(printf, 3, 0)));
+
+static size_t format_line(char line[LINE_MAX_BYTES], const char *word, const char *format,
+                          va_list args)
+{
+    char now[CLOCK_TEXT_SIZE];
+    size_t length;
+    int body;
+
+    clock_format(now, clock_utc_ms());
+    if (snprintf(line, LINE_MAX_BYTES / 2, "%s %s: ", now, word) < 0) {
+        line[0] = '\0';
+    }
+    length = strlen(line);
+    body = vsnprintf(line + length, LINE_MAX_BYTES - length, format, args);
+    length += body < 0 ? 0 : (size_t)body;
+    return length < LINE_MAX_BYTES ? length : whole_characters(line, LINE_MAX_BYTES - 1);
+}
+
 void log_line(const struct log *log, const char *format, ...)
 {
     int saved = errno;
     char line[LINE_MAX_BYTES];
-    char now[CLOCK_TEXT_SIZE];
     size_t length;
-    int head;
-    int body;
+    ssize_t written;
     va_list args;
 
     if (log->fd < 0) {
         return;
     }
-    clock_format(now, clock_utc_ms());
-    head = snprintf(line, sizeof(line) / 2, "%s %s: ", now, log->word);
-    length = head < 0 ? 0 : strnlen(line, sizeof(line) / 2);
     va_start(args, format);
-    body = vsnprintf(line + length, sizeof(line) - length, format, args);
+    length = format_line(line, log->word, format, args);
     va_end(args);
-    length += body < 0 ? 0 : (size_t)body;
-    if (length > sizeof(line) - 1) {
-        length = whole_characters(line, sizeof(line) - 1);
-    }
     mask_controls(line, length);
     line[length++] = '\n';
-    /* In one call, so that lines of several writers in append mode stay whole. */
-    if (write(log->fd, line, length) < 0) {
-        length = 0; /* nobody to tell: this is where failures are told */
-    }
+    /* In one call, so that lines of several writers in append mode stay whole. Whether it
+     * was written nobody can be told: this is where failures are told. */
+    written = write(log->fd, line, length);
+    (void)written;
     errno = saved;
 }

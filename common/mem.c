@@ -81,23 +81,34 @@ char *xstrndup(const char *s, size_t length)
     return copy;
 }
 
-char *xasprintf(const char *format, ...)
+static char *format_new(const char *format, va_list args)
+    __attribute__((format(printf, 1, 0)));
+
+static char *format_new(const char *format, va_list args)
 {
-    va_list args;
     va_list again;
     int length;
     char *text;
 
-    va_start(args, format);
     va_copy(again, args);
-    length = vsnprintf(NULL, 0, format, args);
-    va_end(args);
+    length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
     if (length < 0) {
         mem_abort("text could not be formatted");
     }
     text = xmalloc((size_t)length + 1);
-    vsnprintf(text, (size_t)length + 1, format, again);
-    va_end(again);
+    vsnprintf(text, (size_t)length + 1, format, args);
+    return text;
+}
+
+char *xasprintf(const char *format, ...)
+{
+    va_list args;
+    char *text;
+
+    va_start(args, format);
+    text = format_new(format, args);
+    va_end(args);
     return text;
 }
 

@@ -10,8 +10,8 @@
 
 #define CAPACITY_FIRST 64
 
-/* Shared by all empty buffers, never written. NOLINTNEXTLINE(*-avoid-non-const-global*)
- */
+/* Shared by all empty buffers; not const, because .data is not; never written. */
+/* NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables) */
 char strbuf_empty[1] = "";
 
 void strbuf_init(struct strbuf *sb, size_t limit_bytes)

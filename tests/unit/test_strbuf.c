@@ -97,7 +97,7 @@ static void room_is_used_as_far_as_it_was_filled(void **state)
     strbuf_puts(&sb, "ab");
     room = strbuf_reserve(&sb, 98, NULL);
     assert_non_null(room);
-    memcpy(room, "cd!", 3);
+    memcpy(room, "cd!", 4);
     strbuf_grown(&sb, 2);
     assert_string_equal(sb.data, "abcd");
     assert_null(strbuf_reserve(&sb, 97, NULL));
