@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Little-endian, at any address; 2, 4 and 8 bytes are read or written. */
 void bytes_put_u16(uint8_t *out, uint16_t value);
 void bytes_put_u32(uint8_t *out, uint32_t value);
 void bytes_put_u64(uint8_t *out, uint64_t value);

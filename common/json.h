@@ -42,6 +42,7 @@ DEFINE_CLEANUP_FREE(json)
  * written as U+FFFD. Aborts when out's limit is passed. */
 void json_write(const struct json *j, bool is_pretty, struct strbuf *out);
 
+/* New values, which belong to the caller until json_add or json_append. */
 struct json *json_new_object(void);
 struct json *json_new_array(void);
 /* s: text for people; what has to come back byte for byte goes through json_new_bytes. */

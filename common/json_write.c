@@ -1,3 +1,9 @@
+/*
+ * json_write: the document as text, on the public half of json.h alone.            [base]
+ *
+ * Not cJSON's printing, which loses the last bits of numbers (2^53 becomes
+ * 9.00719925474099e+15), passes bytes that are not UTF-8 on, and indents with tabs.
+ */
 #include "common/json.h"
 
 #include <inttypes.h>
@@ -78,7 +84,7 @@ static void write_string(const char *s, struct strbuf *out)
 }
 
 /* The shortest text that reads back as the same double. An integer beyond 2^53 gets a
- * fraction, to be read back as what it is. (cJSON's own printing loses the last bits.) */
+ * fraction, to be read back as what it is. */
 static void write_number(const struct json *j, struct strbuf *out)
 {
     char text[NUMBER_TEXT_SIZE];

@@ -55,6 +55,7 @@ void strbuf_consume(struct strbuf *sb, size_t length);
 /* Cut to length bytes. length <= sb->length. */
 void strbuf_truncate(struct strbuf *sb, size_t length);
 
+/* Append text of ours; abort when the limit is passed. */
 void strbuf_putc(struct strbuf *sb, char c);
 void strbuf_puts(struct strbuf *sb, const char *s);
 void strbuf_printf(struct strbuf *sb, const char *format, ...)
