@@ -122,6 +122,11 @@ struct json *json_parse(const char *text, size_t length, struct error *err)
     return outer(tree);
 }
 
+struct json *json_copy(const struct json *j)
+{
+    return j != NULL ? outer(cJSON_Duplicate(inner(j), true)) : NULL;
+}
+
 void json_free(struct json *j)
 {
     cJSON_Delete(inner_mutable(j));

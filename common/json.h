@@ -58,6 +58,9 @@ struct json *json_new_number(double value); /* finite */
 struct json *json_add(struct json *object, const char *key, struct json *child);
 struct json *json_append(struct json *array, struct json *child);
 
+/* A deep copy; NULL of NULL. */
+struct json *json_copy(const struct json *j);
+
 /* Shorthands for objects. A NULL string is written as null. */
 void json_add_string(struct json *object, const char *key, const char *s);
 void json_add_bytes(struct json *object, const char *key, const void *data,

@@ -47,6 +47,9 @@ DEFINE_CLEANUP_FREE(client)
 const struct client_node *client_node(const struct client *client);
 const struct client_step *client_steps(const struct client *client, size_t *out_count);
 const char *client_transport(const struct client *client, const char **out_reason);
+/* What the transport knows of the link, for `target check`; NULL where nothing. The
+ * caller's to free. */
+struct json *client_link_facts(const struct client *client);
 /* The loop, for timers and signals of the caller. */
 struct loop *client_loop(struct client *client);
 struct peer *client_peer(struct client *client);
