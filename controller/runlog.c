@@ -1,0 +1,194 @@
+#include "controller/runlog.h"
+
+#include "common/fdio.h"
+#include "common/files.h"
+#include "common/oid.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TAIL_BYTES 4096
+
+static const char *const names[RUNLOG_FILES] = {"driver.log", "control.log", "metrics"};
+
+char *runlog_name(const char *file, int64_t generation)
+{
+    return generation == 0 ? xstrdup(file)
+                           : xasprintf("%s.%lld", file, (long long)generation);
+}
+
+static int open_generation(struct runlog *log, struct runlog_file *file,
+                           int64_t generation, struct error *err)
+{
+    CLEANUP_FREE char *name = runlog_name(file->name, generation);
+    int fd = openat(log->dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        return error_sys(err, "open %s/%s", log->dir, name);
+    }
+    fdio_close(&file->fd);
+    file->fd = fd;
+    file->generation = generation;
+    return 0;
+}
+
+/* Find the newest generation that is at home and its end. */
+static int open_newest(struct runlog *log, struct runlog_file *file, struct error *err)
+{
+    int64_t newest = 0;
+    struct stat st;
+    for (int64_t next = 1; next < RUNLOG_GENERATIONS_MAX; next++) {
+        CLEANUP_FREE char *name = runlog_name(file->name, next);
+        if (fstatat(log->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+            break;
+        }
+        newest = next;
+    }
+    if (open_generation(log, file, newest, err) != 0) {
+        return -1;
+    }
+    if (fstat(file->fd, &st) != 0) {
+        return error_sys(err, "look at %s/%s", log->dir, file->name);
+    }
+    file->offset = (uint64_t)st.st_size;
+    return 0;
+}
+
+int runlog_open(struct runlog *log, const struct home *home, const char *id,
+                struct error *err)
+{
+    *log = (struct runlog){.dir_fd = -1, .current = -1};
+    for (int i = 0; i < RUNLOG_FILES; i++) {
+        log->files[i] = (struct runlog_file){.name = names[i], .fd = -1};
+    }
+    log->dir = home_run_dir(home, id, err);
+    log->dir_fd = log->dir != NULL ? files_open_dir(AT_FDCWD, log->dir, err) : -1;
+    int result = log->dir_fd < 0 ? -1 : 0;
+    for (int i = 0; result == 0 && i < RUNLOG_FILES; i++) {
+        result = open_newest(log, &log->files[i], err);
+    }
+    if (result != 0) {
+        runlog_close(log);
+    }
+    return result;
+}
+
+void runlog_close(struct runlog *log)
+{
+    for (int i = 0; i < RUNLOG_FILES; i++) {
+        fdio_close(&log->files[i].fd);
+    }
+    fdio_close(&log->dir_fd);
+    free(log->dir);
+    log->dir = NULL;
+}
+
+/* The plain digest of the last TAIL_BYTES bytes before the file's offset. */
+static int tail_digest(const struct runlog_file *file, char out[OID_HEX_SIZE],
+                       struct error *err)
+{
+    uint8_t tail[TAIL_BYTES];
+    uint64_t length = file->offset < TAIL_BYTES ? file->offset : TAIL_BYTES;
+    ssize_t got = fdio_pread_full(file->fd, tail, (size_t)length, file->offset - length);
+    if (got < 0) {
+        return error_sys(err, "read %s", file->name);
+    }
+    struct oid digest;
+    oid_of_bytes(tail, (size_t)got, &digest);
+    oid_to_hex(&digest, out);
+    return 0;
+}
+
+int runlog_positions(const struct runlog *log, struct json *files, struct error *err)
+{
+    for (int i = 0; i < RUNLOG_FILES; i++) {
+        const struct runlog_file *file = &log->files[i];
+        char digest[OID_HEX_SIZE];
+        struct json *position = json_append(files, json_new_object());
+        json_add_string(position, "file", file->name);
+        json_add_integer(position, "generation", file->generation);
+        json_add_integer(position, "offset", (int64_t)file->offset);
+        if (file->offset == 0) {
+            json_add_string(position, "tail", NULL);
+            continue;
+        }
+        if (tail_digest(file, digest, err) != 0) {
+            return -1;
+        }
+        json_add_string(position, "tail", digest);
+    }
+    return 0;
+}
+
+int runlog_at(struct runlog *log, const struct json *at, uint64_t *out_gap,
+              struct error *err)
+{
+    const char *name = NULL;
+    int64_t generation = 0;
+    int64_t offset = 0;
+    int64_t gap = 0;
+    if (json_get_string(at, "AT", "file", &name, err) != 0 ||
+        json_get_integer(at, "AT", "generation", 0, RUNLOG_GENERATIONS_MAX - 1,
+                         &generation, err) != 0 ||
+        json_get_integer(at, "AT", "offset", 0, JSON_INTEGER_MAX, &offset, err) != 0 ||
+        json_get_integer(at, "AT", "gap", 0, JSON_INTEGER_MAX, &gap, err) != 0) {
+        return -1;
+    }
+    for (int i = 0; i < RUNLOG_FILES; i++) {
+        struct runlog_file *file = &log->files[i];
+        if (strcmp(name, file->name) != 0) {
+            continue;
+        }
+        if (generation != file->generation &&
+            open_generation(log, file, generation, err) != 0) {
+            return -1;
+        }
+        file->offset = (uint64_t)offset;
+        log->current = i;
+        *out_gap = (uint64_t)gap;
+        return 0;
+    }
+    return error_set(err, ERR_PROTOCOL, "AT names %.40s, which was not asked for", name);
+}
+
+int runlog_data(struct runlog *log, const void *data, size_t length, struct error *err)
+{
+    if (log->current < 0) {
+        return error_set(err, ERR_PROTOCOL,
+                         "log bytes came before it was said of which file");
+    }
+    struct runlog_file *file = &log->files[log->current];
+    if (fdio_pwrite_full(file->fd, data, length, file->offset) != 0) {
+        return error_sys(err, "write %s/%s", log->dir, file->name);
+    }
+    file->offset += length;
+    return 0;
+}
+
+int runlog_sync(const struct runlog *log, struct error *err)
+{
+    for (int i = 0; i < RUNLOG_FILES; i++) {
+        if (fsync(log->files[i].fd) != 0) {
+            return error_sys(err, "sync %s/%s", log->dir, log->files[i].name);
+        }
+    }
+    return files_sync_dir(log->dir_fd, err);
+}
+
+void runlog_sizes(const struct runlog *log, struct json *out)
+{
+    for (int i = 0; i < RUNLOG_FILES; i++) {
+        uint64_t total = 0;
+        for (int64_t g = 0; g <= log->files[i].generation; g++) {
+            CLEANUP_FREE char *name = runlog_name(names[i], g);
+            struct stat st;
+            if (fstatat(log->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+                total += (uint64_t)st.st_size;
+            }
+        }
+        json_add_integer(out, names[i], (int64_t)total);
+    }
+}

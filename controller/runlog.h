@@ -1,0 +1,58 @@
+/*
+ * runlog: the files of a run as they are kept at home.            [controller]
+ *
+ * state/runs/<id>/driver.log, control.log, metrics; a later generation of a file (it was
+ * replaced or truncated on the node) has its number behind the name: driver.log.1. Bytes
+ * are written at their own offset, so several followers at one home do no harm. What is
+ * there says where to go on.
+ */
+#ifndef CONTROLLER_RUNLOG_H
+#define CONTROLLER_RUNLOG_H
+
+#include "common/json.h"
+#include "controller/home.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define RUNLOG_FILES 3
+#define RUNLOG_DRIVER 0 /* index of driver.log */
+#define RUNLOG_GENERATIONS_MAX 1000
+
+struct runlog_file {
+    const char *name;
+    int fd; /* of the generation being written */
+    int64_t generation;
+    uint64_t offset; /* of the next byte that comes */
+};
+
+struct runlog {
+    int dir_fd; /* state/runs/<id> */
+    char *dir;
+    struct runlog_file files[RUNLOG_FILES];
+    int current; /* the file that AT named last, or -1 */
+};
+
+/* Open what is at home, making it if need be. Errors: ERR_IO, ERR_NO_SPACE. */
+int runlog_open(struct runlog *log, const struct home *home, const char *id,
+                struct error *err);
+void runlog_close(struct runlog *log);
+
+/* The "files" of FOLLOW: where each file goes on, with the digest of what is before. */
+int runlog_positions(const struct runlog *log, struct json *files, struct error *err);
+
+/* AT: the DATA that follows is of this file from there. *out_gap: bytes that are lost
+ * before it. Errors: ERR_PROTOCOL. */
+int runlog_at(struct runlog *log, const struct json *at, uint64_t *out_gap,
+              struct error *err);
+/* DATA. Errors: ERR_PROTOCOL (no AT before), ERR_NO_SPACE ... */
+int runlog_data(struct runlog *log, const void *data, size_t length, struct error *err);
+/* Sync all files: before COLLECTED. */
+int runlog_sync(const struct runlog *log, struct error *err);
+/* Sizes at home, as an object: name to bytes, over all generations. */
+void runlog_sizes(const struct runlog *log, struct json *out);
+
+/* The name of a generation of a file: "driver.log", "driver.log.1". malloc'ed. */
+char *runlog_name(const char *file, int64_t generation);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * screen: shows a run's log while it grows at home.            [controller]
+ *
+ * Reads driver.log (its generations one after another) and writes it to stdout, a little
+ * at a time and only when stdout takes it, so that a stopped terminal never holds up the
+ * network side. Where a gap was declared, a line on stderr says so.
+ */
+#ifndef CONTROLLER_SCREEN_H
+#define CONTROLLER_SCREEN_H
+
+#include "common/loop.h"
+#include "controller/runlog.h"
+#include "controller/terminal.h"
+
+struct screen;
+
+/* log is borrowed. Nothing is shown before from_offset of generation 0. */
+struct screen *screen_new(const struct runlog *log, struct terminal *terminal,
+                          uint64_t from_offset);
+void screen_free(struct screen *screen);
+DEFINE_CLEANUP_FREE(screen)
+
+/* There may be more to show: watch stdout in loop until it was shown. loop NULL: stop
+ * watching. */
+void screen_update(struct screen *screen, struct loop *loop);
+/* Generation and offset where bytes are missing, for the line that says so. */
+void screen_gap(struct screen *screen, uint64_t gap_bytes);
+/* Show all there is, waiting for stdout. Errors: ERR_IO with EPIPE in sys where the
+ * reader went away. */
+int screen_finish(struct screen *screen, struct error *err);
+/* True where stdout failed; err tells how. */
+bool screen_has_failed(const struct screen *screen, struct error *err);
+
+#endif
