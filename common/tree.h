@@ -43,6 +43,8 @@ struct tree_entry {
 /* The kind of the entry's object: a file above OBJECT_SIZE_MAX is a list, a folder a
  * tree, all else content. */
 enum object_kind tree_entry_object(const struct tree_entry *entry);
+/* The order of a folder's entries: by the bytes of their names. As memcmp. */
+int tree_entry_compare(const struct tree_entry *a, const struct tree_entry *b);
 
 /* Collects the entries of one folder, in any order, and makes the tree object or objects.
  */
@@ -108,6 +110,10 @@ struct tree_totals {
 };
 int tree_count(const struct object_source *source, const struct oid *root,
                struct tree_totals *out, struct error *err);
+/* The same where base and its totals are known: only what differs is read. */
+int tree_count_from(const struct object_source *source, const struct oid *root,
+                    const struct oid *base, const struct tree_totals *base_totals,
+                    struct tree_totals *out, struct error *err);
 
 /*
  * Visit every object (trees, parts, lists, contents) that root needs and base does not
@@ -115,6 +121,8 @@ int tree_count(const struct object_source *source, const struct oid *root,
  * differs, so the visitor keeps a set where it must not see one twice. What lies below a
  * tree or list is visited only where visit returned 0; 1: not below this one; -1: stop. A
  * tree or list that source does not have is visited, and then nothing below it.
+ * size_bytes: as the parent says, UINT64_MAX for the root; of content it is the body's
+ * length.
  */
 typedef int object_visitor(void *context, enum object_kind kind, const struct oid *oid,
                            uint64_t size_bytes, struct error *err);
