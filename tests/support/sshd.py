@@ -127,8 +127,9 @@ ConnectTimeout 20
         )
 
     def _write_config(self) -> Path:
-        env = " ".join(f'"{name}={value}"' for name, value in self.env.items())
         login = self._write_login() if self.shell else None
+        home = {"HOME": str(self.folder / "nothing")} if login else {}
+        env = " ".join(f'"{name}={value}"' for name, value in (self.env | home).items())
         config = self.folder / "sshd_config"
         config.write_text(
             "\n".join(
@@ -158,14 +159,15 @@ ConnectTimeout 20
         return config
 
     def _write_login(self) -> Path:
-        # SHLVL 1: bash reads ~/.bashrc under sshd only as an outermost shell, and that one was the real login shell.
+        # The user's real login shell runs this; it sees an empty home, so that it reads no start-up file of the node.
+        # SHLVL 0: bash reads ~/.bashrc under sshd only as the outermost shell.
         login = self.folder / "login"
         shell = shlex.quote(str(self.shell))
         login.write_text(
             f"""#!/bin/sh
+HOME={shlex.quote(str(self.home))} SHELL={shell} SHLVL=0
+export HOME SHELL SHLVL
 cd "$HOME" || exit 1
-SHELL={shell} SHLVL=1
-export SHELL SHLVL
 [ -n "$SSH_ORIGINAL_COMMAND" ] || exec {shell}
 exec {shell} -c "$SSH_ORIGINAL_COMMAND"
 """
