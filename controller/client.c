@@ -34,6 +34,9 @@ struct client {
     const char *reason;
     struct link *link;
     struct loop *loop;
+    bool owns_loop;
+    struct client_options options;
+    int64_t started_ns;
     struct peer *peer;
     struct client_node node;
     struct client_step steps[STEPS_MAX];
@@ -185,6 +188,11 @@ static void opening_waits(void *context)
                   o->client->target_name);
 }
 
+static bool is_interrupted(const struct client *c)
+{
+    return c->options.is_interrupted != NULL && *c->options.is_interrupted;
+}
+
 /* Handle events until the opening is done. timeout_ms 0: no deadline. */
 static int opening_wait(struct opening *o, int64_t timeout_ms, struct error *err)
 {
@@ -197,7 +205,7 @@ static int opening_wait(struct opening *o, int64_t timeout_ms, struct error *err
         loop_timer_at(c->loop, clock_monotonic_ns() + WAITING_NOTE_NS, opening_waits, o);
     loop_watch(c->loop, link_read_fd(c->link), LOOP_READ, opening_read, o);
     int result = 0;
-    while (result == 0 && !o->is_done) {
+    while (result == 0 && !o->is_done && !is_interrupted(c)) {
         result = loop_step(c->loop, -1, err);
     }
     loop_timer_cancel(c->loop, o->note);
@@ -207,6 +215,10 @@ static int opening_wait(struct opening *o, int64_t timeout_ms, struct error *err
     loop_unwatch(c->loop, link_read_fd(c->link));
     loop_unwatch(c->loop, link_write_fd(c->link));
     terminal_progress_clear(c->context->terminal);
+    if (result == 0 && !o->is_done) {
+        result = error_set(err, ERR_CANCELED, "%s: interrupted while connecting",
+                           c->target_name);
+    }
     if (result == 0 && o->error.code != ERR_NONE) {
         *err = o->error;
         result = -1;
@@ -474,6 +486,7 @@ static void link_can_read(void *context, int fd, unsigned events)
 static void check_liveness(void *context)
 {
     struct client *c = context;
+    c->liveness = NULL;
     int64_t now = clock_monotonic_ns();
     int64_t silence = now - c->heard_ns;
     if (silence >= c->idle_ns) {
@@ -502,8 +515,7 @@ static void start_protocol(struct client *c, const struct strbuf *early)
     }
 }
 
-static int open_link(struct client *c, const struct client_options *options,
-                     struct error *err)
+static int open_link(struct client *c, struct error *err)
 {
     const struct config *config = c->context->config;
     struct executor_file file = {0};
@@ -511,8 +523,8 @@ static int open_link(struct client *c, const struct client_options *options,
     struct transport_options transport = {
         .connect_timeout_ms = config_integer(config, "connect_timeout"),
         .login_timeout_ms = config_integer(config, "login_timeout"),
-        .may_ask = options->may_ask,
-        .want_accept_new = options->want_accept_new,
+        .may_ask = c->options.may_ask,
+        .want_accept_new = c->options.want_accept_new,
         .ssh_program = config_string(config, "ssh"),
     };
     c->transport = transport_find(c->target, &c->reason, err);
@@ -531,44 +543,8 @@ static int open_link(struct client *c, const struct client_options *options,
     return c->link != NULL ? 0 : -1;
 }
 
-static int connect_link(struct client *c, const struct client_options *options,
-                        struct error *err)
-{
-    const struct config *config = c->context->config;
-    int64_t since = clock_monotonic_ns();
-    if (open_link(c, options, err) != 0) {
-        return -1;
-    }
-    /* ssh asks by itself, and nobody knows how long a person takes; the handshake has
-     * ssh's own deadline. */
-    int64_t timeout_ms = options->may_ask ? 0
-                                          : config_integer(config, "connect_timeout") +
-                                                config_integer(config, "login_timeout");
-    struct opening opening = {.client = c, .upload_fd = -1};
-    marker_init(&opening.marker);
-    strbuf_init(&opening.early, READ_SIZE);
-    int result = opening_wait(&opening, timeout_ms, err);
-    if (result == 0) {
-        add_step(c, "connect", since, c->transport->name);
-    }
-    if (result == 0 && opening.kind == MARKER_IS_BOOTSTRAP) {
-        result = bring_executor(&opening, config_integer(config, "idle_timeout"), err);
-    }
-    if (result == 0) {
-        result = take_facts(c, opening.facts, err);
-    }
-    if (result == 0) {
-        start_protocol(c, &opening.early);
-    }
-    json_free(opening.facts);
-    marker_release(&opening.marker);
-    strbuf_release(&opening.early);
-    return result;
-}
-
-struct client *client_connect(struct command_context *context,
-                              const struct target *target,
-                              const struct client_options *options, struct error *err)
+struct client *client_start(struct command_context *context, const struct target *target,
+                            const struct client_options *options, struct error *err)
 {
     if (command_config(context, err) == NULL) {
         return NULL;
@@ -576,13 +552,63 @@ struct client *client_connect(struct command_context *context,
     struct client *c = xcalloc(1, sizeof *c);
     c->context = context;
     c->target = target;
+    c->options = *options;
     c->target_name = xstrdup(target->name);
     c->idle_ns = config_integer(context->config, "idle_timeout") * NS_PER_MS;
-    c->loop = loop_new();
+    c->loop = options->loop != NULL ? options->loop : loop_new();
+    c->owns_loop = options->loop == NULL;
     c->buffer = xmalloc(READ_SIZE);
-    int result = connect_link(c, options, err);
+    c->started_ns = clock_monotonic_ns();
+    if (open_link(c, err) != 0) {
+        client_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+/* The marker, the executor where it is missing, and the facts. */
+static int open_protocol(struct client *c, struct opening *o, struct error *err)
+{
+    const struct config *config = c->context->config;
+    /* ssh asks by itself, and nobody knows how long a person takes; the handshake has
+     * ssh's own deadline. */
+    int64_t timeout_ms = c->options.may_ask ? 0
+                                            : config_integer(config, "connect_timeout") +
+                                                  config_integer(config, "login_timeout");
+    if (opening_wait(o, timeout_ms, err) != 0) {
+        return -1;
+    }
+    add_step(c, "connect", c->started_ns, c->transport->name);
+    if (o->kind == MARKER_IS_BOOTSTRAP &&
+        bring_executor(o, config_integer(config, "idle_timeout"), err) != 0) {
+        return -1;
+    }
+    if (take_facts(c, o->facts, err) != 0) {
+        return -1;
+    }
+    start_protocol(c, &o->early);
+    return 0;
+}
+
+int client_wait(struct client *c, struct error *err)
+{
+    struct opening opening = {.client = c, .upload_fd = -1};
+    marker_init(&opening.marker);
+    strbuf_init(&opening.early, READ_SIZE);
+    int result = open_protocol(c, &opening, err);
+    json_free(opening.facts);
+    marker_release(&opening.marker);
+    strbuf_release(&opening.early);
     c->target = NULL;
-    if (result != 0) {
+    return result;
+}
+
+struct client *client_connect(struct command_context *context,
+                              const struct target *target,
+                              const struct client_options *options, struct error *err)
+{
+    struct client *c = client_start(context, target, options, err);
+    if (c != NULL && client_wait(c, err) != 0) {
         client_free(c);
         return NULL;
     }
@@ -594,8 +620,15 @@ void client_free(struct client *c)
     if (c == NULL) {
         return;
     }
+    if (c->link != NULL) {
+        loop_unwatch(c->loop, link_read_fd(c->link));
+        loop_unwatch(c->loop, link_write_fd(c->link));
+    }
+    loop_timer_cancel(c->loop, c->liveness);
     link_free(c->link);
-    loop_free(c->loop);
+    if (c->owns_loop) {
+        loop_free(c->loop);
+    }
     peer_free(c->peer);
     for (size_t i = 0; i < c->step_count; i++) {
         free(c->steps[i].detail);

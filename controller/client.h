@@ -6,7 +6,7 @@
  * loop, with keepalive. Requests are structs with callbacks; one connection carries
  * several at once.
  *
- * client_connect returns as soon as the marker is there. A lost link is ERR_LINK: the
+ * client_wait returns as soon as the marker is there. A lost link is ERR_LINK: the
  * caller decides whether to connect again (client_backoff).
  */
 #ifndef CONTROLLER_CLIENT_H
@@ -34,10 +34,26 @@ struct client_step {  /* what client_connect did, for `target check` and --timin
 
 struct client_options {
     bool may_ask, want_accept_new;
+    struct loop *loop; /* borrowed: the caller's signals and timers go on; NULL: one of
+                          the client's own */
+    const bool *is_interrupted; /* borrowed; once true, connecting ends with ERR_CANCELED.
+                                   May be NULL */
 };
 
-/* Errors: ERR_CONNECT, ERR_HOST_KEY, ERR_LOGIN, ERR_BOOTSTRAP, ERR_TIMED_OUT,
- * ERR_VERSION, ... with phase, host and port, cause, hint. */
+/*
+ * Start connecting: the transport works while the caller does something else. Errors:
+ * ERR_SPAWN, ERR_CONFIG ... target and options' pointers are borrowed until client_wait
+ * returns.
+ */
+struct client *client_start(struct command_context *context, const struct target *target,
+                            const struct client_options *options, struct error *err);
+/*
+ * Wait until the executor speaks. After an error the client can only be freed. Errors:
+ * ERR_CONNECT, ERR_HOST_KEY, ERR_LOGIN, ERR_BOOTSTRAP, ERR_TIMED_OUT, ERR_VERSION,
+ * ERR_CANCELED ... with phase, host and port, cause, hint.
+ */
+int client_wait(struct client *client, struct error *err);
+/* Both. */
 struct client *client_connect(struct command_context *context,
                               const struct target *target,
                               const struct client_options *options, struct error *err);
