@@ -690,19 +690,25 @@ uint32_t client_open(struct client *c, const struct client_request *request,
     return stream;
 }
 
-int client_run(struct client *c, const bool *done, struct error *err)
+int client_step(struct client *c, struct error *err)
 {
-    while (!c->has_failed && !*done) {
-        if (client_flush(c, err) != 0) {
-            return -1;
-        }
-        if (loop_step(c->loop, -1, err) != 0) {
-            return -1;
-        }
+    if (!c->has_failed &&
+        (client_flush(c, err) != 0 || loop_step(c->loop, -1, err) != 0)) {
+        return -1;
     }
     if (c->has_failed) {
         *err = c->failure;
         return -1;
+    }
+    return 0;
+}
+
+int client_run(struct client *c, const bool *done, struct error *err)
+{
+    while (!*done) {
+        if (client_step(c, err) != 0) {
+            return -1;
+        }
     }
     return 0;
 }

@@ -87,6 +87,8 @@ uint32_t client_open(struct client *client, const struct client_request *request
 /* Write what is queued as far as it goes without blocking. Errors: ERR_LINK. */
 int client_flush(struct client *client, struct error *err);
 
+/* Write what can be written and wait for events once. Errors: as client_run. */
+int client_step(struct client *client, struct error *err);
 /* Handle events until *done is true. Errors: ERR_LINK, ERR_PROTOCOL, or a handler's. */
 int client_run(struct client *client, const bool *done, struct error *err);
 

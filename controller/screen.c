@@ -137,17 +137,9 @@ void screen_gap(struct screen *s, uint64_t gap_bytes)
         (unsigned long long)gap_bytes);
 }
 
-int screen_finish(struct screen *s, struct error *err)
+bool screen_is_busy(const struct screen *s)
 {
-    int shown = 1;
-    screen_update(s, NULL);
-    while (shown == 1) {
-        shown = show_piece(s);
-    }
-    if (shown < 0) {
-        *err = s->error;
-    }
-    return shown;
+    return s->is_watching;
 }
 
 bool screen_has_failed(const struct screen *s, struct error *err)

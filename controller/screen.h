@@ -25,10 +25,10 @@ DEFINE_CLEANUP_FREE(screen)
 void screen_update(struct screen *screen, struct loop *loop);
 /* Generation and offset where bytes are missing, for the line that says so. */
 void screen_gap(struct screen *screen, uint64_t gap_bytes);
-/* Show all there is, waiting for stdout. Errors: ERR_IO with EPIPE in sys where the
- * reader went away. */
-int screen_finish(struct screen *screen, struct error *err);
-/* True where stdout failed; err tells how. */
+/* True while something is left to show: the loop goes on. */
+bool screen_is_busy(const struct screen *screen);
+/* True where stdout failed; err tells how: ERR_IO with EPIPE in sys where the reader went
+ * away. */
 bool screen_has_failed(const struct screen *screen, struct error *err);
 
 #endif

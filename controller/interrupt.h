@@ -1,0 +1,34 @@
+/*
+ * interrupt: what Ctrl-C and other signals mean while a run is followed. [controller]
+ *
+ * The first Ctrl-C on a terminal says how to come back and waits two seconds for a
+ * second, which means that the person wants to be asked whether to cancel. Elsewhere, and
+ * for SIGTERM and SIGHUP, the first ends the following at once. The run itself is never
+ * touched from here.
+ */
+#ifndef CONTROLLER_INTERRUPT_H
+#define CONTROLLER_INTERRUPT_H
+
+#include "common/loop.h"
+#include "controller/terminal.h"
+
+struct interrupt {
+    struct loop *loop;
+    struct terminal *terminal;
+    const char *run;             /* borrowed; NULL: nothing to come back to yet */
+    bool is_interrupted;         /* stop what is going on */
+    bool wants_cancel;           /* a second Ctrl-C came in time */
+    int signal_number;           /* the last one */
+    struct loop_timer *patience; /* the two seconds */
+};
+
+/* Take SIGINT, SIGTERM and SIGHUP in loop, which has to outlive it; SIGPIPE is ignored
+ * from now on. */
+int interrupt_init(struct interrupt *interrupt, struct loop *loop,
+                   struct terminal *terminal, struct error *err);
+/* The person was asked and wants to go on following. */
+void interrupt_reset(struct interrupt *interrupt);
+/* The program's exit status: 130 for Ctrl-C, 128 + n else. */
+int interrupt_status(const struct interrupt *interrupt);
+
+#endif
