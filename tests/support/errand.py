@@ -121,15 +121,17 @@ class Terminal:
     def __init__(self, args: list[str], env: dict[str, str], cwd: Path, columns: int = 80, rows: int = 24):
         self.args = args
         self.out = b""
-        self.code: int | None = None
-        self.pid, self.descriptor = pty.fork()
-        if self.pid == 0:
-            try:
-                os.chdir(cwd)
-                os.execvpe(args[0], args, env)
-            finally:
-                os._exit(127)
+        self.descriptor, terminal = pty.openpty()
         self.resize(columns, rows)
+        # setsid makes it the controlling terminal; it executes the command in place, so the pid is the command's.
+        self.process = subprocess.Popen(
+            ["setsid", "--ctty", *args], stdin=terminal, stdout=terminal, stderr=terminal, cwd=cwd, env=env
+        )
+        os.close(terminal)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
 
     def resize(self, columns: int, rows: int) -> None:
         fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -173,26 +175,21 @@ class Terminal:
     def finish(self, deadline_s: float = 60) -> Result:
         """Wait for the command's end."""
         end = time.monotonic() + deadline_s * PATIENCE
-        while self.code is None:
+        while self.process.poll() is None:
             self.read(0.02)
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.code = os.waitstatus_to_exitcode(status)
-            elif time.monotonic() > end:
-                os.kill(self.pid, signal.SIGKILL)
-                os.waitpid(self.pid, 0)
-                self.code = -signal.SIGKILL
+            if time.monotonic() > end:
+                self.process.kill()
+                self.process.wait()
                 raise TooLate(f"still running after {deadline_s} s: {self.args}\n{self.out!r}")
         while self.descriptor >= 0 and self.read(0) and select.select([self.descriptor], [], [], 0)[0]:
             pass
         self.hang_up()
-        return Result(self.args, self.code, self.out, b"")
+        return Result(self.args, self.process.returncode, self.out, b"")
 
     def close(self) -> None:
         """Clear away, whatever state it is in."""
-        if self.code is None:
-            processes.kill(self.pid)
-            self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        self.process.kill()
+        self.process.wait()
         self.hang_up()
 
 
