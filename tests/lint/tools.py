@@ -28,7 +28,7 @@ class Tools:
         result = {}
         for entry in json.loads((self.build / "compile_commands.json").read_text()):
             path = Path(entry["file"])
-            if not path.is_relative_to(sources.ROOT):
+            if not path.is_relative_to(sources.ROOT) or path.relative_to(sources.ROOT).parts[0] not in sources.PRODUCT:
                 continue
             words = shlex.split(entry["command"])
             while words and not Path(words[0]).name.startswith(("cc", "gcc", "clang", "x86_64", "aarch64")):
