@@ -103,6 +103,13 @@ typedef int tree_visitor(void *context, const char *path, const struct tree_entr
 int tree_walk(const struct object_source *source, const struct oid *root,
               tree_visitor *visit, void *context, struct error *err);
 
+/*
+ * The entry at path ("a/b/c") below root. 1: *out is it (its name borrows path); 0: there
+ * is none; -1: err.
+ */
+int tree_find(const struct object_source *source, const struct oid *root,
+              const char *path, struct tree_entry *out, struct error *err);
+
 /* Files (symbolic links counted) and bytes below a root. */
 struct tree_totals {
     uint64_t files;

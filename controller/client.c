@@ -690,6 +690,15 @@ uint32_t client_open(struct client *c, const struct client_request *request,
     return stream;
 }
 
+void client_abandon(struct client *c, uint32_t stream)
+{
+    struct slot *slot = stream != 0 ? find_slot(c, stream) : NULL;
+    if (slot != NULL) {
+        slot->stream = 0;
+        peer_send(c->peer, stream, MSG_RESET, NULL);
+    }
+}
+
 int client_step(struct client *c, struct error *err)
 {
     if (!c->has_failed &&

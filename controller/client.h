@@ -84,6 +84,9 @@ struct client_request {
  * streams (ERR_BUSY). */
 uint32_t client_open(struct client *client, const struct client_request *request,
                      struct error *err);
+/* The answer is no longer wanted: the stream is reset and its handler forgotten. Ended
+ * streams and 0 are ignored. */
+void client_abandon(struct client *client, uint32_t stream);
 /* Write what is queued as far as it goes without blocking. Errors: ERR_LINK. */
 int client_flush(struct client *client, struct error *err);
 

@@ -12,6 +12,7 @@ struct following {
     struct history_run *run;
     struct runlog log;
     struct screen *screen;
+    uint32_t stream;
     bool is_done; /* END or ERROR came, or the interrupt */
     bool has_end;
     struct error error; /* from the executor, or the screen */
@@ -99,22 +100,17 @@ static int send_follow(struct following *f, struct error *err)
     if (runlog_positions(&f->log, files, err) != 0) {
         return -1;
     }
-    uint32_t stream = client_open(watch->client, &request, err);
-    if (stream == 0) {
+    f->stream = client_open(watch->client, &request, err);
+    if (f->stream == 0) {
         return -1;
     }
-    peer_send(client_peer(watch->client), stream, MSG_FOLLOW, body);
+    peer_send(client_peer(watch->client), f->stream, MSG_FOLLOW, body);
     return 0;
 }
 
-/* Run the connection until the stream is over or the interrupt came. */
-static int follow_once(struct following *f, struct error *err)
+static int run_stream(struct following *f, struct error *err)
 {
     struct watch *watch = f->watch;
-    f->is_done = false;
-    if (send_follow(f, err) != 0) {
-        return -1;
-    }
     while (!f->is_done && !watch->interrupt->is_interrupted) {
         if (client_step(watch->client, err) != 0) {
             return -1;
@@ -128,6 +124,18 @@ static int follow_once(struct following *f, struct error *err)
         return -1;
     }
     return 0;
+}
+
+/* Run the connection until the stream is over or the interrupt came. */
+static int follow_once(struct following *f, struct error *err)
+{
+    f->is_done = false;
+    if (send_follow(f, err) != 0) {
+        return -1;
+    }
+    int result = run_stream(f, err);
+    client_abandon(f->watch->client, f->stream);
+    return result;
 }
 
 /* Another node under the target's name must not be taken for the run's. */

@@ -1,0 +1,296 @@
+#include "controller/submission.h"
+
+#include "common/clock.h"
+#include "controller/snapshot_warn.h"
+#include "controller/submission_plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PROGRESS_MIN_BYTES (1u << 20) /* less is sent before a person can read it */
+
+void submission_init(struct submission *s)
+{
+    *s = (struct submission){0};
+    runspec_init(&s->spec);
+    strbuf_init(&s->bytes, RUNSPEC_SIZE_MAX);
+}
+
+void submission_release(struct submission *s)
+{
+    runspec_release(&s->spec);
+    strbuf_release(&s->bytes);
+    snapshot_release(&s->snapshot);
+    json_free(s->secrets);
+    s->secrets = NULL;
+}
+
+/* ---- the snapshot ---- */
+
+static void report_problems(const struct command_context *context,
+                            const struct snapshot *snapshot)
+{
+    for (size_t i = 0; i < snapshot->problem_count && i < 10; i++) {
+        terminal_warn(context->terminal, "not in the snapshot: %s: %s",
+                      snapshot->problems[i].path, snapshot->problems[i].text);
+    }
+    if (snapshot->problem_total > 10) {
+        terminal_warn(context->terminal, "and %zu more files",
+                      snapshot->problem_total - 10);
+    }
+}
+
+/* A script that a rule left out would fail on the node with a sentence that helps nobody.
+ */
+static int check_script(const struct submission *s, struct command_context *context,
+                        struct error *err)
+{
+    struct tree_entry entry;
+    struct object_source source = store_source(context->store);
+    if (s->spec.script == NULL) {
+        return 0;
+    }
+    int found = tree_find(&source, &s->snapshot.root, s->spec.script, &entry, err);
+    if (found != 0) {
+        return found < 0 ? -1 : 0;
+    }
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    bool is_in = false;
+    (void)snapshot_why(context->config, s->spec.script, &why, &is_in, NULL);
+    error_set(err, ERR_USAGE, "%s is not in the snapshot: %s", s->spec.script, why.data);
+    return error_hint(err, "take it in with `snapshot: {include: [%s]}` in errand.yaml",
+                      s->spec.script);
+}
+
+int submission_snapshot(struct submission *s, struct command_context *context,
+                        const struct submission_request *request, struct error *err)
+{
+    struct snapshot_options options = {.want_force = request->want_force};
+    if (command_store(context, err) == NULL ||
+        snapshot_make(context->home, context->config, context->store, &options,
+                      &s->snapshot, err) != 0) {
+        return -1;
+    }
+    report_problems(context, &s->snapshot);
+    s->spec.root = s->snapshot.root;
+    s->spec.files = s->snapshot.totals.files;
+    s->spec.size_bytes = s->snapshot.totals.size_bytes;
+    return check_script(s, context, err);
+}
+
+int submission_record(struct submission *s, struct command_context *context,
+                      const struct target *target, struct error *err)
+{
+    strbuf_reset(&s->bytes);
+    s->spec.created_utc_ms = clock_utc_ms();
+    runspec_encode(&s->spec, &s->bytes);
+    return history_add_run(context->history, &s->spec, s->bytes.data, s->bytes.length,
+                           target->name, config_project(context->config), err);
+}
+
+/* ---- sending ---- */
+
+/* What is sent is counted where it is read: an object is read once for each time it goes
+ * into a pack. */
+struct counted_source {
+    struct object_source inner;
+    struct oidset *sent;
+};
+
+static int counted_get(void *context, enum object_kind kind, const struct oid *oid,
+                       struct strbuf *out, struct error *err)
+{
+    struct counted_source *source = context;
+    if (kind != OBJECT_TREE && oidset_add(source->sent, kind, oid, 0, err) < 0) {
+        return -1;
+    }
+    return source->inner.get(source->inner.context, kind, oid, out, err);
+}
+
+static bool counted_has(void *context, enum object_kind kind, const struct oid *oid)
+{
+    struct counted_source *source = context;
+    return source->inner.has(source->inner.context, kind, oid);
+}
+
+struct sending {
+    struct submission *submission;
+    struct command_context *context;
+    struct push *push;
+    struct strvec lines;
+    bool is_done;
+    bool has_error;
+    struct error error;
+};
+
+static void show_progress(const struct sending *s)
+{
+    struct transfer_progress progress;
+    push_progress(s->push, &progress);
+    if (progress.bytes_total > PROGRESS_MIN_BYTES) {
+        terminal_progress(s->context->terminal, "sending", progress.bytes_sent,
+                          progress.bytes_total);
+    }
+}
+
+static int sending_room(void *context, struct error *err)
+{
+    struct sending *s = context;
+    if (push_pump(s->push, err) != 0) {
+        return -1;
+    }
+    show_progress(s);
+    return 0;
+}
+
+static int take_accepted(struct sending *s, const struct json *body, struct error *err)
+{
+    const struct json *journal = NULL;
+    if (json_get_bool(body, "ACCEPTED", "is_new", &s->submission->is_new, err) != 0 ||
+        json_get_array(body, "ACCEPTED", "journal", 1000, &journal, err) != 0) {
+        return -1;
+    }
+    for (const struct json *line = json_first(journal); line != NULL;
+         line = json_next(line)) {
+        strvec_push(&s->lines, json_is_string(line) ? json_string(line) : "");
+    }
+    s->is_done = true;
+    return 0;
+}
+
+static int sending_event(void *context, const struct peer_event *event, struct error *err)
+{
+    struct sending *s = context;
+    if (event->type == MSG_ACCEPTED) {
+        return take_accepted(s, event->json, err);
+    }
+    if (event->type == MSG_ERROR) {
+        message_to_error(event->json, &s->error);
+        s->has_error = true;
+        s->is_done = true;
+        return 0;
+    }
+    if (push_event(s->push, event, err) != 0) {
+        return -1;
+    }
+    return sending_room(s, err);
+}
+
+static struct json *submit_body(const struct submission *s, const struct oid *base)
+{
+    char hex[OID_HEX_SIZE];
+    struct json *body = json_new_object();
+    json_add_string(body, "spec", s->bytes.data);
+    oid_to_hex(&s->spec.root, hex);
+    json_add_string(body, "root", hex);
+    oid_to_hex(base, hex);
+    json_add_string(body, "base", oid_is_zero(base) ? NULL : hex);
+    return body;
+}
+
+static int run_sending(struct sending *s, struct client *client, const struct oid *base,
+                       const struct object_source *source, const bool *is_interrupted,
+                       struct error *err)
+{
+    struct client_request request = {
+        .context = s, .event = sending_event, .room = sending_room};
+    struct peer *peer = client_peer(client);
+    uint32_t stream = client_open(client, &request, err);
+    if (stream == 0) {
+        return -1;
+    }
+    if (s->submission->secrets != NULL) {
+        CLEANUP_JSON struct json *secrets = json_new_object();
+        (void)json_add(secrets, "secrets", json_copy(s->submission->secrets));
+        peer_send(peer, stream, MSG_SECRETS, secrets);
+    }
+    CLEANUP_JSON struct json *body = submit_body(s->submission, base);
+    peer_send(peer, stream, MSG_SUBMIT, body);
+    s->push = push_new(peer, stream, source, &s->submission->spec.root,
+                       oid_is_zero(base) ? NULL : base, err);
+    int result = s->push == NULL ? -1 : sending_room(s, err);
+    while (result == 0 && !s->is_done && (is_interrupted == NULL || !*is_interrupted)) {
+        result = client_step(client, err);
+    }
+    client_abandon(client, stream);
+    terminal_progress_clear(s->context->terminal);
+    if (result == 0 && s->has_error) {
+        *err = s->error;
+        result = -1;
+    }
+    if (result == 0 && !s->is_done) {
+        result = error_set(err, ERR_CANCELED, "interrupted while sending");
+    }
+    return result;
+}
+
+struct file_count {
+    const struct oidset *sent;
+    uint64_t files;
+};
+
+static int count_file(void *context, const char *path, const struct tree_entry *entry,
+                      struct error *err)
+{
+    (void)path;
+    (void)err;
+    struct file_count *count = context;
+    bool was_sent = entry->kind != TREE_FOLDER &&
+                    oidset_has(count->sent, tree_entry_object(entry), &entry->oid);
+    count->files += was_sent ? 1 : 0;
+    return 0;
+}
+
+static int note_accepted(struct sending *s, struct client *client,
+                         const struct target *target, const struct oidset *sent,
+                         struct error *err)
+{
+    struct submission *submission = s->submission;
+    struct command_context *context = s->context;
+    const struct client_node *node = client_node(client);
+    struct object_source source = store_source(context->store);
+    struct file_count count = {.sent = sent};
+    struct transfer_progress progress;
+    push_progress(s->push, &progress);
+    if (oidset_count(sent) > 0 &&
+        tree_walk(&source, &submission->spec.root, count_file, &count, err) != 0) {
+        return -1;
+    }
+    submission->sent_files = count.files;
+    submission->sent_bytes = progress.bytes_sent;
+    submission->wire_bytes = progress.wire_bytes;
+    if (history_set_accepted(context->history, submission->spec.run, node->store,
+                             node->node, submission->sent_files, submission->sent_bytes,
+                             err) != 0 ||
+        history_add_lines(context->history, submission->spec.run, &s->lines, err) != 0) {
+        return -1;
+    }
+    return history_set_last_root(context->history, target->name, node->store, node->node,
+                                 &submission->spec.root, err);
+}
+
+int submission_send(struct submission *submission, struct command_context *context,
+                    struct client *client, const struct target *target,
+                    const bool *is_interrupted, struct error *err)
+{
+    struct oid base;
+    struct sending s = {.submission = submission, .context = context};
+    CLEANUP(oidset_cleanup) struct oidset *sent = oidset_new(TRANSFER_OBJECTS_MAX);
+    struct counted_source counted = {.inner = store_source(context->store), .sent = sent};
+    struct object_source source = {
+        .get = counted_get, .has = counted_has, .context = &counted};
+    if (history_last_root(context->history, target->name, client_node(client)->store,
+                          &base, err) != 0) {
+        return -1;
+    }
+    if (!oid_is_zero(&base) && !store_has_root(context->store, &base)) {
+        base = (struct oid){0};
+    }
+    int result = run_sending(&s, client, &base, &source, is_interrupted, err);
+    if (result == 0) {
+        result = note_accepted(&s, client, target, sent, err);
+    }
+    push_free(s.push);
+    strvec_release(&s.lines);
+    return result;
+}

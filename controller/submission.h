@@ -1,0 +1,68 @@
+/*
+ * submission: from a command line to a run that the node has accepted. [controller]
+ *
+ *     submission_init -> submission_plan (what to run, from configuration and options) ->
+ * submission_snapshot
+ *     -> submission_record (the specification is fixed and in the history, durable) ->
+ * submission_send (over a connection)
+ *     -> submission_release
+ *
+ * The connection can be made while the snapshot is. After submission_record the very same
+ * bytes may be sent any number of times: the node starts the run at most once.
+ */
+#ifndef CONTROLLER_SUBMISSION_H
+#define CONTROLLER_SUBMISSION_H
+
+#include "common/runspec.h"
+#include "common/transfer.h"
+#include "controller/client.h"
+#include "controller/snapshot.h"
+#include "controller/target.h"
+
+/* What the command line says beyond the configuration; NULL, zero or empty: nothing. */
+struct submission_request {
+    const char *experiment, *framework, *interpreter;
+    struct strvec variables; /* "K=V", or "K": as it is here */
+    struct strvec tags;      /* "k=v" */
+    struct strvec secrets;   /* names, taken from the environment */
+    int64_t time_limit_ms, grace_ms, attempts;
+    bool is_plain_command; /* operands are a command, not a script */
+    bool want_force;       /* also / and $HOME */
+    bool want_yes;         /* large folders: do not ask */
+    char *const *operands;
+    size_t operand_count;
+};
+
+struct submission {
+    struct runspec spec;
+    struct strbuf bytes; /* of spec.json */
+    struct snapshot snapshot;
+    struct json *secrets; /* name to byte string, or NULL */
+    bool is_new;          /* after sending: accepted now, not before */
+    uint64_t sent_files, sent_bytes, wire_bytes;
+};
+
+void submission_init(struct submission *submission);
+void submission_release(struct submission *submission);
+
+/* Errors: ERR_USAGE, ERR_NOT_FOUND (the script: with the nearest name), ERR_CONFIG. */
+int submission_plan(struct submission *submission, struct command_context *context,
+                    const struct target *target, const struct submission_request *request,
+                    struct error *err);
+/* Errors: snapshot_make's; ERR_USAGE where the script was left out of the snapshot (with
+ * the rule). */
+int submission_snapshot(struct submission *submission, struct command_context *context,
+                        const struct submission_request *request, struct error *err);
+/* Fix the bytes and note the run in the history. */
+int submission_record(struct submission *submission, struct command_context *context,
+                      const struct target *target, struct error *err);
+/*
+ * Send it and wait until it is accepted; progress on the terminal. is_interrupted (may be
+ * NULL) ends it. Errors: ERR_LINK (try again over another connection), ERR_CANCELED, the
+ * executor's own.
+ */
+int submission_send(struct submission *submission, struct command_context *context,
+                    struct client *client, const struct target *target,
+                    const bool *is_interrupted, struct error *err);
+
+#endif
