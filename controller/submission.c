@@ -1,7 +1,6 @@
 #include "controller/submission.h"
 
 #include "common/clock.h"
-#include "controller/snapshot_warn.h"
 #include "controller/submission_plan.h"
 
 #include <stdlib.h>

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* One connection's worth of following. */
-struct following {
+struct tailing {
     struct watch *watch;
     struct history_run *run;
     struct runlog log;
@@ -26,7 +26,7 @@ bool watch_may_pass(const struct error *err)
 
 /* ---- what comes ---- */
 
-static int take_line(struct following *f, const struct json *body, struct error *err)
+static int take_line(struct tailing *f, const struct json *body, struct error *err)
 {
     const char *line = NULL;
     CLEANUP_STRVEC struct strvec lines = STRVEC_INIT;
@@ -38,7 +38,7 @@ static int take_line(struct following *f, const struct json *body, struct error 
     return history_add_lines(f->watch->context->history, f->run->id, &lines, err);
 }
 
-static int take_at(struct following *f, const struct json *body, struct error *err)
+static int take_at(struct tailing *f, const struct json *body, struct error *err)
 {
     uint64_t gap = 0;
     if (runlog_at(&f->log, body, &gap, err) != 0) {
@@ -50,8 +50,7 @@ static int take_at(struct following *f, const struct json *body, struct error *e
     return 0;
 }
 
-static int take_data(struct following *f, const struct peer_event *event,
-                     struct error *err)
+static int take_data(struct tailing *f, const struct peer_event *event, struct error *err)
 {
     if (runlog_data(&f->log, event->data, event->length, err) != 0) {
         return -1;
@@ -65,7 +64,7 @@ static int take_data(struct following *f, const struct peer_event *event,
 
 static int follow_event(void *context, const struct peer_event *event, struct error *err)
 {
-    struct following *f = context;
+    struct tailing *f = context;
     if (event->type == MSG_STATE) {
         return take_line(f, event->json, err);
     }
@@ -88,7 +87,7 @@ static int follow_event(void *context, const struct peer_event *event, struct er
 
 /* ---- one connection ---- */
 
-static int send_follow(struct following *f, struct error *err)
+static int send_follow(struct tailing *f, struct error *err)
 {
     struct watch *watch = f->watch;
     struct client_request request = {.context = f, .event = follow_event};
@@ -108,7 +107,7 @@ static int send_follow(struct following *f, struct error *err)
     return 0;
 }
 
-static int run_stream(struct following *f, struct error *err)
+static int run_stream(struct tailing *f, struct error *err)
 {
     struct watch *watch = f->watch;
     while (!f->is_done && !watch->interrupt->is_interrupted) {
@@ -127,7 +126,7 @@ static int run_stream(struct following *f, struct error *err)
 }
 
 /* Run the connection until the stream is over or the interrupt came. */
-static int follow_once(struct following *f, struct error *err)
+static int follow_once(struct tailing *f, struct error *err)
 {
     f->is_done = false;
     if (send_follow(f, err) != 0) {
@@ -252,7 +251,7 @@ static int connect_first(struct watch *watch, struct error *err)
 }
 
 /* Until the stream's END has come. */
-static int follow_to_the_end(struct following *f, struct error *err)
+static int follow_to_the_end(struct tailing *f, struct error *err)
 {
     struct watch *watch = f->watch;
     unsigned try_count = 0;
@@ -290,7 +289,7 @@ static int follow_to_the_end(struct following *f, struct error *err)
 }
 
 /* Show what is left, while signals still count. */
-static int drain_screen(const struct following *f, struct error *err)
+static int drain_screen(const struct tailing *f, struct error *err)
 {
     struct loop *loop = f->watch->interrupt->loop;
     screen_update(f->screen, loop);
@@ -307,7 +306,7 @@ static int drain_screen(const struct following *f, struct error *err)
 
 int watch_run(struct watch *watch, struct history_run *run, struct error *err)
 {
-    struct following f = {.watch = watch, .run = run};
+    struct tailing f = {.watch = watch, .run = run};
     if (runlog_open(&f.log, watch->context->home, run->id, err) != 0) {
         return -1;
     }

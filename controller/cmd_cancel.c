@@ -1,0 +1,133 @@
+/* errand cancel. */
+#include "common/clock.h"
+#include "controller/cancel.h"
+#include "controller/command.h"
+#include "controller/following.h"
+
+struct cancel_args {
+    const char *reason;
+    const char *grace; /* a duration, or NULL: the run's own */
+    bool is_json, want_force, no_wait;
+    int64_t give_up_after_ms;
+};
+
+#define FIELD(name) offsetof(struct cancel_args, name)
+
+/* Why the run ended as it did, with what was proved. */
+static void say(struct command_context *context, const struct history_run *run)
+{
+    const struct run_status *status = &run->status;
+    terminal_note(context->terminal, "%s %s%s%s", run->id, run_state_name(status->state),
+                  status->reason != NULL && status->reason[0] != '\0' ? ": " : "",
+                  status->reason != NULL ? status->reason : "");
+}
+
+/* A node that is gone for ever cannot be asked: the run is given up here alone. */
+static int give_up(struct following *f, struct history_run *run, struct error *err)
+{
+    if (history_set_given_up(f->context->history, run->id,
+                             "given up: the node was not asked (--force)", err) != 0) {
+        return -1;
+    }
+    terminal_warn(
+        f->context->terminal,
+        "%s was given up here; if the node lives, the run may still go on there",
+        run->id);
+    return 0;
+}
+
+static int cancel_open(struct following *f, const struct cancel_args *args,
+                       struct history_run *run, struct error *err)
+{
+    if (run_state_is_final(run->status.state)) {
+        say(f->context, run);
+        return 0;
+    }
+    if (run->store[0] == '\0') {
+        return history_set_given_up(f->context->history, run->id, "it was never accepted",
+                                    err);
+    }
+    int64_t grace_ms = -1;
+    if (args->grace != NULL && clock_parse_duration(args->grace, &grace_ms, err) != 0) {
+        return -1;
+    }
+    int result = cancel_run(f->context, &f->watch.client, f->target, run, args->reason,
+                            grace_ms, err);
+    if (result != 0 && args->want_force &&
+        (watch_may_pass(err) || err->code == ERR_NOT_FOUND)) {
+        return give_up(f, run, err);
+    }
+    if (result != 0 || args->no_wait) {
+        return result;
+    }
+    f->interrupt.run = run->id;
+    f->watch.options.give_up_after_ms = args->give_up_after_ms;
+    if (watch_run(&f->watch, run, err) != 0) {
+        return -1;
+    }
+    say(f->context, run);
+    return 0;
+}
+
+static int cancel_one(struct command_context *context, const struct cancel_args *args,
+                      const char *name, struct json *documents)
+{
+    struct following f = {.context = context};
+    struct history_run run;
+    struct error err = ERROR_INIT;
+    int status = 0;
+    history_run_init(&run);
+    if (command_history(context, &err) == NULL ||
+        history_find(context->history, name, &run, &err) != 0 ||
+        following_init(&f, context, run.target, &err) != 0 ||
+        cancel_open(&f, args, &run, &err) != 0) {
+        status = f.interrupt.is_interrupted
+                     ? interrupt_status(&f.interrupt)
+                     : command_fail(context, args->is_json, &err, 1);
+    } else if (following_reload(&f, &run, &err) == 0) {
+        (void)json_append(documents, command_run_to_json(&run, true));
+    }
+    history_run_release(&run);
+    following_release(&f);
+    return status;
+}
+
+static int cancel_verb(void *opaque_context, void *opaque, char *const *operands,
+                       size_t operand_count)
+{
+    struct command_context *context = opaque_context;
+    const struct cancel_args *args = opaque;
+    int status = 0;
+    CLEANUP_JSON struct json *document = json_new_object();
+    struct json *runs = json_add(document, "runs", json_new_array());
+    for (size_t i = 0; i < operand_count; i++) {
+        int one = cancel_one(context, args, operands[i], runs);
+        status = status == 0 ? one : status;
+    }
+    if (status == 0 && args->is_json) {
+        return command_print_json(context, document);
+    }
+    return status;
+}
+
+static const struct cli_option cancel_options[] = {
+    CLI_STRING(0, "reason", "TEXT", "noted with the run", FIELD(reason)),
+    CLI_STRING(0, "grace", "TIME", "between asking and killing", FIELD(grace)),
+    CLI_FLAG(0, "no-wait", "do not wait for the end", FIELD(no_wait)),
+    CLI_FLAG(0, "force", "give up a run whose node is gone", FIELD(want_force)),
+    CLI_DURATION(0, "give-up-after", "TIME", "of an unreachable node",
+                 FIELD(give_up_after_ms)),
+    CLI_FLAG(0, "json", "one JSON document on stdout", FIELD(is_json)),
+    CLI_END,
+};
+
+const struct cli_command cmd_cancel = {
+    .name = "cancel",
+    .usage = "RUN... [options]",
+    .help = "end runs, with all their processes, and say what was proved",
+    .options = cancel_options,
+    .args_size_bytes = sizeof(struct cancel_args),
+    .min_operands = 1,
+    .max_operands = SIZE_MAX,
+    .run = cancel_verb,
+};

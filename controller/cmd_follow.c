@@ -1,0 +1,331 @@
+/* errand follow, errand logs, errand wait. */
+#include "controller/command.h"
+#include "controller/following.h"
+#include "controller/runlog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/bytes.h"
+#include "common/fdio.h"
+
+struct follow_args {
+    const char *to;
+    int64_t give_up_after_ms;
+    const char *tail; /* a number, or NULL: everything */
+    bool is_json, is_quiet, is_control;
+};
+
+#define FIELD(name) offsetof(struct follow_args, name)
+
+/* The run that was named, and the pieces to follow it. */
+static int open_run(struct following *f, struct command_context *context,
+                    const char *name, struct history_run *run, struct error *err)
+{
+    if (command_history(context, err) == NULL ||
+        history_find(context->history, name, run, err) != 0) {
+        return -1;
+    }
+    return following_init(f, context, run->target, err);
+}
+
+static int check_accepted(const struct history_run *run, struct error *err)
+{
+    if (run->store[0] == '\0') {
+        error_set(err, ERR_NOT_FOUND, "%s was never accepted by %s%s%s", run->id,
+                  run->target,
+                  run->status.reason != NULL && run->status.reason[0] != '\0' ? ": " : "",
+                  run->status.reason != NULL ? run->status.reason : "");
+        return error_hint(err, "send it again with errand run");
+    }
+    return 0;
+}
+
+/* Everything is at home and nothing more can come: no connection is needed. */
+static bool is_at_home(const struct history_run *run)
+{
+    return run_state_is_final(run->status.state) && run->collected_utc_ms != 0;
+}
+
+/* ---- follow ---- */
+
+static int follow_verb(void *context, void *opaque, char *const *operands,
+                       size_t operand_count)
+{
+    const struct follow_args *args = opaque;
+    struct following f = {.context = context};
+    struct history_run run;
+    struct error err = ERROR_INIT;
+    int status = EXIT_ERRAND;
+    (void)operand_count;
+    history_run_init(&run);
+    if (open_run(&f, context, operands[0], &run, &err) != 0 ||
+        check_accepted(&run, &err) != 0) {
+        status = command_fail(context, args->is_json, &err, EXIT_ERRAND);
+    } else {
+        f.is_json = args->is_json;
+        f.to = args->to;
+        f.watch.options.want_screen = !args->is_json && !args->is_quiet;
+        f.watch.options.give_up_after_ms = args->give_up_after_ms;
+        status = following_go(&f, &run);
+    }
+    history_run_release(&run);
+    following_release(&f);
+    return status;
+}
+
+static const struct cli_option follow_options[] = {
+    CLI_STRING(0, "to", "DIR", "put the outputs there as well", FIELD(to)),
+    CLI_DURATION(0, "give-up-after", "TIME", "of an unreachable node",
+                 FIELD(give_up_after_ms)),
+    CLI_FLAG('q', "quiet", "do not show the log", FIELD(is_quiet)),
+    CLI_FLAG(0, "json", "one JSON document on stdout", FIELD(is_json)),
+    CLI_END,
+};
+
+const struct cli_command cmd_follow = {
+    .name = "follow",
+    .usage = "RUN [options]",
+    .help = "show a run's log from its beginning until it ends; outputs come home",
+    .details = "The exit status is the script's own, as with errand run.",
+    .options = follow_options,
+    .args_size_bytes = sizeof(struct follow_args),
+    .min_operands = 1,
+    .max_operands = 1,
+    .usage_status = EXIT_ERRAND,
+    .run = follow_verb,
+};
+
+/* ---- logs ---- */
+
+/* The offset at which the last count lines begin. */
+static int find_tail(int fd, uint64_t size_bytes, int64_t count, uint64_t *out,
+                     struct error *err)
+{
+    char block[65536];
+    uint64_t end = size_bytes;
+    int64_t lines = 0;
+    *out = 0;
+    while (end > 0) {
+        size_t length = end < sizeof block ? (size_t)end : sizeof block;
+        if (fdio_pread_full(fd, block, length, end - length) != (ssize_t)length) {
+            return error_sys(err, "read the log");
+        }
+        for (size_t i = length; i > 0; i--) {
+            bool is_last_byte = end - length + i == size_bytes;
+            if (block[i - 1] == '\n' && !is_last_byte && ++lines == count) {
+                *out = end - length + i;
+                return 0;
+            }
+        }
+        end -= length;
+    }
+    return 0;
+}
+
+static int print_from(struct command_context *context, int fd, uint64_t offset,
+                      struct error *err)
+{
+    char block[65536];
+    ssize_t length = 0;
+    while ((length = fdio_pread_full(fd, block, sizeof block, offset)) > 0) {
+        if (terminal_script_output(context->terminal, block, (size_t)length, err) != 0) {
+            return -1;
+        }
+        offset += (uint64_t)length;
+    }
+    return length < 0 ? error_sys(err, "read the log") : 0;
+}
+
+/* Print one generation; is_last: the one whose tail is asked for. */
+static int print_generation(struct command_context *context, const struct runlog *log,
+                            const struct runlog_file *file, int64_t generation,
+                            int64_t tail, struct error *err)
+{
+    CLEANUP_FREE char *name = runlog_name(file->name, generation);
+    CLEANUP_FD int fd = openat(log->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat st;
+    uint64_t offset = 0;
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        return error_sys(err, "open %s/%s", log->dir, name);
+    }
+    if (tail == 0) {
+        offset = (uint64_t)st.st_size;
+    } else if (tail > 0 && find_tail(fd, (uint64_t)st.st_size, tail, &offset, err) != 0) {
+        return -1;
+    }
+    return print_from(context, fd, offset, err);
+}
+
+static int print_log(struct command_context *context, const struct history_run *run,
+                     const char *file_name, int64_t tail, struct error *err)
+{
+    struct runlog log;
+    int result = 0;
+    if (runlog_open(&log, context->home, run->id, err) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < RUNLOG_FILES; i++) {
+        const struct runlog_file *file = &log.files[i];
+        int64_t first = tail >= 0 ? file->generation : 0;
+        for (int64_t g = first;
+             strcmp(file->name, file_name) == 0 && result == 0 && g <= file->generation;
+             g++) {
+            result = print_generation(context, &log, file, g, tail, err);
+        }
+    }
+    runlog_close(&log);
+    return result;
+}
+
+/* Fetch what there is now; a node that cannot be reached is said, and what is at home is
+ * shown. */
+static int bring_up_to_date(struct following *f, struct history_run *run,
+                            struct error *err)
+{
+    if (is_at_home(run)) {
+        return 0;
+    }
+    f->watch.options.until_now = true;
+    f->watch.options.give_up_after_ms = 1;
+    f->interrupt.run = NULL;
+    if (watch_run(&f->watch, run, err) == 0) {
+        return 0;
+    }
+    if (!watch_may_pass(err)) {
+        return -1;
+    }
+    terminal_warn(f->context->terminal, "%s; this is what had come before", err->text);
+    return 0;
+}
+
+/* -1: everything. */
+static int parse_tail(const char *text, int64_t *out, struct error *err)
+{
+    uint64_t count = 0;
+    *out = -1;
+    if (text == NULL) {
+        return 0;
+    }
+    if (bytes_parse_u64(text, INT64_MAX, &count, err) != 0) {
+        return error_set(err, ERR_USAGE, "--tail %s: it takes a number of lines", text);
+    }
+    *out = (int64_t)count;
+    return 0;
+}
+
+static int logs_verb(void *context, void *opaque, char *const *operands,
+                     size_t operand_count)
+{
+    const struct follow_args *args = opaque;
+    struct following f = {.context = context};
+    struct history_run run;
+    struct error err = ERROR_INIT;
+    int64_t tail = -1;
+    int status = 0;
+    (void)operand_count;
+    history_run_init(&run);
+    if (parse_tail(args->tail, &tail, &err) != 0 ||
+        open_run(&f, context, operands[0], &run, &err) != 0 ||
+        check_accepted(&run, &err) != 0 || bring_up_to_date(&f, &run, &err) != 0 ||
+        print_log(context, &run, args->is_control ? "control.log" : "driver.log", tail,
+                  &err) != 0) {
+        status = f.interrupt.is_interrupted ? interrupt_status(&f.interrupt) : 1;
+        if (!f.interrupt.is_interrupted && err.sys != EPIPE) {
+            status = command_fail(context, false, &err, 1);
+        }
+    }
+    history_run_release(&run);
+    following_release(&f);
+    return status;
+}
+
+static const struct cli_option logs_options[] = {
+    CLI_STRING('n', "tail", "N", "the last N lines", FIELD(tail)),
+    CLI_FLAG(0, "control", "what errand did, instead of the script's log",
+             FIELD(is_control)),
+    CLI_END,
+};
+
+const struct cli_command cmd_logs = {
+    .name = "logs",
+    .usage = "RUN [options]",
+    .help = "print what a run's log has now",
+    .options = logs_options,
+    .args_size_bytes = sizeof(struct follow_args),
+    .min_operands = 1,
+    .max_operands = 1,
+    .run = logs_verb,
+};
+
+/* ---- wait ---- */
+
+/* Wait for one run; its exit status. */
+static int wait_for(struct command_context *context, const struct follow_args *args,
+                    const char *name, struct json *documents)
+{
+    struct following f = {.context = context};
+    struct history_run run;
+    struct error err = ERROR_INIT;
+    int status = EXIT_ERRAND;
+    history_run_init(&run);
+    if (open_run(&f, context, name, &run, &err) != 0 || check_accepted(&run, &err) != 0) {
+        status = command_fail(context, args->is_json, &err, EXIT_ERRAND);
+    } else {
+        f.watch.options.give_up_after_ms = args->give_up_after_ms;
+        status = following_go(&f, &run);
+        if (following_reload(&f, &run, &err) == 0 &&
+            run_state_is_final(run.status.state)) {
+            (void)json_append(documents, command_run_to_json(&run, true));
+        }
+    }
+    history_run_release(&run);
+    following_release(&f);
+    return status;
+}
+
+static int wait_verb(void *opaque_context, void *opaque, char *const *operands,
+                     size_t operand_count)
+{
+    struct command_context *context = opaque_context;
+    const struct follow_args *args = opaque;
+    int status = 0;
+    CLEANUP_JSON struct json *document = json_new_object();
+    struct json *runs = json_add(document, "runs", json_new_array());
+    for (size_t i = 0; i < operand_count; i++) {
+        int one = wait_for(context, args, operands[i], runs);
+        if (one >= 128 + 1 && one != 143 && one != 137 && json_count(runs) <= i) {
+            return one; /* interrupted */
+        }
+        status = status == 0 ? one : status;
+    }
+    if (args->is_json && command_print_json(context, document) != 0) {
+        return EXIT_ERRAND;
+    }
+    return status;
+}
+
+static const struct cli_option wait_options[] = {
+    CLI_DURATION(0, "give-up-after", "TIME", "of an unreachable node",
+                 FIELD(give_up_after_ms)),
+    CLI_FLAG(0, "json", "one JSON document on stdout", FIELD(is_json)),
+    CLI_END,
+};
+
+const struct cli_command cmd_wait = {
+    .name = "wait",
+    .usage = "RUN... [options]",
+    .help = "wait until runs have ended; outputs come home",
+    .details = "The exit status is that of the first run, in the order given, that did "
+               "not end with 0.",
+    .options = wait_options,
+    .args_size_bytes = sizeof(struct follow_args),
+    .min_operands = 1,
+    .max_operands = SIZE_MAX,
+    .usage_status = EXIT_ERRAND,
+    .run = wait_verb,
+};

@@ -1,0 +1,262 @@
+/* errand run, errand submit. */
+#include "common/clock.h"
+#include "common/files.h"
+#include "controller/command.h"
+#include "controller/following.h"
+#include "controller/submission.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct run_args {
+    const char *target, *to;
+    struct submission_request request;
+    int64_t give_up_after_ms;
+    bool is_json, is_quiet, want_accept_new;
+};
+
+#define FIELD(name) offsetof(struct run_args, name)
+#define REQUEST(name) offsetof(struct run_args, request.name)
+
+#define OPTIONS_OF_BOTH                                                                  \
+    CLI_STRING('t', "target", "NAME", "where to run", FIELD(target)),                    \
+        CLI_STRING('e', "experiment", "NAME", "the series it belongs to",                \
+                   REQUEST(experiment)),                                                 \
+        CLI_LIST(0, "env", "K=V", "set a variable; K alone: as it is here",              \
+                 REQUEST(variables)),                                                    \
+        CLI_LIST(0, "secret", "NAME", "a variable that is never stored",                 \
+                 REQUEST(secrets)),                                                      \
+        CLI_LIST(0, "tag", "K=V", "note something with the run", REQUEST(tags)),         \
+        CLI_STRING(0, "framework", "F", "python or command", REQUEST(framework)),        \
+        CLI_STRING(0, "interpreter", "PATH", "python on the node",                       \
+                   REQUEST(interpreter)),                                                \
+        CLI_DURATION(0, "time-limit", "TIME", "end it after this long",                  \
+                     REQUEST(time_limit_ms)),                                            \
+        CLI_DURATION(0, "grace", "TIME", "between asking and killing",                   \
+                     REQUEST(grace_ms)),                                                 \
+        CLI_COUNT(0, "attempts", "N", "start it again if it fails", REQUEST(attempts)),  \
+        CLI_FLAG(0, "force", "also for / or your home folder", REQUEST(want_force)),     \
+        CLI_FLAG('y', "yes", "do not ask about large folders", REQUEST(want_yes)),       \
+        CLI_FLAG(0, "accept-new", "take the host key of a new machine",                  \
+                 FIELD(want_accept_new)),                                                \
+        CLI_DURATION(0, "give-up-after", "TIME", "of an unreachable node",               \
+                     FIELD(give_up_after_ms)),                                           \
+        CLI_FLAG(0, "json", "one JSON document on stdout", FIELD(is_json))
+
+static const struct cli_option run_options[] = {
+    OPTIONS_OF_BOTH,
+    CLI_STRING(0, "to", "DIR", "put the outputs there as well", FIELD(to)),
+    CLI_FLAG('q', "quiet", "do not show the log", FIELD(is_quiet)),
+    CLI_END,
+};
+
+static const struct cli_option submit_options[] = {
+    OPTIONS_OF_BOTH,
+    CLI_END,
+};
+
+/* "sent 1 file, 3 KB of 350 files, 14 MB". */
+static void say_sent(const struct following *f, const struct submission *s,
+                     const struct target *target)
+{
+    char sent[FILES_SIZE_TEXT];
+    char all[FILES_SIZE_TEXT];
+    files_format_size(sent, s->sent_bytes);
+    files_format_size(all, s->spec.size_bytes);
+    terminal_note(f->context->terminal, "%s on %s: sent %llu of %llu file%s, %s of %s",
+                  s->spec.run, target->name, (unsigned long long)s->sent_files,
+                  (unsigned long long)s->spec.files, s->spec.files == 1 ? "" : "s", sent,
+                  all);
+}
+
+static void say_node(const struct following *f)
+{
+    const struct client_node *node = client_node(f->watch.client);
+    int64_t skew_ms =
+        node->clock_skew_ms < 0 ? -node->clock_skew_ms : node->clock_skew_ms;
+    if (node->was_installed) {
+        terminal_note(f->context->terminal, "the executor was brought to %s",
+                      f->target->name);
+    }
+    if (skew_ms > 5000) {
+        char text[CLOCK_TEXT_SIZE];
+        clock_format_duration(text, skew_ms);
+        terminal_warn(f->context->terminal, "the clock of %s is %s %s ours",
+                      f->target->name, text,
+                      node->clock_skew_ms < 0 ? "behind" : "ahead of");
+    }
+}
+
+/* Send, and where the link breaks meanwhile, connect and send the same bytes again: the
+ * node starts them once. */
+static int send_until_accepted(struct following *f, struct submission *s,
+                               struct error *err)
+{
+    unsigned try_count = 0;
+    int64_t since_ns = clock_monotonic_ns();
+    for (;;) {
+        int result = submission_send(s, f->context, f->watch.client, f->target,
+                                     &f->interrupt.is_interrupted, err);
+        if (result == 0 || !watch_may_pass(err) || f->interrupt.is_interrupted) {
+            return result;
+        }
+        struct error why = *err;
+        if (watch_reconnect(&f->watch, since_ns, &try_count, &why, err) != 0) {
+            return -1;
+        }
+    }
+}
+
+static int prepare(struct following *f, struct run_args *args, struct submission *s,
+                   struct error *err)
+{
+    struct client_options options = {
+        .may_ask = f->watch.options.may_ask,
+        .want_accept_new = args->want_accept_new,
+        .loop = f->loop,
+        .is_interrupted = &f->interrupt.is_interrupted,
+    };
+    f->watch.options.want_accept_new = args->want_accept_new;
+    f->watch.options.give_up_after_ms = args->give_up_after_ms;
+    if (submission_plan(s, f->context, f->target, &args->request, err) != 0) {
+        return -1;
+    }
+    f->watch.client = client_start(f->context, f->target, &options, err);
+    if (f->watch.client == NULL ||
+        submission_snapshot(s, f->context, &args->request, err) != 0 ||
+        submission_record(s, f->context, f->target, err) != 0) {
+        return -1;
+    }
+    return client_wait(f->watch.client, err);
+}
+
+/* Until the run is accepted. After a failure the history says why it never was. */
+static int submit(struct following *f, struct run_args *args, struct submission *s,
+                  struct error *err)
+{
+    int result = prepare(f, args, s, err);
+    if (result == 0) {
+        say_node(f);
+        result = send_until_accepted(f, s, err);
+    }
+    if (result != 0 && s->bytes.length > 0) {
+        (void)history_set_given_up(f->context->history, s->spec.run, err->text, NULL);
+    }
+    if (result == 0) {
+        say_sent(f, s, f->target);
+    }
+    return result;
+}
+
+static int fail_submission(struct following *f, const struct submission *s, bool is_json,
+                           const struct error *err, int own_status)
+{
+    if (f->interrupt.is_interrupted) {
+        if (s->bytes.length > 0) {
+            terminal_note(
+                f->context->terminal,
+                "interrupted; whether %s was accepted is not known: errand show %s",
+                s->spec.run, s->spec.run);
+        }
+        return interrupt_status(&f->interrupt);
+    }
+    return command_fail(f->context, is_json, err,
+                        err->code == ERR_USAGE && own_status != EXIT_ERRAND ? 2
+                                                                            : own_status);
+}
+
+static void set_request(const struct command_context *context, struct run_args *args,
+                        char *const *operands, size_t operand_count)
+{
+    args->request.operands = operands;
+    args->request.operand_count = operand_count;
+    args->request.is_plain_command = context->has_terminator;
+}
+
+static int run_verb(void *opaque_context, void *opaque, char *const *operands,
+                    size_t operand_count)
+{
+    struct run_args *args = opaque;
+    struct following f;
+    struct submission s;
+    struct history_run run;
+    struct error err = ERROR_INIT;
+    int status = EXIT_ERRAND;
+    submission_init(&s);
+    history_run_init(&run);
+    set_request(opaque_context, args, operands, operand_count);
+    if (following_init(&f, opaque_context, args->target, &err) != 0 ||
+        submit(&f, args, &s, &err) != 0) {
+        status = fail_submission(&f, &s, args->is_json, &err, EXIT_ERRAND);
+    } else if (history_find(f.context->history, s.spec.run, &run, &err) != 0) {
+        status = command_fail(f.context, args->is_json, &err, EXIT_ERRAND);
+    } else {
+        f.is_json = args->is_json;
+        f.to = args->to;
+        f.watch.options.want_screen = !args->is_json && !args->is_quiet;
+        status = following_go(&f, &run);
+    }
+    history_run_release(&run);
+    submission_release(&s);
+    following_release(&f);
+    return status;
+}
+
+static int submit_verb(void *opaque_context, void *opaque, char *const *operands,
+                       size_t operand_count)
+{
+    struct run_args *args = opaque;
+    struct following f;
+    struct submission s;
+    struct history_run run;
+    struct error err = ERROR_INIT;
+    int status = 0;
+    submission_init(&s);
+    history_run_init(&run);
+    set_request(opaque_context, args, operands, operand_count);
+    if (following_init(&f, opaque_context, args->target, &err) != 0 ||
+        submit(&f, args, &s, &err) != 0) {
+        status = fail_submission(&f, &s, args->is_json, &err, 1);
+    } else if (!args->is_json) {
+        status = printf("%s\n", s.spec.run) < 0 || fflush(stdout) != 0 ? 1 : 0;
+    } else if (history_find(f.context->history, s.spec.run, &run, &err) != 0) {
+        status = command_fail(f.context, true, &err, 1);
+    } else {
+        CLEANUP_JSON struct json *document = command_run_to_json(&run, false);
+        status = command_print_json(f.context, document);
+    }
+    history_run_release(&run);
+    submission_release(&s);
+    following_release(&f);
+    return status;
+}
+
+const struct cli_command cmd_run = {
+    .name = "run",
+    .usage = "[options] SCRIPT [ARGUMENT...] | [options] -- COMMAND [ARGUMENT...]",
+    .help = "send the project, run a script there, follow it, bring its outputs home",
+    .details = "Options after SCRIPT are the script's. The exit status is the script's "
+               "own; 128+n: killed\n"
+               "by signal n; 124: time limit; 126, 127: could not be started; 130: "
+               "Ctrl-C, the run goes on;\n"
+               "125: errand's own failures. The log goes to stdout, all else to stderr.",
+    .options = run_options,
+    .args_size_bytes = sizeof(struct run_args),
+    .min_operands = 1,
+    .max_operands = SIZE_MAX,
+    .stops_at_operand = true,
+    .usage_status = EXIT_ERRAND,
+    .run = run_verb,
+};
+
+const struct cli_command cmd_submit = {
+    .name = "submit",
+    .usage = "[options] SCRIPT [ARGUMENT...] | [options] -- COMMAND [ARGUMENT...]",
+    .help = "send the project and start a script; prints the run's id and nothing else",
+    .options = submit_options,
+    .args_size_bytes = sizeof(struct run_args),
+    .min_operands = 1,
+    .max_operands = SIZE_MAX,
+    .stops_at_operand = true,
+    .run = submit_verb,
+};

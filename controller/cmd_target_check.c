@@ -1,0 +1,202 @@
+/* errand target check. */
+#include "common/clock.h"
+#include "controller/client.h"
+#include "controller/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct check_args {
+    bool is_json, is_deep, want_accept_new;
+};
+
+#define FIELD(name) offsetof(struct check_args, name)
+
+struct checking {
+    struct command_context *context;
+    bool is_json;
+    bool is_ok;
+    struct json *steps; /* array of the document */
+    struct json *node;  /* what CHECK said of the node, or NULL */
+    struct strvec hints;
+};
+
+/* Note a step, and show it where people read. time_ms -1: it has none of its own. */
+static void add_step(struct checking *c, const char *step, bool is_ok, int64_t time_ms,
+                     const char *detail, const char *hint)
+{
+    struct json *item = json_append(c->steps, json_new_object());
+    json_add_string(item, "step", step);
+    json_add_bool(item, "ok", is_ok);
+    json_add_integer(item, "time_ms", time_ms < 0 ? 0 : time_ms);
+    json_add_string(item, "detail", detail);
+    json_add_string(item, "hint", hint != NULL && hint[0] != '\0' ? hint : NULL);
+    c->is_ok = c->is_ok && is_ok;
+    if (c->is_json) {
+        return;
+    }
+    CLEANUP_STRBUF struct strbuf safe = STRBUF_INIT;
+    char time[32] = "";
+    terminal_make_safe(detail, strlen(detail), &safe);
+    if (time_ms >= 0) {
+        (void)snprintf(time, sizeof time, "%lld ms", (long long)time_ms);
+    }
+    (void)printf("%-4s %-16s %8s  %s\n", is_ok ? "ok" : "FAIL", step, time, safe.data);
+    if (hint != NULL && hint[0] != '\0') {
+        CLEANUP_STRBUF struct strbuf safe_hint = STRBUF_INIT;
+        terminal_make_safe(hint, strlen(hint), &safe_hint);
+        (void)printf("%31s  -> %s\n", "", safe_hint.data);
+    }
+    (void)fflush(stdout);
+}
+
+static const char *text_of(const struct json *object, const char *key)
+{
+    const struct json *value = json_get(object, key);
+    return value != NULL && json_is_string(value) ? json_string(value) : "";
+}
+
+/* One REPORT of CHECK: facts of the node, and what was found there. */
+static int take_report(void *context, const struct json *report, struct error *err)
+{
+    struct checking *c = context;
+    const struct json *checks = NULL;
+    if (json_get_array(report, "CHECK's report", "checks", 1000, &checks, err) != 0) {
+        return -1;
+    }
+    if (c->node == NULL && json_is_object(json_get(report, "node"))) {
+        c->node = json_copy(json_get(report, "node"));
+    }
+    for (const struct json *check = json_first(checks); check != NULL;
+         check = json_next(check)) {
+        const struct json *is_ok = json_get(check, "ok");
+        add_step(c, text_of(check, "step"), is_ok == NULL || json_bool(is_ok), -1,
+                 text_of(check, "detail"), text_of(check, "hint"));
+    }
+    return 0;
+}
+
+static void say_link(struct checking *c, const struct client *client)
+{
+    const char *reason = NULL;
+    const char *transport = client_transport(client, &reason);
+    size_t count = 0;
+    const struct client_step *steps = client_steps(client, &count);
+    CLEANUP_FREE char *why = xasprintf("%s (%s)", transport, reason);
+    add_step(c, "transport", true, -1, why, NULL);
+    for (size_t i = 0; i < count; i++) {
+        add_step(c, steps[i].name, true, steps[i].duration_ns / NS_PER_MS,
+                 steps[i].detail, NULL);
+    }
+    CLEANUP_JSON struct json *facts = client_link_facts(client);
+    for (const struct json *fact = json_first(facts); fact != NULL;
+         fact = json_next(fact)) {
+        CLEANUP_FREE char *name = xasprintf("ssh %s", json_key(fact));
+        add_step(c, name, true, -1, json_is_string(fact) ? json_string(fact) : "", NULL);
+    }
+}
+
+static void say_clock(struct checking *c, const struct client_node *node)
+{
+    int64_t skew_ms =
+        node->clock_skew_ms < 0 ? -node->clock_skew_ms : node->clock_skew_ms;
+    char text[CLOCK_TEXT_SIZE];
+    clock_format_duration(text, skew_ms);
+    CLEANUP_FREE char *detail =
+        xasprintf("%s %s ours", text, node->clock_skew_ms < 0 ? "behind" : "ahead of");
+    add_step(
+        c, "clock", true, -1, detail,
+        skew_ms > 5000
+            ? "times of runs are the node's: set its clock (timedatectl set-ntp true)"
+            : NULL);
+}
+
+static int check(struct checking *c, const struct check_args *args,
+                 const struct target *target, struct json *document, struct error *err)
+{
+    struct client_options options = {
+        .may_ask = terminal_can_ask(c->context->terminal),
+        .want_accept_new = args->want_accept_new,
+    };
+    CLEANUP(client_cleanup)
+    struct client *client = client_connect(c->context, target, &options, err);
+    if (client == NULL) {
+        return -1;
+    }
+    const char *reason = NULL;
+    const struct client_node *node = client_node(client);
+    json_add_string(document, "transport", client_transport(client, &reason));
+    say_link(c, client);
+    CLEANUP_FREE char *executor =
+        xasprintf("%s on %s, root %s", node->version, node->platform, node->root);
+    add_step(c, "executor", true, -1, executor, NULL);
+    say_clock(c, node);
+    int64_t since_ns = clock_monotonic_ns();
+    CLEANUP_JSON struct json *body = json_new_object();
+    json_add_bool(body, "deep", args->is_deep);
+    if (client_ask(client, MSG_CHECK, body, take_report, c, NULL, err) != 0) {
+        return -1;
+    }
+    add_step(c, "round trip", true, (clock_monotonic_ns() - since_ns) / NS_PER_MS,
+             "one question and its answer", NULL);
+    return 0;
+}
+
+static void add_node(struct checking *c, struct json *document)
+{
+    (void)json_add(document, "node", c->node != NULL ? c->node : json_new_null());
+    c->node = NULL;
+}
+
+static int check_verb(void *opaque_context, void *opaque, char *const *operands,
+                      size_t operand_count)
+{
+    struct command_context *context = opaque_context;
+    const struct check_args *args = opaque;
+    struct error err = ERROR_INIT;
+    CLEANUP_JSON struct json *document = json_new_object();
+    CLEANUP(target_cleanup) struct target *target = NULL;
+    if (command_config(context, &err) != NULL) {
+        target = target_find(context->config, context->home,
+                             operand_count > 0 ? operands[0]
+                                               : config_string(context->config, "target"),
+                             &err);
+    }
+    if (target == NULL) {
+        return command_fail(context, args->is_json, &err, 1);
+    }
+    json_add_string(document, "target", target->name);
+    CLEANUP_JSON struct json *steps = json_new_array();
+    struct checking c = {
+        .context = context, .is_json = args->is_json, .is_ok = true, .steps = steps};
+    if (check(&c, args, target, document, &err) != 0) {
+        add_step(&c, error_code_name(err.code), false, -1, err.text, err.hint);
+    }
+    json_add_bool(document, "ok", c.is_ok);
+    (void)json_add(document, "steps", TAKE_PTR(steps));
+    if (json_get(document, "transport") == NULL) {
+        json_add_string(document, "transport", target->transport);
+    }
+    add_node(&c, document);
+    int printed = args->is_json ? command_print_json(context, document) : 0;
+    return c.is_ok ? printed : 1;
+}
+
+static const struct cli_option check_options[] = {
+    CLI_FLAG(0, "deep", "also what takes seconds", FIELD(is_deep)),
+    CLI_FLAG(0, "accept-new", "take the host key of a new machine",
+             FIELD(want_accept_new)),
+    CLI_FLAG(0, "json", "one JSON document on stdout", FIELD(is_json)),
+    CLI_END,
+};
+
+const struct cli_command cmd_target_check = {
+    .name = "target check",
+    .usage = "[NAME] [options]",
+    .help = "connect, and show every step, its time, and what is missing",
+    .options = check_options,
+    .args_size_bytes = sizeof(struct check_args),
+    .min_operands = 0,
+    .max_operands = 1,
+    .run = check_verb,
+};

@@ -1,0 +1,277 @@
+#define _GNU_SOURCE /* mkdtemp's folder is renamed with what Linux has */
+#include "controller/fetch.h"
+
+#include "common/files.h"
+#include "common/transfer.h"
+#include "common/worktree.h"
+#include "controller/runlog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define OUTPUTS "outputs"
+#define WARNINGS_MAX 1000
+
+void fetch_result_release(struct fetch_result *result)
+{
+    strvec_release(&result->warnings);
+}
+
+/* ---- objects ---- */
+
+struct fetching {
+    struct command_context *context;
+    struct client *client;
+    uint32_t stream;
+    struct receive *receive;
+    struct fetch_result *result;
+    bool is_done;
+    bool has_error;
+    struct error error;
+};
+
+static int take_offer(struct fetching *f, const struct json *offer, struct error *err)
+{
+    const struct json *root = json_get(offer, "root");
+    const struct json *warnings = NULL;
+    int64_t files = 0;
+    int64_t size_bytes = 0;
+    if (json_get_array(offer, "OFFER", "warnings", WARNINGS_MAX, &warnings, err) != 0) {
+        return -1;
+    }
+    for (const struct json *w = json_first(warnings); w != NULL; w = json_next(w)) {
+        strvec_push(&f->result->warnings, json_is_string(w) ? json_string(w) : "");
+    }
+    if (root == NULL || json_is_null(root)) {
+        return 0;
+    }
+    if (!json_is_string(root) ||
+        oid_from_hex(json_string(root), &f->result->root, err) != 0) {
+        return error_set(err, ERR_PROTOCOL, "OFFER: root is no digest");
+    }
+    if (json_get_integer(offer, "OFFER", "files", 0, JSON_INTEGER_MAX, &files, err) !=
+            0 ||
+        json_get_integer(offer, "OFFER", "size_bytes", 0, JSON_INTEGER_MAX, &size_bytes,
+                         err) != 0) {
+        return -1;
+    }
+    f->result->has_outputs = true;
+    f->result->totals = (struct tree_totals){.files = (uint64_t)files,
+                                             .size_bytes = (uint64_t)size_bytes};
+    f->receive = receive_new(client_peer(f->client), f->stream, f->context->store,
+                             &f->result->root, NULL, err);
+    return f->receive != NULL ? 0 : -1;
+}
+
+static int take_objects(struct fetching *f, const struct peer_event *event,
+                        struct error *err)
+{
+    bool is_complete = false;
+    if (f->receive == NULL) {
+        return error_set(err, ERR_PROTOCOL, "outputs came before it was said which");
+    }
+    if (receive_event(f->receive, event, &is_complete, err) != 0) {
+        return -1;
+    }
+    struct transfer_progress progress;
+    receive_progress(f->receive, &progress);
+    terminal_progress(f->context->terminal, "fetching outputs", progress.bytes_sent,
+                      f->result->totals.size_bytes);
+    if (is_complete) {
+        peer_send(client_peer(f->client), f->stream, MSG_GOT, NULL);
+    }
+    return 0;
+}
+
+static int fetch_event(void *context, const struct peer_event *event, struct error *err)
+{
+    struct fetching *f = context;
+    if (event->type == MSG_OFFER) {
+        return take_offer(f, event->json, err);
+    }
+    if (event->type == MSG_DATA || event->type == MSG_PUSH_END) {
+        return take_objects(f, event, err);
+    }
+    if (event->type == MSG_ERROR) {
+        message_to_error(event->json, &f->error);
+        f->has_error = true;
+    }
+    f->is_done = event->ended;
+    return 0;
+}
+
+int fetch_objects(struct command_context *context, struct client *client, const char *id,
+                  const bool *is_interrupted, struct fetch_result *out, struct error *err)
+{
+    struct fetching f = {.context = context, .client = client, .result = out};
+    struct client_request request = {.context = &f, .event = fetch_event};
+    *out = (struct fetch_result){0};
+    if (command_store(context, err) == NULL) {
+        return -1;
+    }
+    f.stream = client_open(client, &request, err);
+    if (f.stream == 0) {
+        return -1;
+    }
+    CLEANUP_JSON struct json *body = json_new_object();
+    json_add_string(body, "run", id);
+    json_add_string(body, "base", NULL);
+    peer_send(client_peer(client), f.stream, MSG_FETCH, body);
+    int result = 0;
+    while (result == 0 && !f.is_done && (is_interrupted == NULL || !*is_interrupted)) {
+        result = client_step(client, err);
+    }
+    client_abandon(client, f.stream);
+    receive_free(f.receive);
+    terminal_progress_clear(context->terminal);
+    if (result == 0 && f.has_error) {
+        *err = f.error;
+        return error_wrap(err, "fetch the outputs of %s", id);
+    }
+    if (result == 0 && !f.is_done) {
+        return error_set(err, ERR_CANCELED, "interrupted while fetching outputs");
+    }
+    return result;
+}
+
+/* ---- files ---- */
+
+char *fetch_home_path(const struct home *home, const char *id)
+{
+    CLEANUP_FREE char *runs = home_path(home, "runs");
+    return xasprintf("%s/%s/" OUTPUTS, runs, id);
+}
+
+/* One output folder: `outputs` gives its content, any other lies under its name. */
+static int write_folder(int dir_fd, const struct object_source *source,
+                        const struct tree_entry *entry, struct error *err)
+{
+    struct worktree_limits limits = {0};
+    struct tree_totals totals;
+    CLEANUP_FREE char *name = xstrndup(entry->name, entry->name_length);
+    if (entry->kind != TREE_FOLDER) {
+        return error_set(err, ERR_CORRUPT, "outputs: %s is no folder", name);
+    }
+    if (strcmp(name, OUTPUTS) == 0) {
+        return worktree_write(dir_fd, source, &entry->oid, &limits, &totals, err);
+    }
+    CLEANUP_FD int below = files_open_or_make_dir(dir_fd, name, err);
+    return below < 0 ? -1
+                     : worktree_write(below, source, &entry->oid, &limits, &totals, err);
+}
+
+/* `outputs` first: its folder must be empty when it is written. */
+static int write_all(int dir_fd, const struct object_source *source,
+                     const struct oid *root, struct error *err)
+{
+    struct tree_entry outputs;
+    struct tree_entry entry;
+    int found = tree_find(source, root, OUTPUTS, &outputs, err);
+    if (found < 0 || (found == 1 && write_folder(dir_fd, source, &outputs, err) != 0)) {
+        return -1;
+    }
+    CLEANUP(tree_reader_cleanup)
+    struct tree_reader *reader = tree_reader_open(source, root, UINT64_MAX, err);
+    if (reader == NULL) {
+        return -1;
+    }
+    int more = 0;
+    while ((more = tree_reader_next(reader, &entry, err)) == 1) {
+        bool is_outputs = entry.name_length == strlen(OUTPUTS) &&
+                          memcmp(entry.name, OUTPUTS, entry.name_length) == 0;
+        if (!is_outputs && write_folder(dir_fd, source, &entry, err) != 0) {
+            return -1;
+        }
+    }
+    return more;
+}
+
+/* Make the finished folder visible under path, in place of an empty one. */
+static int put_in_place(const char *aside, const char *path, struct error *err)
+{
+    if (rmdir(path) != 0 && errno != ENOENT) {
+        error_set(err, ERR_EXISTS, "%s is there already and is not empty", path);
+        return error_hint(err,
+                          "choose another folder; existing files are never overwritten");
+    }
+    if (rename(aside, path) != 0) {
+        return error_sys(err, "make %s", path);
+    }
+    return 0;
+}
+
+int fetch_write(struct command_context *context, const struct oid *root, const char *path,
+                struct error *err)
+{
+    struct object_source source = store_source(context->store);
+    CLEANUP_FREE char *aside = xasprintf("%s.errand-XXXXXX", path);
+    if (mkdtemp(aside) == NULL) {
+        return error_sys(err, "make a folder beside %s", path);
+    }
+    CLEANUP_FD int dir_fd = files_open_dir(AT_FDCWD, aside, err);
+    int result = dir_fd < 0 ? -1 : write_all(dir_fd, &source, root, err);
+    if (result == 0) {
+        result = files_sync_filesystem(dir_fd, err);
+    }
+    if (result == 0) {
+        result = put_in_place(aside, path, err);
+    }
+    if (result != 0) {
+        (void)files_remove_tree(AT_FDCWD, aside, NULL);
+        return error_wrap(err, "write outputs to %s", path);
+    }
+    return 0;
+}
+
+/* ---- collecting ---- */
+
+static int send_collected(struct command_context *context, struct client *client,
+                          const struct history_run *run,
+                          const struct fetch_result *result, struct error *err)
+{
+    struct runlog log;
+    char hex[OID_HEX_SIZE];
+    if (runlog_open(&log, context->home, run->id, err) != 0) {
+        return -1;
+    }
+    oid_to_hex(&result->root, hex);
+    CLEANUP_JSON struct json *body = json_new_object();
+    json_add_string(body, "run", run->id);
+    json_add_string(body, "root", result->has_outputs ? hex : NULL);
+    runlog_sizes(&log, json_add(body, "sizes", json_new_object()));
+    runlog_close(&log);
+    return client_ask(client, MSG_COLLECTED, body, NULL, NULL, NULL, err);
+}
+
+static int write_home(struct command_context *context, const struct history_run *run,
+                      const struct fetch_result *result, struct error *err)
+{
+    CLEANUP_FREE char *path = fetch_home_path(context->home, run->id);
+    CLEANUP_FREE char *folder = home_run_dir(context->home, run->id, err);
+    if (folder == NULL || files_remove_tree(AT_FDCWD, path, err) != 0) {
+        return -1;
+    }
+    return result->has_outputs ? fetch_write(context, &result->root, path, err) : 0;
+}
+
+int fetch_collect(struct command_context *context, struct client *client,
+                  struct history_run *run, const bool *is_interrupted, char **out_path,
+                  struct fetch_result *out, struct error *err)
+{
+    *out_path = NULL;
+    if (fetch_objects(context, client, run->id, is_interrupted, out, err) != 0 ||
+        write_home(context, run, out, err) != 0 ||
+        history_set_collected(context->history, run->id, err) != 0 ||
+        send_collected(context, client, run, out, err) != 0) {
+        return -1;
+    }
+    if (out->has_outputs) {
+        *out_path = fetch_home_path(context->home, run->id);
+    }
+    return 0;
+}

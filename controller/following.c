@@ -1,0 +1,210 @@
+#include "controller/following.h"
+
+#include "common/clock.h"
+#include "common/files.h"
+#include "controller/cancel.h"
+#include "controller/fetch.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#define EXIT_READER_GONE (128 + SIGPIPE)
+
+int following_init(struct following *f, struct command_context *context,
+                   const char *target_name, struct error *err)
+{
+    *f = (struct following){.context = context};
+    if (command_config(context, err) == NULL || command_history(context, err) == NULL) {
+        return -1;
+    }
+    f->loop = loop_new();
+    if (interrupt_init(&f->interrupt, f->loop, context->terminal, err) != 0) {
+        return -1;
+    }
+    f->target = target_find(
+        context->config, context->home,
+        target_name != NULL ? target_name : config_string(context->config, "target"),
+        err);
+    if (f->target == NULL) {
+        return -1;
+    }
+    f->watch = (struct watch){
+        .context = context, .target = f->target, .interrupt = &f->interrupt};
+    f->watch.options.may_ask = terminal_can_ask(context->terminal);
+    return 0;
+}
+
+void following_release(struct following *f)
+{
+    client_free(f->watch.client);
+    f->watch.client = NULL;
+    target_free(f->target);
+    f->target = NULL;
+    loop_free(f->loop);
+    f->loop = NULL;
+}
+
+int following_reload(struct following *f, struct history_run *run, struct error *err)
+{
+    CLEANUP_FREE char *id = xstrdup(run->id);
+    history_run_release(run);
+    history_run_init(run);
+    return history_find(f->context->history, id, run, err);
+}
+
+/* ---- the end ---- */
+
+static void say_outputs(const struct following *f, const struct fetch_result *result,
+                        const char *path)
+{
+    char size[FILES_SIZE_TEXT];
+    for (size_t i = 0; i < result->warnings.count && i < 10; i++) {
+        terminal_warn(f->context->terminal, "outputs: %s", result->warnings.items[i]);
+    }
+    if (path == NULL || result->totals.files == 0) {
+        return;
+    }
+    files_format_size(size, result->totals.size_bytes);
+    terminal_note(f->context->terminal, "outputs: %llu file%s, %s, in %s",
+                  (unsigned long long)result->totals.files,
+                  result->totals.files == 1 ? "" : "s", size, path);
+}
+
+static void say_end(const struct following *f, const struct history_run *run)
+{
+    const struct run_status *status = &run->status;
+    char took[CLOCK_TEXT_SIZE];
+    CLEANUP_STRBUF struct strbuf how = STRBUF_INIT;
+    int64_t begin =
+        status->started_utc_ms != 0 ? status->started_utc_ms : status->created_utc_ms;
+    run_exit_describe(&status->exit, &how);
+    clock_format_duration(took, status->ended_utc_ms - begin);
+    bool has_reason = status->reason != NULL && status->reason[0] != '\0' &&
+                      strcmp(status->reason, how.data) != 0;
+    terminal_note(f->context->terminal, "%s %s after %s: %s%s%s", run->id,
+                  run_state_name(status->state), took, how.data, has_reason ? "; " : "",
+                  has_reason ? status->reason : "");
+}
+
+/* Outputs home; a link that breaks meanwhile is tried again like any other. */
+static int collect(struct following *f, struct history_run *run, char **out_path,
+                   struct fetch_result *result, struct error *err)
+{
+    unsigned try_count = 0;
+    int64_t since_ns = clock_monotonic_ns();
+    for (;;) {
+        int done = fetch_collect(f->context, f->watch.client, run,
+                                 &f->interrupt.is_interrupted, out_path, result, err);
+        if (done == 0 || !watch_may_pass(err) || f->interrupt.is_interrupted) {
+            return done;
+        }
+        struct error why = *err;
+        fetch_result_release(result);
+        *result = (struct fetch_result){0};
+        if (watch_reconnect(&f->watch, since_ns, &try_count, &why, err) != 0) {
+            return -1;
+        }
+    }
+}
+
+static int write_to(const struct following *f, const struct fetch_result *result,
+                    char **path, struct error *err)
+{
+    if (f->to == NULL || !result->has_outputs) {
+        return 0;
+    }
+    if (fetch_write(f->context, &result->root, f->to, err) != 0) {
+        return -1;
+    }
+    mem_cleanup_free(path);
+    *path = xstrdup(f->to);
+    return 0;
+}
+
+static int report_json(struct following *f, struct history_run *run)
+{
+    struct error err = ERROR_INIT;
+    if (following_reload(f, run, &err) != 0) {
+        return command_fail(f->context, true, &err, EXIT_ERRAND);
+    }
+    CLEANUP_JSON struct json *document = command_run_to_json(run, false);
+    return command_print_json(f->context, document) == 0 ? 0 : EXIT_ERRAND;
+}
+
+static int finish(struct following *f, struct history_run *run)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP_FREE char *path = NULL;
+    CLEANUP(fetch_result_release) struct fetch_result result = {0};
+    int collected = 0;
+    if (run->collected_utc_ms == 0 || f->to != NULL) {
+        collected = collect(f, run, &path, &result, &err);
+    } else {
+        path = fetch_home_path(f->context->home, run->id);
+        result.totals = (struct tree_totals){run->status.outputs_files,
+                                             run->status.outputs_size_bytes};
+    }
+    if (collected == 0) {
+        collected = write_to(f, &result, &path, &err);
+    }
+    if (!f->is_json) {
+        say_end(f, run);
+    }
+    if (collected != 0) {
+        (void)error_hint(
+            &err,
+            "the run itself ended; its outputs are still on the node: errand outputs %s",
+            run->id);
+        return command_fail(f->context, f->is_json, &err,
+                            f->interrupt.is_interrupted ? interrupt_status(&f->interrupt)
+                                                        : EXIT_ERRAND);
+    }
+    if (f->is_json && report_json(f, run) != 0) {
+        return EXIT_ERRAND;
+    }
+    if (!f->is_json) {
+        say_outputs(f, &result, path);
+    }
+    return run_exit_status(run->status.state, &run->status.exit);
+}
+
+/* ---- the interrupt ---- */
+
+/* The second Ctrl-C: ask, and cancel where the person says so. True: go on following. */
+static bool ask_to_cancel(struct following *f, const struct history_run *run)
+{
+    struct error err = ERROR_INIT;
+    bool wants = false;
+    if (terminal_ask_yes_no(f->context->terminal, "cancel the run?", false, &wants,
+                            &err) != 0 ||
+        !wants) {
+        return false;
+    }
+    interrupt_reset(&f->interrupt);
+    if (cancel_run(f->context, &f->watch.client, f->target, run, NULL, -1, &err) != 0) {
+        terminal_error(f->context->terminal, &err);
+        return false;
+    }
+    return true;
+}
+
+int following_go(struct following *f, struct history_run *run)
+{
+    struct error err = ERROR_INIT;
+    f->interrupt.run = run->id;
+    int result = watch_run(&f->watch, run, &err);
+    while (result != 0 && f->interrupt.wants_cancel && ask_to_cancel(f, run)) {
+        result = watch_run(&f->watch, run, &err);
+    }
+    if (result == 0) {
+        return finish(f, run);
+    }
+    if (f->interrupt.is_interrupted) {
+        return interrupt_status(&f->interrupt);
+    }
+    if (err.sys == EPIPE) {
+        return EXIT_READER_GONE;
+    }
+    return command_fail(f->context, f->is_json, &err, EXIT_ERRAND);
+}
