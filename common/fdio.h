@@ -17,7 +17,7 @@
 #include <sys/types.h>
 
 /* Read until length bytes or end of file. Returns the bytes read (< length only at the
- * end), -1 with errno. */
+ * end), -1 with errno. A descriptor that is non-blocking is waited for with poll. */
 ssize_t fdio_read_full(int fd, void *out, size_t length);
 ssize_t fdio_pread_full(int fd, void *out, size_t length, uint64_t offset);
 /* Write all. 0, or -1 with errno. A descriptor that is non-blocking is waited for with
@@ -29,8 +29,8 @@ int fdio_pwrite_full(int fd, const void *data, size_t length, uint64_t offset);
 ssize_t fdio_read(int fd, void *out, size_t length);
 ssize_t fdio_write(int fd, const void *data, size_t length);
 
-/* Append all there is to sb, up to sb's limit. what names the source. Errors: ERR_IO,
- * ERR_LIMIT. */
+/* Append all there is to sb, up to sb's limit. what names the source. After a failure sb
+ * is as it was. Waits as fdio_read_full. Errors: ERR_LIMIT, else by errno. */
 int fdio_read_all(int fd, const char *what, struct strbuf *sb, struct error *err);
 
 /*
@@ -47,8 +47,11 @@ int fdio_set_cloexec(int fd, bool is_cloexec, struct error *err);
 /* Close once, never again after EINTR; *fd becomes -1. errno is kept. */
 void fdio_close(int *fd);
 
-/* Close every descriptor from first on (close_range, else /proc/self/fd). */
+/* Close every descriptor from first on (close_range, else /proc/self/fd, else one by
+ * one), in the second form without the count in keep_fds. Both allocate nothing and may
+ * be called between fork and exec. */
 void fdio_close_from(int first);
+void fdio_close_except(int first, const int *keep_fds, size_t count);
 
 /* Open /dev/null on each of descriptors 0, 1 and 2 that is closed, so that no file of
  * ours becomes one of them. Aborts on failure. */
