@@ -30,13 +30,16 @@ int files_read(int dir_fd, const char *path, struct strbuf *sb, struct error *er
 
 /*
  * Replace or make path with exactly these bytes: temporary file in the same folder,
- * write, fsync, rename, fsync of the folder. After a failure the old file is untouched
- * and nothing is left over.
+ * write, fsync, rename, fsync of the folder. mode counts whatever the umask. After a
+ * failure the old file is untouched and nothing is left over; only where the folder's
+ * sync failed the new file is in place, and a power cut may take it back. Who is killed
+ * half-way leaves a file whose name begins with FILES_TEMPORARY_PREFIX.
  */
+#define FILES_TEMPORARY_PREFIX ".tmp-"
 int files_write_atomic(int dir_fd, const char *path, const void *data, size_t length,
                        mode_t mode, struct error *err);
-/* As files_write_atomic, but fails with ERR_EXISTS where path is there already (link, or
- * renameat2 NOREPLACE). */
+/* As files_write_atomic, but fails with ERR_EXISTS where path is there already
+ * (files_rename_noreplace). */
 int files_create_atomic(int dir_fd, const char *path, const void *data, size_t length,
                         mode_t mode, struct error *err);
 
@@ -44,25 +47,30 @@ int files_sync_dir(int dir_fd, struct error *err);
 /* syncfs of the filesystem that holds fd. */
 int files_sync_filesystem(int fd, struct error *err);
 /* rename old to new where new must not exist (renameat2, else link and unlink for files,
- * else rename of a folder onto nothing). Errors: ERR_EXISTS. */
+ * else, on filesystems without links and for folders, rename after a look). Errors:
+ * ERR_EXISTS, else by errno. */
 int files_rename_noreplace(int old_dir_fd, const char *old_name, int new_dir_fd,
                            const char *new_name, struct error *err);
 
 /*
- * Remove name and everything below it without following symbolic links, however deep,
- * folders without permission included. What is not there is success. Bounded memory.
+ * Remove name and everything below it without following symbolic links or entering mount
+ * points, however deep, folders without permission included. What is not there is
+ * success. Bounded memory and descriptors. Goes on after a failure and reports the first
+ * one; folders that lay very deep may then lie at the tree's top. Errors: by errno.
  */
 int files_remove_tree(int dir_fd, const char *name, struct error *err);
-/* Bytes (st_blocks * 512) used by name and everything below it. */
+/* Bytes (st_blocks * 512) used by name and everything below it, mount points not entered,
+ * however deep; a file with several names counts with its share in each. What goes away
+ * meanwhile is not counted. Errors: by errno. */
 int files_disk_usage(int dir_fd, const char *name, uint64_t *out_bytes,
                      struct error *err);
 
 /*
- * Open (making it 0600 if need be) and flock a file. is_exclusive or shared; deadline_ms
+ * Open (making it 0600 if need be) and flock a file. is_exclusive or shared; timeout_ms
  * 0: do not wait, -1: wait for ever. Returns the descriptor; closing it releases the
  * lock. A file that was unlinked while we waited is opened anew. Errors: ERR_BUSY.
  */
-int files_lock(int dir_fd, const char *path, bool is_exclusive, int deadline_ms,
+int files_lock(int dir_fd, const char *path, bool is_exclusive, int timeout_ms,
                struct error *err);
 
 /* Free bytes for us on the filesystem of path. */
@@ -74,11 +82,12 @@ bool files_is_network(const char *path);
 /* "dir/name", one slash between; name alone where dir is "" and name itself where it is
  * absolute. malloc'ed. */
 char *files_join(const char *dir, const char *name);
-/* "1.4 GB", "35 KB", "812 bytes"; decimal units. out has FILES_SIZE_TEXT bytes. */
-#define FILES_SIZE_TEXT 24
+/* "1.4 GB", "35 KB", "812 bytes"; decimal units, cut and not rounded. out has
+ * FILES_SIZE_TEXT bytes. */
+#define FILES_SIZE_TEXT 32
 void files_format_size(char out[FILES_SIZE_TEXT], uint64_t size_bytes);
-/* "512", "64K", "10M", "2G", with optional B or iB; 1K = 1000, 1Ki = 1024. Errors:
- * ERR_USAGE. */
+/* "512", "64K", "10M", "2G", with optional i, then B; up to E, 1K = 1000, 1Ki = 1024.
+ * Errors: ERR_USAGE. */
 int files_parse_size(const char *text, uint64_t *out_bytes, struct error *err);
 
 #endif
