@@ -2,8 +2,8 @@
  * subprocess: starting other programs.            [base]
  *
  * A request is a struct, zero-initialised, then filled. Failure to execute comes back as
- * an error of the call itself
- * ({step, errno} over a close-on-exec pipe), so that "python3: not found" never looks
+ * an error of the call itself ({step,
+ * errno} over a close-on-exec pipe), so that "python3: not found" never looks
  * like the program's own exit 127. The child has default signal handlers, an empty signal
  * mask, and no descriptor but 0, 1, 2 and those in keep_fds.
  */
@@ -26,17 +26,18 @@ enum {
 
 struct subprocess {
     /* Filled by the caller; borrowed for the call. */
-    const char *const
-        *argv; /* NULL-terminated; argv[0] is looked up in PATH where it has no slash */
-    const char *const
-        *env; /* NULL-terminated "K=V", or NULL: the caller's own environment */
-    int in, out,
-        error; /* a descriptor (>= 0), or one of the values above; 0 means descriptor 0 */
-    const int *keep_fds; /* these stay open in the child, under the same numbers */
+
+    /* NULL-terminated; argv[0] is looked up in PATH (env's, where it has one) where it
+     * has no slash. A script needs its "#!" line: no shell is tried. */
+    const char *const *argv;
+    const char *const *env; /* NULL-terminated "K=V"; NULL: the caller's own */
+    /* Each a descriptor (>= 0), or one of the values above; 0 means descriptor 0. */
+    int in, out, error;
+    const int *keep_fds; /* above 2; these stay open in the child, under their numbers */
     size_t keep_fd_count;
     int dir_fd; /* the child's working folder, where has_dir */
     bool has_dir;
-    bool want_session;      /* setsid */
+    bool want_session;      /* setsid; subprocess_stop then signals the group */
     bool want_parent_death; /* SIGTERM for the child when the caller's thread dies (Linux
                                only) */
 
@@ -49,15 +50,19 @@ struct subprocess {
  * and errno; nothing is left then. */
 int subprocess_start(struct subprocess *sp, struct error *err);
 
-/* Wait for the end. Returns waitpid's status. Closes the caller's ends of the pipes. */
+/* Close the caller's ends of the pipes, wait for the end and reap; pid becomes -1.
+ * *out_status: as waitpid has it. */
 int subprocess_wait(struct subprocess *sp, int *out_status, struct error *err);
-/* SIGTERM, grace_ms, SIGKILL, and wait. */
+/* SIGTERM, grace_ms, SIGKILL, and wait; nothing where it was waited for. The pipes stay
+ * open for the grace. */
 void subprocess_stop(struct subprocess *sp, int grace_ms);
 
 /*
  * Run to the end with nothing on stdin and collect stdout (up to out's limit) and, where
  * error_out is not NULL, stderr (else discarded). timeout_ms -1: none; past it the
- * program is killed and ERR_TIMED_OUT returned.
+ * program is killed and ERR_TIMED_OUT returned. The end is the program's, not that of its
+ * output, which somebody it left behind may hold open. Errors: ERR_SPAWN, ERR_TIMED_OUT,
+ * ERR_LIMIT (killed as well), ERR_IO.
  */
 int subprocess_capture(const char *const *argv, struct strbuf *out,
                        struct strbuf *error_out, int timeout_ms, int *out_status,
@@ -65,13 +70,14 @@ int subprocess_capture(const char *const *argv, struct strbuf *out,
 
 /* "exited with status 3", "was killed by SIGKILL": for sentences. */
 void subprocess_describe_status(int status, struct strbuf *out);
-/* "SIGKILL" for 9, "SIGRTMIN+2" ...; "SIG65" where there is no name. Static storage for
- * the common ones; else out is used. */
+/* "SIGKILL" for 9, "SIGRTMIN+2" ...; "SIGUNKNOWN" where there is no name. Static
+ * storage. */
 const char *subprocess_signal_name(int signal_number);
-/* The number of "SIGKILL" or "KILL"; -1 where there is none. */
+/* The number of "SIGKILL", "KILL" or "SIGRTMIN+2"; -1 where there is none. */
 int subprocess_signal_number(const char *name);
 
-/* Append word quoted for a POSIX shell: the only place where shell text is made. */
+/* Append word quoted for a POSIX shell, fish or tcsh (the latter without newlines): the
+ * only place where shell text is made. */
 void subprocess_quote(struct strbuf *out, const char *word);
 
 #endif
