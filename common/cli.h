@@ -2,15 +2,16 @@
  * cli: option tables: parsing, help and completion from the same rows.            [base]
  *
  *     static const struct cli_option options[] = {
- *         CLI_STRING('t', "target", "NAME", "where to run", offsetof(struct args,
- * target)), CLI_FLAG(0, "json", "one JSON document on stdout", offsetof(struct args,
- * is_json)), CLI_END,
+ *         CLI_STRING('t', "target", "NAME", "where to run", offsetof(struct args, to)),
+ *         CLI_FLAG(0, "json", "print one JSON document", offsetof(struct args, is_json)),
+ *         CLI_END,
  *     };
  *
  * `--name VALUE`, `--name=VALUE`, `-n VALUE`, `-nVALUE`, bundled flags, `--` ends the
  * options. Values are written into the caller's struct, which starts zeroed. A unique
  * prefix of a long name is NOT taken: scripts would break when an option is added. An
- * unknown option is an error that shows the nearest one.
+ * unknown option is an error that shows the nearest one. Every command has --help, and
+ * -h where no option of its own takes that letter.
  */
 #ifndef COMMON_CLI_H
 #define COMMON_CLI_H
@@ -38,9 +39,8 @@ struct cli_option {
     char letter;       /* or 0 */
     const char *name;  /* without the dashes */
     const char *value; /* what --help calls the value; NULL for flags */
-    const char
-        *help;     /* fits 80 columns together with the name; lower case, no full stop */
-    size_t offset; /* of the field in the caller's struct */
+    const char *help;  /* lower case, no full stop; fits 80 columns beside the name */
+    size_t offset;     /* of the field in the caller's struct */
 };
 
 #define CLI_FLAG(letter, name, help, offset)                                             \
@@ -76,7 +76,8 @@ struct cli_command {
     const char *name;    /* "target add": words separated by one space */
     const char *usage;   /* "NAME DESTINATION [options]": what follows the name */
     const char *help;    /* one line, lower case, no full stop; fits 80 columns */
-    const char *details; /* further paragraphs for `errand help NAME`, or NULL */
+    const char *details; /* further text for `errand help NAME`, or NULL: each line is
+                            wrapped, but for those that begin with a space */
     const struct cli_option *options;  /* ends with CLI_END */
     size_t args_size_bytes;            /* of the struct the options fill */
     size_t min_operands, max_operands; /* SIZE_MAX: any number */
@@ -87,9 +88,10 @@ struct cli_command {
 
 /*
  * Fill args from argv (NULL-terminated, without the command's name). *out_operands points
- * into argv, which is reordered unless stops_at_operand. *out_want_help: --help or -h was
- * met (nothing else is checked then). *out_has_terminator, where not NULL: "--" stood
- * before the first operand. Errors: ERR_USAGE.
+ * into argv and ends with its NULL; the words are reordered for that unless
+ * stops_at_operand. *out_want_help: --help or -h was met (nothing behind it is looked
+ * at). *out_has_terminator, where not NULL: "--" stood before the first operand. args is
+ * to be released also after a failure. Errors: ERR_USAGE.
  */
 int cli_parse(const struct cli_command *command, char **argv, void *args,
               char ***out_operands, size_t *out_operand_count, bool *out_want_help,
@@ -108,8 +110,8 @@ void cli_help(const char *program, const struct cli_command *command, struct str
 void cli_help_list(const struct cli_command *const *commands, size_t count,
                    struct strbuf *out);
 
-/* The name among names nearest to word (Damerau-Levenshtein, at most a third of its
- * letters wrong), or NULL. */
+/* The name among names nearest to word (Damerau-Levenshtein, at most a third of word's
+ * letters wrong; of several the first), or NULL. */
 const char *cli_nearest(const char *word, const char *const *names, size_t count);
 
 #endif
