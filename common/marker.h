@@ -37,10 +37,15 @@ struct marker {
     struct strbuf noise;   /* the end of what was skipped */
     size_t noise_bytes;    /* all that was skipped */
     bool is_line_too_long; /* the rest of this line is noise */
+    bool has_words;        /* line is a bootstrap marker's, until the next input */
 };
 
 void marker_init(struct marker *m);
 void marker_release(struct marker *m);
+
+/* Append the last MARKER_NOISE_KEEP bytes of what was skipped, a line that has not ended
+ * included, as they came: for the sentence when no marker comes. */
+void marker_noise(const struct marker *m, struct strbuf *out);
 
 /*
  * Take bytes up to and including the marker line; *out_used says how many (what follows
