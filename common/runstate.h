@@ -34,13 +34,16 @@ enum run_state {
 #undef ROW
         RUN_STATE_COUNT
 };
+/* Static storage. */
 const char *run_state_name(enum run_state state);
+/* Nothing follows a final state. */
 bool run_state_is_final(enum run_state state);
+/* Errors: ERR_CORRUPT. */
 int run_state_parse(const char *name, enum run_state *out, struct error *err);
 
 /* ROW(symbol, name, meaning) */
 #define RUN_EXIT_TABLE(ROW)                                                              \
-    ROW(EXITED, "exited", "exited with status %d")                                       \
+    ROW(EXITED, "exited", "exited with a status")                                        \
     ROW(SIGNALED, "signaled", "was killed by a signal")                                  \
     ROW(OUT_OF_MEMORY, "out_of_memory", "ran out of memory")                             \
     ROW(TIMED_OUT, "timed_out", "reached its time limit")                                \
@@ -63,9 +66,17 @@ enum run_exit_kind {
 struct run_exit {
     enum run_exit_kind kind;
     int code;   /* exited, could_not_start */
-    int signal; /* this platform's number; signaled, out_of_memory */
+    int signal; /* this platform's number, 0: not known here; signaled, out_of_memory */
 };
 
+/* "SIGKILL", as records have it; "SIG40" for a number without a name. Allocates nothing.
+ * Returns out. */
+#define RUN_SIGNAL_SIZE 16
+const char *run_signal_name(int signal, char out[RUN_SIGNAL_SIZE]);
+/* The number of a name; 0 where this platform has none of that name. */
+int run_signal_parse(const char *name);
+
+/* FORMATS.md 4.2. Errors: ERR_CORRUPT. */
 struct json *run_exit_to_json(const struct run_exit *exit);
 int run_exit_from_json(const struct json *j, struct run_exit *out, struct error *err);
 /* "exited with status 3", "was killed by SIGKILL": append. */
@@ -87,14 +98,16 @@ struct run_status {
     enum run_state state;
     int64_t attempt;
     char *reason; /* of the last line; never NULL after the first */
+    char *queued; /* what it waits for while it is Queued; else NULL */
     int64_t created_utc_ms, started_utc_ms,
         ended_utc_ms; /* first line, first Running, final; 0: not yet */
     struct run_exit exit;
+    char proof[8]; /* how the clean-up proved itself: "cgroup", "tree", "none"; or "" */
+    int64_t ended, survivors; /* processes that the clean-up ended, and could not end */
     struct process_id process;
     uint64_t log_offset; /* where the current attempt's part of driver.log begins */
     char node[OID_HEX_SIZE], store[33], boot[40], executor[OID_HEX_SIZE];
-    bool has_outputs; /* the collection ended; outputs_root is zero where there were none
-                       */
+    bool has_outputs; /* they were collected; outputs_root is zero where there are none */
     struct oid outputs_root;
     uint64_t outputs_files, outputs_size_bytes;
     struct strvec *outputs_warnings;                             /* NULL: none */
