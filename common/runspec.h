@@ -16,7 +16,7 @@
 
 #define RUNSPEC_FORMAT 1
 #define RUNSPEC_SIZE_MAX                                                                 \
-    ((size_t)512 << 10) /* of spec.json: it fits, quoted, in SUBMIT */
+    ((size_t)480 << 10) /* of spec.json: it fits, quoted, in SUBMIT */
 #define RUNSPEC_ARGUMENTS_MAX 65536
 #define RUNSPEC_ATTEMPTS_MAX 1000
 #define RUNSPEC_GRACE_DEFAULT_MS 10000
@@ -32,7 +32,9 @@ enum framework {
 #undef ROW
         FRAMEWORK_COUNT
 };
+/* Static storage. */
 const char *framework_name(enum framework framework);
+/* Errors: ERR_CORRUPT. */
 int framework_parse(const char *name, enum framework *out, struct error *err);
 
 struct runspec {
@@ -50,7 +52,7 @@ struct runspec {
     struct strvec variables; /* "K=V" */
     struct strvec secrets;   /* names */
     int64_t attempts;
-    int64_t time_limit_ms; /* 0: none */
+    int64_t time_limit_ms; /* of an attempt; 0: none */
     int64_t grace_ms;
     int64_t slots, gpus, priority;
     struct strvec outputs; /* folders in the work tree */
@@ -58,13 +60,19 @@ struct runspec {
     struct strvec on_end;  /* argv, or empty */
 };
 
+/* The defaults: python, one attempt, one slot, RUNSPEC_GRACE_DEFAULT_MS; all else empty.
+ */
 void runspec_init(struct runspec *spec);
 void runspec_release(struct runspec *spec);
 
-/* The bytes of spec.json: append to out. */
+/*
+ * The bytes of spec.json: append to out. Of two variables or tags of one name the last
+ * counts. What a user wrote is checked by decoding the result.
+ */
 void runspec_encode(const struct runspec *spec, struct strbuf *out);
-/* Check and decode; spec was initialised. Errors: ERR_CORRUPT (what is wrong),
- * ERR_VERSION (a newer format), ERR_LIMIT. */
+/* Check and decode; spec was initialised, and is to be released in any case. Errors:
+ * ERR_CORRUPT (what is wrong), ERR_VERSION (a newer format), ERR_LIMIT (over
+ * RUNSPEC_SIZE_MAX), ERR_UNSUPPORTED (a pinned environment). */
 int runspec_decode(const char *text, size_t length, struct runspec *spec,
                    struct error *err);
 
