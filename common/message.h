@@ -67,6 +67,21 @@ uint32_t stream_credit_to_controller(enum stream_kind kind);
 int message_validate(const struct message_row *row, const void *payload, size_t length,
                      struct json **out_json, struct error *err);
 
+/*
+ * END and REPORT mean different things under different requests: check the body against
+ * the request that opened the stream. For every other type this is success. Errors:
+ * ERR_PROTOCOL (also: no such answer to that request).
+ */
+int message_validate_answer(const struct message_row *request,
+                            const struct message_row *row, const struct json *body,
+                            struct error *err);
+
+/*
+ * Would this body pass at the other end? To be asked before sending what a user had a
+ * hand in. Errors: ERR_LIMIT (too large), ERR_PROTOCOL.
+ */
+int message_check(enum message_type type, const struct json *body, struct error *err);
+
 /* ERROR's body from an error, and back. */
 struct json *message_from_error(const struct error *err);
 void message_to_error(const struct json *body, struct error *out);

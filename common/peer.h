@@ -13,10 +13,15 @@
  *
  * The first error is final: the connection must be closed. Streams are opened by the
  * controller, with rising numbers that are never used again; a stream ends with ERROR,
- * END or ACCEPTED from the executor. Frames that cross with a RESET are dropped.
+ * END or ACCEPTED from the executor, which the controller sees as an event in any case.
+ * A RESET drops what its sender had queued on the stream; the executor's peer answers it
+ * with ERROR canceled by itself. Frames that cross with the end of a stream or with a
+ * RESET are dropped.
  *
- * Memory is bounded: unread events by the credit given out and PEER_STREAMS_MAX, output
- * by what its owner queues: peer_data_room says how much DATA may be queued now.
+ * Memory is bounded: what arrived by PEER_INPUT_MAX, if its owner takes all events after
+ * every peer_input; output by what its owner queues: peer_data_room says how much DATA
+ * may be queued now, and who reads no more input while peer_pending is large cannot be
+ * made to queue answers for ever.
  */
 #ifndef COMMON_PEER_H
 #define COMMON_PEER_H
@@ -24,10 +29,11 @@
 #include "common/mem.h"
 #include "common/message.h"
 
-#define PEER_STREAMS_MAX 64 /* open at once */
-#define PEER_PUSHES_MAX 3   /* SUBMIT streams open at once */
+#define PEER_STREAMS_MAX 64               /* open at once */
+#define PEER_PUSHES_MAX 3                 /* SUBMIT streams open at once */
+#define PEER_INPUT_MAX ((size_t)32 << 20) /* bytes not yet taken as events */
 #define PEER_OUTPUT_HIGH                                                                 \
-    (512u << 10) /* peer_data_room is 0 while more DATA than this is queued */
+    (512u << 10) /* DATA queued on all streams; each may have a frame in any case */
 
 enum peer_side {
     PEER_CONTROLLER,
@@ -62,25 +68,34 @@ int peer_next(struct peer *peer, struct peer_event *out, struct error *err);
  * this does nothing. */
 void peer_consumed(struct peer *peer, uint32_t stream, size_t length);
 
-/* Controller: a new stream's number, for its opening message. 0: PEER_STREAMS_MAX are
- * open (try again later). */
+/* Controller: a new stream's number, for its opening message, which is to be queued
+ * before that of any stream opened later. 0: PEER_STREAMS_MAX are open (try again later).
+ */
 uint32_t peer_open(struct peer *peer);
+/* Controller: false while PEER_PUSHES_MAX submissions are open: no SECRETS or SUBMIT may
+ * open another. */
+bool peer_can_push(const struct peer *peer);
 
 /*
- * Queue a message. json is borrowed (NULL for a body that is RAW or NOTHING). Sending on
- * a stream that is over is silently dropped; a message that this side may not send there
- * is a programmer's error (assert).
+ * Queue a message. json is borrowed (NULL for a body that is NOTHING). Sending on a
+ * stream that is over is silently dropped; a message that this side may not send there is
+ * a programmer's error (assert). A body over its row's limit: the executor's becomes
+ * ERROR limit; the controller asks message_check before (assert).
  */
 void peer_send(struct peer *peer, uint32_t stream, enum message_type type,
                const struct json *json);
-/* Queue DATA: length <= peer_data_room. */
+/* Queue DATA: 0 < length <= peer_credit; who sends more than peer_data_room says bounds
+ * memory by other means. is_last: of the last frame. */
 void peer_send_data(struct peer *peer, uint32_t stream, const void *data, size_t length,
                     bool is_last);
 /* DATA bytes that may be queued on this stream now: credit and the output's high-water
  * mark. 0 for a stream that is over. */
 size_t peer_data_room(const struct peer *peer, uint32_t stream);
-/* Executor: end the stream with an error. */
+/* The credit alone. */
+size_t peer_credit(const struct peer *peer, uint32_t stream);
+/* Executor: end the stream with an error; on stream 0, the connection. */
 void peer_send_error(struct peer *peer, uint32_t stream, const struct error *cause);
+/* False once the stream is over, or after RESET. */
 bool peer_is_open(const struct peer *peer, uint32_t stream);
 
 /* Liveness: queue a PING; true once the answer to the last one came (or none was sent).
