@@ -84,6 +84,7 @@ struct cli_command {
     bool stops_at_operand; /* everything from the first operand on is the operands' (run,
                               exec) */
     int (*run)(void *context, void *args, char *const *operands, size_t operand_count);
+    int usage_status; /* exit status on wrong usage; 0: 2 */
 };
 
 /*
