@@ -26,6 +26,10 @@ void terminal_note(struct terminal *t, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void terminal_warn(struct terminal *t, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* A line to stderr as it is, also where terminal_new was told to be quiet: what a
+ * question is about. */
+void terminal_show(struct terminal *t, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* An error, with its hint on a line of its own. */
 void terminal_error(struct terminal *t, const struct error *err);
 
@@ -43,8 +47,9 @@ int terminal_ask_yes_no(struct terminal *t, const char *question, bool by_defaul
 /*
  * Text of the script, or of the other end, to stdout: on a terminal only printable UTF-8,
  * newline, tab, carriage return and SGR colours get through, all other control sequences
- * are shown as ^[ or \u{...}; elsewhere the bytes as they are. Sequences may be cut
- * anywhere between calls. Errors: by errno of the write (EPIPE: the reader went away).
+ * are shown as ^[, \u{...} or \x.. (terminal_filter.h); elsewhere the bytes as they are.
+ * Sequences may be cut anywhere between calls. Errors: by errno of the write (EPIPE: the
+ * reader went away).
  */
 int terminal_script_output(struct terminal *t, const void *data, size_t length,
                            struct error *err);

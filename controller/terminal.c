@@ -1,0 +1,341 @@
+#include "controller/terminal.h"
+
+#include "common/clock.h"
+#include "common/fdio.h"
+#include "common/files.h"
+#include "common/mem.h"
+#include "controller/terminal_filter.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* How often a progress line is written: on a terminal, and elsewhere. */
+#define PROGRESS_REWRITE_NS (100 * NS_PER_MS)
+#define PROGRESS_PLAIN_NS (10 * NS_PER_S)
+#define ANSWER_MAX 256
+#define OUTPUT_PIECE ((size_t)64 << 10)
+#define COLUMNS_DEFAULT 80
+
+struct terminal {
+    bool is_quiet;
+    bool is_out_terminal, is_err_terminal;
+    bool want_colour;     /* on stderr */
+    bool has_progress;    /* a progress line stands there */
+    bool is_out_mid_line; /* the script's last line on the terminal is not ended */
+    int64_t progress_ns;  /* when progress was last written */
+    struct strbuf progress_what;
+    struct terminal_filter filter;
+    struct strbuf filtered;
+};
+
+struct terminal *terminal_new(bool is_quiet)
+{
+    struct terminal *t = xcalloc(1, sizeof *t);
+    const char *term = getenv("TERM");
+    const char *no_colour = getenv("NO_COLOR"); /* https://no-color.org */
+    bool is_dumb = term == NULL || strcmp(term, "dumb") == 0;
+    t->is_quiet = is_quiet;
+    t->is_out_terminal = isatty(STDOUT_FILENO);
+    t->is_err_terminal = isatty(STDERR_FILENO) && !is_dumb;
+    t->want_colour = t->is_err_terminal && (no_colour == NULL || no_colour[0] == '\0');
+    strbuf_init(&t->progress_what, STRBUF_TEXT_LIMIT);
+    strbuf_init(&t->filtered,
+                TERMINAL_FILTER_GROWTH * (OUTPUT_PIECE + TERMINAL_FILTER_HELD_MAX));
+    terminal_filter_init(&t->filter, false);
+    return t;
+}
+
+void terminal_free(struct terminal *t)
+{
+    if (t == NULL) {
+        return;
+    }
+    terminal_progress_clear(t);
+    terminal_filter_finish(&t->filter, &t->filtered);
+    fdio_write_full(STDOUT_FILENO, t->filtered.data, t->filtered.length);
+    strbuf_release(&t->filtered);
+    strbuf_release(&t->progress_what);
+    free(t);
+}
+
+/* The descriptor of /dev/tty where a person can answer now, else -1. */
+static int open_tty(void)
+{
+    if (!isatty(STDERR_FILENO)) {
+        return -1;
+    }
+    CLEANUP_FD int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    /* In the background a read would stop the process (SIGTTIN). */
+    if (fd < 0 || tcgetpgrp(fd) != getpgrp()) {
+        return -1;
+    }
+    return take_fd(&fd);
+}
+
+bool terminal_can_ask(const struct terminal *t)
+{
+    (void)t;
+    CLEANUP_FD int fd = open_tty();
+    return fd >= 0;
+}
+
+/* What goes to stderr is best effort: there is nobody to tell that it failed. */
+static void write_err(const struct strbuf *text)
+{
+    (void)fdio_write_full(STDERR_FILENO, text->data, text->length);
+}
+
+/* End a line of the script, so that ours begins at the left. */
+static void begin_line(struct terminal *t, struct strbuf *out)
+{
+    terminal_progress_clear(t);
+    if (t->is_out_mid_line && t->is_err_terminal) {
+        strbuf_putc(out, '\n');
+        t->is_out_mid_line = false;
+    }
+}
+
+static void add_prefix(const struct terminal *t, const char *colour, const char *word,
+                       struct strbuf *out)
+{
+    strbuf_puts(out, "errand: ");
+    if (word[0] != '\0' && t->want_colour) {
+        strbuf_printf(out, "\x1b[%sm%s:\x1b[0m ", colour, word);
+    } else if (word[0] != '\0') {
+        strbuf_printf(out, "%s: ", word);
+    }
+}
+
+enum voice {
+    VOICE_SHOW,
+    VOICE_NOTE,
+    VOICE_WARN,
+};
+
+static void say(struct terminal *t, enum voice voice, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+
+static void say(struct terminal *t, enum voice voice, const char *format, va_list args)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT, line = STRBUF_INIT;
+    strbuf_vprintf(&text, format, args);
+    begin_line(t, &line);
+    if (voice != VOICE_SHOW) {
+        add_prefix(t, "33", voice == VOICE_WARN ? "warning" : "", &line);
+    }
+    terminal_make_safe(text.data, text.length, &line);
+    strbuf_putc(&line, '\n');
+    write_err(&line);
+}
+
+void terminal_note(struct terminal *t, const char *format, ...)
+{
+    if (t->is_quiet) {
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    say(t, VOICE_NOTE, format, args);
+    va_end(args);
+}
+
+void terminal_warn(struct terminal *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(t, VOICE_WARN, format, args);
+    va_end(args);
+}
+
+void terminal_show(struct terminal *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(t, VOICE_SHOW, format, args);
+    va_end(args);
+}
+
+void terminal_error(struct terminal *t, const struct error *err)
+{
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
+    begin_line(t, &line);
+    add_prefix(t, "31", t->want_colour ? "error" : "", &line);
+    terminal_make_safe(err->text, strlen(err->text), &line);
+    strbuf_putc(&line, '\n');
+    if (err->hint[0] != '\0') {
+        strbuf_puts(&line, "  ");
+        terminal_make_safe(err->hint, strlen(err->hint), &line);
+        strbuf_putc(&line, '\n');
+    }
+    write_err(&line);
+}
+
+static void describe_progress(const char *what, uint64_t done_bytes, uint64_t total_bytes,
+                              struct strbuf *out)
+{
+    char done[FILES_SIZE_TEXT], total[FILES_SIZE_TEXT];
+    files_format_size(done, done_bytes);
+    strbuf_printf(out, "%s: %s", what, done);
+    if (total_bytes > 0) {
+        files_format_size(total, total_bytes);
+        double part = 100.0 * (double)done_bytes / (double)total_bytes;
+        strbuf_printf(out, " of %s (%.0f %%)", total, part > 100 ? 100 : part);
+    }
+}
+
+static size_t columns(void)
+{
+    struct winsize size;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) {
+        return COLUMNS_DEFAULT;
+    }
+    return size.ws_col;
+}
+
+void terminal_progress(struct terminal *t, const char *what, uint64_t done_bytes,
+                       uint64_t total_bytes)
+{
+    if (t->is_quiet) {
+        return;
+    }
+    int64_t now = clock_monotonic_ns();
+    bool is_new = strcmp(t->progress_what.data, what) != 0;
+    int64_t pause = t->is_err_terminal ? PROGRESS_REWRITE_NS : PROGRESS_PLAIN_NS;
+    if (is_new) {
+        strbuf_reset(&t->progress_what);
+        strbuf_puts(&t->progress_what, what);
+        /* Elsewhere than on a terminal what is soon done says nothing. */
+        t->progress_ns = t->is_err_terminal ? now - pause : now;
+    }
+    if (now - t->progress_ns < pause) {
+        return;
+    }
+    t->progress_ns = now;
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT, line = STRBUF_INIT;
+    describe_progress(what, done_bytes, total_bytes, &text);
+    if (!t->is_err_terminal) {
+        strbuf_puts(&line, "errand: ");
+        terminal_make_safe(text.data, text.length, &line);
+        strbuf_putc(&line, '\n');
+    } else {
+        if (!t->has_progress) {
+            begin_line(t, &line);
+        }
+        strbuf_puts(&line, "\r\x1b[K");
+        size_t shown = columns() - 1;
+        terminal_make_safe(text.data, text.length < shown ? text.length : shown, &line);
+        t->has_progress = true;
+    }
+    write_err(&line);
+}
+
+void terminal_progress_clear(struct terminal *t)
+{
+    if (t->has_progress) {
+        (void)fdio_write_full(STDERR_FILENO, "\r\x1b[K", 4);
+        t->has_progress = false;
+    }
+    strbuf_reset(&t->progress_what);
+}
+
+/* A line of at most ANSWER_MAX bytes, without its end; the rest of a longer one is
+ * dropped. */
+static int read_answer(int fd, char out[ANSWER_MAX], struct error *err)
+{
+    size_t length = 0;
+    for (;;) {
+        char c = 0;
+        ssize_t got = fdio_read(fd, &c, 1);
+        if (got < 0) {
+            return error_sys(err, "read the answer from the terminal");
+        }
+        if (got == 0) {
+            return error_set(err, ERR_CANCELED,
+                             "the terminal ended instead of an answer");
+        }
+        if (c == '\n') {
+            out[length] = '\0';
+            return 0;
+        }
+        if (length + 1 < ANSWER_MAX) {
+            out[length++] = c;
+        }
+    }
+}
+
+int terminal_ask_yes_no(struct terminal *t, const char *question, bool by_default,
+                        bool *out, struct error *err)
+{
+    CLEANUP_FD int fd = open_tty();
+    if (fd < 0) {
+        return error_set(err, ERR_USAGE, "there is no terminal to ask: %s", question);
+    }
+    terminal_progress_clear(t);
+    for (;;) {
+        CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
+        char answer[ANSWER_MAX];
+        terminal_make_safe(question, strlen(question), &line);
+        strbuf_puts(&line, by_default ? " [Y/n] " : " [y/N] ");
+        if (fdio_write_full(fd, line.data, line.length) != 0) {
+            return error_sys(err, "write to the terminal");
+        }
+        if (read_answer(fd, answer, err) != 0) {
+            return -1;
+        }
+        if (answer[0] == '\0') {
+            *out = by_default;
+            return 0;
+        }
+        bool is_yes = strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0;
+        if (is_yes || strcasecmp(answer, "n") == 0 || strcasecmp(answer, "no") == 0) {
+            *out = is_yes;
+            return 0;
+        }
+    }
+}
+
+static int write_out(const void *data, size_t length, struct error *err)
+{
+    if (fdio_write_full(STDOUT_FILENO, data, length) != 0) {
+        return error_sys(err, "write to the standard output");
+    }
+    return 0;
+}
+
+int terminal_script_output(struct terminal *t, const void *data, size_t length,
+                           struct error *err)
+{
+    terminal_progress_clear(t);
+    if (!t->is_out_terminal) {
+        return write_out(data, length, err);
+    }
+    const char *bytes = data;
+    while (length > 0) {
+        size_t piece = length < OUTPUT_PIECE ? length : OUTPUT_PIECE;
+        strbuf_reset(&t->filtered);
+        terminal_filter_feed(&t->filter, bytes, piece, &t->filtered);
+        if (t->filtered.length > 0) {
+            t->is_out_mid_line = t->filtered.data[t->filtered.length - 1] != '\n';
+        }
+        if (write_out(t->filtered.data, t->filtered.length, err) != 0) {
+            strbuf_reset(&t->filtered);
+            return -1;
+        }
+        bytes += piece;
+        length -= piece;
+    }
+    strbuf_reset(&t->filtered);
+    return 0;
+}
+
+void terminal_make_safe(const void *data, size_t length, struct strbuf *out)
+{
+    struct terminal_filter filter;
+    terminal_filter_init(&filter, true);
+    terminal_filter_feed(&filter, data, length, out);
+    terminal_filter_finish(&filter, out);
+}
