@@ -16,23 +16,33 @@
 #include "common/strbuf.h"
 #include "common/strvec.h"
 #include "controller/home.h"
+#include "controller/terminal.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct config;
+struct config_value;
+struct json;
+struct trust_claim;
 
-/*
- * Read all files. start_dir: where the search for errand.yaml begins. Errors: ERR_CONFIG,
- * ERR_UNTRUSTED (with what to do). may_ask: on a terminal, ask about untrusted values.
- */
-struct config *config_load(const struct home *home, const char *start_dir, bool may_ask,
+struct config_options {
+    const char *start_dir;     /* where the search for errand.yaml begins; NULL: here */
+    struct terminal *terminal; /* to show values and ask whether to trust them; NULL, or
+                                  nobody there: they are an error */
+    bool want_untrusted; /* take them unasked, for `config show` and `trust` alone */
+};
+
+/* Read all files. Errors: ERR_CONFIG, ERR_UNTRUSTED (with what to do), ERR_IO ... */
+struct config *config_load(const struct home *home, const struct config_options *options,
                            struct error *err);
 void config_free(struct config *config);
 DEFINE_CLEANUP_FREE(config)
 
 /* The folder of errand.yaml, or start_dir where there is none: the project. Borrowed. */
 const char *config_project(const struct config *config);
+/* Sentences of what was passed over ("/tmp/errand.yaml: ..."). Borrowed. */
+const struct strvec *config_notes(const struct config *config);
 /* The path of errand.yaml, or NULL. Borrowed. */
 const char *config_project_file(const struct config *config);
 
@@ -55,13 +65,42 @@ const char *config_origin(const struct config *config, const char *key);
 int config_set(struct config *config, const char *key, const char *text,
                struct error *err);
 
+/* What the files that were read say that needs consent (trust.h), agreed to or not.
+ * Borrowed. */
+struct trust_claim *config_claims(struct config *config, size_t *out_count);
+
+/* Visit every value that counts (config_table.h): of the command line, the files, the
+ * defaults; those of targets have the defaults of their rows once, under NAME. */
+typedef void config_visitor(void *context, const struct config_value *value);
+void config_visit(const struct config *config, config_visitor *visit, void *context);
+
 /* The names under "targets", sorted, "local" always among them. */
 void config_targets(const struct config *config, struct strvec *out);
 
-/* The commented errand.yaml of `errand init`; the reference for the README (Markdown). */
-void config_write_example(struct strbuf *out);
+/* ROW(symbol, name, file): the commented files that are written from the table. */
+#define CONFIG_EXAMPLE_TABLE(ROW)                                                        \
+    ROW(PROJECT, "project", "errand.yaml")                                               \
+    ROW(USER, "user", "config.yaml")                                                     \
+    ROW(TARGET, "target", "targets.d/gpu1.yaml")
+
+enum config_example {
+#define ROW(symbol, name, file) CONFIG_EXAMPLE_##symbol,
+    CONFIG_EXAMPLE_TABLE(ROW)
+#undef ROW
+        CONFIG_EXAMPLE_COUNT
+};
+
+/*
+ * Append a commented file with every key that belongs into it. Comments begin with "# ";
+ * a key that is commented out begins with "#" and no blank, or "#" and two, so that a
+ * program can bring them all to life.
+ */
+void config_write_example(enum config_example which, struct strbuf *out);
+/* Append the reference of all keys (Markdown). */
 void config_write_reference(struct strbuf *out);
-/* `errand config show`: every value and where it comes from. */
+/* Append every value and where it comes from, for people, or as
+ * {"project","project_file","values":[{"key","value","origin"}]}. */
 void config_write_values(const struct config *config, struct strbuf *out);
+struct json *config_to_json(const struct config *config);
 
 #endif

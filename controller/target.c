@@ -1,0 +1,258 @@
+#include "controller/target.h"
+
+#include "common/bytes.h"
+#include "common/cli.h"
+#include "common/files.h"
+#include "controller/yaml.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NAME_MAX_LENGTH 64
+#define HOST_MAX_LENGTH 512
+#define LOCAL "local"
+
+void target_free(struct target *target)
+{
+    if (target == NULL) {
+        return;
+    }
+    free(target->name);
+    free(target->host);
+    free(target->identity);
+    free(target->ssh_config);
+    free(target->known_hosts);
+    free(target->transport);
+    free(target->root);
+    free(target->interpreter);
+    strvec_release(&target->variables);
+    free(target);
+}
+
+bool target_name_is_valid(const char *name)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t length = strlen(name);
+    return length >= 1 && length <= NAME_MAX_LENGTH && strchr("._-", name[0]) == NULL &&
+           strspn(name, letters) == length;
+}
+
+/* The text of one of the target's keys, malloc'ed, or NULL. */
+static char *text_of(const struct config *config, const char *name, const char *key)
+{
+    CLEANUP_FREE char *path = xasprintf("targets.%s.%s", name, key);
+    const char *text = config_string(config, path);
+    return text == NULL ? NULL : xstrdup(text);
+}
+
+static int no_such_target(const struct config *config, const char *name,
+                          struct error *err)
+{
+    CLEANUP_STRVEC struct strvec names = STRVEC_INIT;
+    config_targets(config, &names);
+    const char *near =
+        cli_nearest(name, (const char *const *)strvec_argv(&names), names.count);
+    if (near != NULL) {
+        return error_set(err, ERR_NOT_FOUND,
+                         "there is no target \"%s\"; did you mean \"%s\"?", name, near);
+    }
+    error_set(err, ERR_NOT_FOUND, "there is no target \"%s\"", name);
+    return error_hint(err, "errand target list shows those there are; "
+                           "errand target add NAME HOST makes one");
+}
+
+/* A host goes to ssh as an argument, and into sentences. */
+static int check_host(const char *host, struct error *err)
+{
+    if (host[0] == '\0' || host[0] == '-') {
+        return error_set(err, ERR_USAGE, "\"%s\" is no host: it %s", host,
+                         host[0] == '-' ? "begins with '-'" : "is empty");
+    }
+    if (strlen(host) > HOST_MAX_LENGTH) {
+        return error_set(err, ERR_USAGE, "the host is longer than %d bytes",
+                         HOST_MAX_LENGTH);
+    }
+    for (const char *p = host; *p; p++) {
+        unsigned char c = (unsigned char)*p;
+        if (c <= ' ' || c == 0x7f) {
+            return error_set(err, ERR_USAGE,
+                             "the host has a blank or a control character");
+        }
+    }
+    const char *at = strrchr(host, '@');
+    if (at != NULL && (at == host || at[1] == '\0' || at[1] == '-')) {
+        return error_set(err, ERR_USAGE, "\"%s\" is no host: user@host is expected",
+                         host);
+    }
+    return 0;
+}
+
+/* Fill what depends on where the target is: this machine, or another one. */
+static int settle_place(struct target *target, const struct home *home,
+                        const char *origin, struct error *err)
+{
+    bool is_local = strcmp(target->name, LOCAL) == 0;
+    if (is_local || strcmp(target->transport, LOCAL) == 0) {
+        if (target->host != NULL) {
+            return error_set(err, ERR_CONFIG,
+                             "%s: target \"%s\" is this machine; it has no host", origin,
+                             target->name);
+        }
+        free(target->transport);
+        target->transport = xstrdup(LOCAL);
+        if (target->root == NULL) {
+            target->root = home_path(home, LOCAL);
+        }
+        return 0;
+    }
+    if (target->host == NULL) {
+        error_set(err, ERR_CONFIG, "target \"%s\" has no host", target->name);
+        return error_hint(err, "set targets.%s.host", target->name);
+    }
+    struct error inner = ERROR_INIT;
+    if (check_host(target->host, &inner) != 0) {
+        return error_set(err, ERR_CONFIG, "%s: %s", origin, inner.text);
+    }
+    return 0;
+}
+
+struct target *target_find(const struct config *config, const struct home *home,
+                           const char *name, struct error *err)
+{
+    CLEANUP_STRVEC struct strvec names = STRVEC_INIT;
+    config_targets(config, &names);
+    if (!strvec_contains(&names, name)) {
+        no_such_target(config, name, err);
+        return NULL;
+    }
+    __attribute__((cleanup(target_cleanup))) struct target *target =
+        xcalloc(1, sizeof *target);
+    target->name = xstrdup(name);
+    target->host = text_of(config, name, "host");
+    target->identity = text_of(config, name, "identity");
+    target->ssh_config = text_of(config, name, "ssh_config");
+    target->known_hosts = text_of(config, name, "known_hosts");
+    target->transport = text_of(config, name, "transport");
+    target->root = text_of(config, name, "root");
+    target->interpreter = text_of(config, name, "interpreter");
+    CLEANUP_FREE char *port = xasprintf("targets.%s.port", name);
+    target->port = config_integer(config, port);
+    CLEANUP_FREE char *variables = xasprintf("targets.%s.variables", name);
+    const struct strvec *items = config_map(config, variables);
+    for (size_t i = 0; i < items->count; i++) {
+        strvec_push(&target->variables, items->items[i]);
+    }
+    CLEANUP_FREE char *host = xasprintf("targets.%s.host", name);
+    if (settle_place(target, home, config_origin(config, host), err) != 0) {
+        return NULL;
+    }
+    return TAKE_PTR(target);
+}
+
+static void write_key(struct strbuf *out, const char *key, const char *value)
+{
+    if (value != NULL) {
+        strbuf_printf(out, "%s: ", key);
+        yaml_write_scalar(out, value);
+        strbuf_putc(out, '\n');
+    }
+}
+
+/* path as it will mean the same from any folder, malloc'ed. NULL where path is NULL. */
+static char *absolute(const char *path)
+{
+    if (path == NULL || path[0] == '/' || strncmp(path, "~/", 2) == 0) {
+        return path == NULL ? NULL : xstrdup(path);
+    }
+    CLEANUP_FREE char *cwd = getcwd(NULL, 0);
+    return cwd == NULL ? xstrdup(path) : files_join(cwd, path);
+}
+
+static int check_new(const struct target *target, struct error *err)
+{
+    if (!target_name_is_valid(target->name)) {
+        error_set(err, ERR_USAGE, "\"%s\" is no name for a target", target->name);
+        return error_hint(err, "1 to 64 letters, digits, '.', '_' and '-', the first a "
+                               "letter or digit");
+    }
+    if (strcmp(target->name, LOCAL) == 0) {
+        return error_set(err, ERR_USAGE,
+                         "\"local\" is this machine; it is there without being added");
+    }
+    bool is_local = target->transport != NULL && strcmp(target->transport, LOCAL) == 0;
+    if (target->host == NULL) {
+        return is_local ? 0 : error_set(err, ERR_USAGE, "a host is missing");
+    }
+    return check_host(target->host, err);
+}
+
+static void write_target(const struct target *target, struct strbuf *out)
+{
+    CLEANUP_FREE char *identity = absolute(target->identity);
+    CLEANUP_FREE char *ssh_config = absolute(target->ssh_config);
+    CLEANUP_FREE char *known_hosts = absolute(target->known_hosts);
+    strbuf_printf(out, "# written by: errand target add %s\n", target->name);
+    write_key(out, "host", target->host);
+    if (target->port != 0) {
+        strbuf_printf(out, "port: %lld\n", (long long)target->port);
+    }
+    write_key(out, "identity", identity);
+    write_key(out, "ssh_config", ssh_config);
+    write_key(out, "known_hosts", known_hosts);
+    write_key(out, "transport", target->transport);
+    write_key(out, "root", target->root);
+    write_key(out, "interpreter", target->interpreter);
+}
+
+int target_save(const struct home *home, const struct target *target, bool want_replace,
+                struct error *err)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    if (check_new(target, err) != 0) {
+        return -1;
+    }
+    write_target(target, &text);
+    if (!bytes_is_utf8(text.data, text.length)) {
+        return error_set(err, ERR_USAGE,
+                         "a path that is not UTF-8 cannot stand in a configuration file");
+    }
+    CLEANUP_FREE char *dir = files_join(home->config, "targets.d");
+    CLEANUP_FREE char *path = xasprintf("%s/%s.yaml", dir, target->name);
+    if (files_make_dirs(dir, err) != 0) {
+        return -1;
+    }
+    if (want_replace) {
+        return files_write_atomic(AT_FDCWD, path, text.data, text.length, 0600, err);
+    }
+    struct error inner = ERROR_INIT;
+    if (files_create_atomic(AT_FDCWD, path, text.data, text.length, 0600, &inner) == 0) {
+        return 0;
+    }
+    if (inner.code != ERR_EXISTS) {
+        return error_set(err, inner.code, "%s", inner.text);
+    }
+    error_set(err, ERR_EXISTS, "there is a target \"%s\" already (%s)", target->name,
+              path);
+    return error_hint(err, "replace it with --force");
+}
+
+int target_remove(const struct home *home, const char *name, struct error *err)
+{
+    if (!target_name_is_valid(name)) {
+        return error_set(err, ERR_NOT_FOUND, "there is no target \"%s\"", name);
+    }
+    CLEANUP_FREE char *path = xasprintf("%s/targets.d/%s.yaml", home->config, name);
+    if (unlink(path) == 0) {
+        return 0;
+    }
+    if (errno != ENOENT) {
+        return error_sys(err, "remove %s", path);
+    }
+    error_set(err, ERR_NOT_FOUND, "there is no %s", path);
+    return error_hint(err, "a target that a configuration file names is removed there: "
+                           "errand config show tells which");
+}
