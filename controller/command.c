@@ -1,0 +1,94 @@
+#include "controller/command.h"
+
+#include "common/fdio.h"
+#include "common/store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct home *command_home(struct command_context *context, struct error *err)
+{
+    if (context->home == NULL) {
+        context->home = home_open(err);
+    }
+    return context->home;
+}
+
+struct config *command_config(struct command_context *context, struct error *err)
+{
+    if (context->config != NULL) {
+        return context->config;
+    }
+    const struct home *home = command_home(context, err);
+    if (home == NULL) {
+        return NULL;
+    }
+    const struct config_options options = {.terminal = context->terminal};
+    context->config = config_load(home, &options, err);
+    if (context->config != NULL) {
+        const struct strvec *notes = config_notes(context->config);
+        for (size_t i = 0; i < notes->count; i++) {
+            terminal_note(context->terminal, "%s", notes->items[i]);
+        }
+    }
+    return context->config;
+}
+
+void command_release(struct command_context *context)
+{
+    config_free(TAKE_PTR(context->config));
+    home_free(TAKE_PTR(context->home));
+}
+
+int command_print(struct command_context *context, const struct strbuf *text)
+{
+    if (fdio_write_full(STDOUT_FILENO, text->data, text->length) == 0) {
+        return 0;
+    }
+    if (errno != EPIPE) {
+        struct error err = ERROR_INIT;
+        error_sys(&err, "write to the standard output");
+        terminal_error(context->terminal, &err);
+    }
+    return EXIT_FAILURE;
+}
+
+int command_print_json(struct command_context *context, const struct json *document)
+{
+    CLEANUP_STRBUF struct strbuf text;
+    strbuf_init(&text, (size_t)1 << 30);
+    json_write(document, false, &text);
+    strbuf_putc(&text, '\n');
+    return command_print(context, &text);
+}
+
+int command_fail(struct command_context *context, bool is_json, const struct error *err,
+                 int status)
+{
+    if (err->code == ERR_IO && err->sys == EPIPE) {
+        return status;
+    }
+    if (!is_json) {
+        terminal_error(context->terminal, err);
+        return status;
+    }
+    CLEANUP_JSON struct json *document = json_new_object();
+    struct json *error = json_add(document, "error", json_new_object());
+    json_add_string(error, "code", error_code_name(err->code));
+    json_add_string(error, "message", err->text);
+    json_add_string(error, "hint", err->hint[0] == '\0' ? NULL : err->hint);
+    command_print_json(context, document);
+    return status;
+}
+
+int command_fail_usage(struct command_context *context, const struct cli_command *command,
+                       bool is_json, struct error *err)
+{
+    if (err->hint[0] == '\0') {
+        error_hint(err, "see: errand help %s", command->name);
+    }
+    return command_fail(context, is_json, err,
+                        command->usage_status == 0 ? 2 : command->usage_status);
+}
