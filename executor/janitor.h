@@ -1,0 +1,42 @@
+/*
+ * janitor: what a node no longer needs.            [executor]
+ *
+ * Removes, in this order: ended runs whose submitter has everything, after keep_days, and
+ * any ended run after JANITOR_UNCOLLECTED_DAYS (a tombstone stays); what interrupted
+ * programs left half-made; executors that neither a live run nor this connection uses;
+ * snapshots that no run refers to and that are older than keep_days; objects that no
+ * snapshot reaches. What arrived in the last 24 hours stays: a push that was cut goes on
+ * later.
+ *
+ * Safe at any time beside anything else, and to be killed anywhere.
+ */
+#ifndef EXECUTOR_JANITOR_H
+#define EXECUTOR_JANITOR_H
+
+#include "common/json.h"
+#include "common/store.h"
+#include "executor/noderoot.h"
+
+#define JANITOR_UNCOLLECTED_DAYS 90
+#define JANITOR_DAYS_MAX 36500
+
+struct janitor_request {
+    const struct noderoot *root;
+    struct store *store;
+    const char *executor; /* the digest of ours, which stays */
+    bool is_dry;          /* only count */
+    int64_t keep_days;
+    int64_t max_store_bytes; /* above it, snapshots that no run refers to go whatever
+                                their age, those of the last day excepted; -1: none */
+};
+
+/*
+ * Clean; blocks for as long as the disk takes. The report, the caller's to free:
+ * {"is_dry","runs","roots","objects","executors","leftovers","bytes","kept_runs",
+ * "kept_objects","kept_bytes","warnings":[...]}; bytes are those of the disk that were
+ * freed (or would be). What cannot be removed is a warning. NULL: err, where not even the
+ * runs could be listed.
+ */
+struct json *janitor_clean(const struct janitor_request *request, struct error *err);
+
+#endif
