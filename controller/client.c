@@ -112,7 +112,7 @@ static void opening_read(void *context, int fd, unsigned events)
     struct opening *o = context;
     struct client *c = o->client;
     ssize_t length = fdio_read(fd, c->buffer, READ_SIZE);
-    if (length < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+    if (length < 0 && (errno == EAGAIN)) {
         return;
     }
     if (length <= 0) {
@@ -148,7 +148,7 @@ static void opening_write(void *context, int fd, unsigned events)
         return;
     }
     ssize_t written = length > 0 ? fdio_write(fd, c->buffer, (size_t)length) : 0;
-    if (written < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+    if (written < 0 && (errno == EAGAIN)) {
         return;
     }
     if (written < 0) { /* the far end says why, or it ended */
@@ -419,7 +419,7 @@ int client_flush(struct client *c, struct error *err)
             break;
         }
         ssize_t written = fdio_write(fd, data, length);
-        if (written < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        if (written < 0 && (errno == EAGAIN)) {
             loop_watch(c->loop, fd, LOOP_WRITE, link_can_write, c);
             return 0;
         }
@@ -472,7 +472,7 @@ static void link_can_read(void *context, int fd, unsigned events)
     (void)events;
     struct client *c = context;
     ssize_t length = fdio_read(fd, c->buffer, READ_SIZE);
-    if (length < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+    if (length < 0 && (errno == EAGAIN)) {
         return;
     }
     if (length <= 0) {
