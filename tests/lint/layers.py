@@ -38,13 +38,16 @@ def own_layer(path: Path) -> str | None:
 
 
 def layer_of(path: Path) -> str | None:
-    """A header says its layer; a .c file says its own, or has its header's, or stands on top of its folder."""
+    """A header says its layer; a .c file says its own, or has that of the header it implements (tree_walk.c a part of
+    tree.h), or stands on top of its folder."""
     layer = own_layer(path)
     if layer or path.suffix == ".h":
         return layer
-    header = path.with_suffix(".h")
-    if (sources.ROOT / header).is_file():
-        return own_layer(header)
+    words = path.stem.split("_")
+    for count in range(len(words), 0, -1):
+        header = path.with_name("_".join(words[:count]) + ".h")
+        if (sources.ROOT / header).is_file():
+            return own_layer(header)
     return None if path.parts[0] == "common" else path.parts[0]
 
 
