@@ -57,7 +57,7 @@ static void format_text(char *out, size_t out_size, const char *format, va_list 
     snprintf(out, out_size, "%s", text);
 }
 
-int error_set(struct error *err, enum error_code code, const char *format, ...)
+int(error_set)(struct error *err, enum error_code code, const char *format, ...)
 {
     va_list args;
 
@@ -73,7 +73,7 @@ int error_set(struct error *err, enum error_code code, const char *format, ...)
     return -1;
 }
 
-int error_sys(struct error *err, const char *format, ...)
+int(error_sys)(struct error *err, const char *format, ...)
 {
     int sys = errno;
     char reason[SYS_TEXT_MAX];
@@ -98,7 +98,7 @@ int error_sys(struct error *err, const char *format, ...)
     return -1;
 }
 
-int error_wrap(struct error *err, const char *format, ...)
+int(error_wrap)(struct error *err, const char *format, ...)
 {
     char inner[ERROR_TEXT_MAX];
     size_t used;
@@ -116,7 +116,7 @@ int error_wrap(struct error *err, const char *format, ...)
     return -1;
 }
 
-int error_hint(struct error *err, const char *format, ...)
+int(error_hint)(struct error *err, const char *format, ...)
 {
     va_list args;
 

@@ -58,6 +58,20 @@ int error_wrap(struct error *err, const char *format, ...)
 int error_hint(struct error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/*
+ * That these return -1 is visible to the caller's compiler and to the analyzers: without
+ * it each `return error_set(...)` might be a success, and what it left unset a warning
+ * (git does the same in its git-compat-util.h).
+ */
+static inline int error_result(void)
+{
+    return -1;
+}
+#define error_set(...) (error_set(__VA_ARGS__), error_result())
+#define error_sys(...) (error_sys(__VA_ARGS__), error_result())
+#define error_wrap(...) (error_wrap(__VA_ARGS__), error_result())
+#define error_hint(...) (error_hint(__VA_ARGS__), error_result())
+
 /* The code's name in errors.def ("no_space"); "none" for ERR_NONE. Static storage. */
 const char *error_code_name(enum error_code code);
 
