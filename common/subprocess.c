@@ -18,7 +18,7 @@
 #include "common/mem.h"
 #include "common/strvec.h"
 
-extern char **environ;
+extern char **environ; /* POSIX has it so: NOLINT(*-non-const-global-variables) */
 
 #define PATH_DEFAULT "/usr/local/bin:/usr/bin:/bin"
 

@@ -256,6 +256,15 @@ static bool is_same(const struct tree_entry *a, const struct tree_entry *b)
            oid_equal(&a->oid, &b->oid);
 }
 
+/* Which of the two entries at hand comes first: < 0 a's, > 0 b's, 0 both (one name). */
+static int compare_heads(const struct tree_pair *pair)
+{
+    if (!pair->has_b) {
+        return -1;
+    }
+    return pair->has_a ? tree_entry_compare(&pair->entry_a, &pair->entry_b) : 1;
+}
+
 int tree_pair_next(struct tree_pair *pair, const struct tree_entry **out_a,
                    const struct tree_entry **out_b, struct error *err)
 {
@@ -275,9 +284,7 @@ int tree_pair_next(struct tree_pair *pair, const struct tree_entry **out_a,
         if (!pair->has_a && !pair->has_b) {
             return 0;
         }
-        order = !pair->has_b   ? -1
-                : !pair->has_a ? 1
-                               : tree_entry_compare(&pair->entry_a, &pair->entry_b);
+        order = compare_heads(pair);
         pair->has_a = pair->has_a && order > 0;
         pair->has_b = pair->has_b && order < 0;
         if (order == 0 && is_same(&pair->entry_a, &pair->entry_b)) {
