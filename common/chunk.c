@@ -10,8 +10,8 @@
 #define HEAD_SIZE ((size_t)16)
 #define ENTRY_SIZE ((size_t)40)
 #define ENTRIES_MAX ((CHUNK_LIST_MAX - HEAD_SIZE) / ENTRY_SIZE)
-#define PART_MIN ((size_t)64 << 10) /* of entries, before a part may be cut by content   \
-                                     */
+/* Bytes of entries before a part may be cut by content. */
+#define PART_MIN ((size_t)64 << 10)
 #define PART_MASK UINT32_C(0xfff)
 /* No file is larger (tree.h: TREE_FILE_SIZE_MAX); also keeps every sum far from
  * overflow. */

@@ -11,8 +11,8 @@
 #define ENTRY_SIZE ((size_t)42) /* and the name */
 #define PART_SIZE ((size_t)40)
 #define PARTS_MAX ((TREE_BODY_MAX - HEAD_SIZE) / PART_SIZE)
-#define PART_MIN ((size_t)64 << 10) /* of entries, before a part may be cut by content   \
-                                     */
+/* Bytes of entries before a part may be cut by content. */
+#define PART_MIN ((size_t)64 << 10)
 #define PART_MASK UINT32_C(0xfff)
 /* What JSON can carry; also keeps every sum far from overflow. */
 #define FOLDER_SIZE_MAX (UINT64_C(1) << 53)
