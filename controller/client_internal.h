@@ -1,0 +1,46 @@
+/*
+ * client_internal: what client.c (the connection) and client_open.c (how it comes about)
+ * share.            [controller]
+ */
+#ifndef CONTROLLER_CLIENT_INTERNAL_H
+#define CONTROLLER_CLIENT_INTERNAL_H
+
+#include "controller/client.h"
+
+#define CLIENT_READ_SIZE ((size_t)256 << 10)
+#define CLIENT_STEPS_MAX 8
+#define CLIENT_PROTOCOL 1
+
+struct client_slot {
+    uint32_t stream; /* 0: free */
+    struct client_request request;
+};
+
+struct client {
+    struct command_context *context;
+    const struct target *target; /* borrowed while connecting */
+    char *target_name;
+    const struct transport *transport;
+    const char *reason;
+    struct link *link;
+    struct loop *loop;
+    bool owns_loop;
+    struct client_options options;
+    int64_t started_ns;
+    struct peer *peer;
+    struct client_node node;
+    struct client_step steps[CLIENT_STEPS_MAX];
+    size_t step_count;
+    struct client_slot slots[PEER_STREAMS_MAX];
+    int64_t heard_ns; /* when something last came */
+    int64_t idle_ns;  /* silence after which the link is dead */
+    struct loop_timer *liveness;
+    uint8_t *buffer; /* CLIENT_READ_SIZE bytes */
+    bool has_failed;
+    struct error failure; /* the first one; final */
+};
+
+/* The far end has spoken: begin the protocol with what came behind the marker. */
+void client_start_protocol(struct client *c, const void *early, size_t early_length);
+
+#endif

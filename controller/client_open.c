@@ -1,0 +1,390 @@
+#include "controller/client_internal.h"
+
+#include "common/clock.h"
+#include "common/fdio.h"
+#include "common/marker.h"
+#include "controller/install.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#define WAITING_NOTE_NS (5 * NS_PER_S)
+
+static void add_step(struct client *c, const char *name, int64_t since_ns,
+                     const char *detail)
+{
+    if (c->step_count < CLIENT_STEPS_MAX) {
+        c->steps[c->step_count++] = (struct client_step){
+            .name = name,
+            .duration_ns = clock_monotonic_ns() - since_ns,
+            .detail = xstrdup(detail),
+        };
+    }
+}
+
+/* The wait for the far end's first words. */
+struct opening {
+    struct client *client;
+    struct marker marker;
+    enum marker_kind kind;
+    struct json *facts;
+    bool is_done;
+    struct error error; /* set: it failed */
+    int upload_fd;      /* the executor's file while it is sent, else -1 */
+    uint64_t upload_bytes, uploaded_bytes;
+    struct strbuf early;                /* what came behind the marker */
+    struct loop_timer *deadline, *note; /* NULL: not set, or it fired */
+    int64_t timeout_ms; /* 0: none; progress of an upload begins it anew */
+};
+
+static void opening_fail(struct opening *o)
+{
+    o->is_done = true;
+}
+
+static void opening_ended(struct opening *o)
+{
+    struct strbuf *noise = &o->marker.noise;
+    CLEANUP_STRBUF struct strbuf safe = STRBUF_INIT;
+    terminal_make_safe(noise->data, noise->length, &safe);
+    (void)link_explain(o->client->link, safe.data, &o->error);
+    opening_fail(o);
+}
+
+static void opening_deadline(void *context);
+
+static void arm_deadline(struct opening *o)
+{
+    struct loop *loop = o->client->loop;
+    loop_timer_cancel(loop, o->deadline);
+    o->deadline =
+        o->timeout_ms > 0
+            ? loop_timer_at(loop, clock_monotonic_ns() + o->timeout_ms * NS_PER_MS,
+                            opening_deadline, o)
+            : NULL;
+}
+
+static void opening_read(void *context, int fd, unsigned events)
+{
+    (void)events;
+    struct opening *o = context;
+    struct client *c = o->client;
+    ssize_t length = fdio_read(fd, c->buffer, CLIENT_READ_SIZE);
+    if (length < 0 && errno == EAGAIN) {
+        return;
+    }
+    if (length <= 0) {
+        opening_ended(o);
+        return;
+    }
+    size_t used = 0;
+    if (marker_input(&o->marker, c->buffer, (size_t)length, &used, &o->kind, &o->facts,
+                     &o->error) != 0) {
+        (void)error_wrap(&o->error, "%s", c->target_name);
+        opening_fail(o);
+        return;
+    }
+    if (o->kind != MARKER_NONE) {
+        if (strbuf_add(&o->early, c->buffer + used, (size_t)length - used, &o->error) !=
+            0) {
+            opening_fail(o);
+        }
+        o->is_done = true;
+    }
+}
+
+static void opening_write(void *context, int fd, unsigned events)
+{
+    (void)events;
+    struct opening *o = context;
+    struct client *c = o->client;
+    ssize_t length =
+        fdio_pread_full(o->upload_fd, c->buffer, CLIENT_READ_SIZE, o->uploaded_bytes);
+    if (length < 0) {
+        (void)error_sys(&o->error, "read the executor");
+        opening_fail(o);
+        return;
+    }
+    ssize_t written = length > 0 ? fdio_write(fd, c->buffer, (size_t)length) : 0;
+    if (written < 0 && errno == EAGAIN) {
+        return;
+    }
+    if (written < 0) { /* the far end says why, or it ended */
+        loop_unwatch(c->loop, fd);
+        return;
+    }
+    o->uploaded_bytes += (uint64_t)written;
+    arm_deadline(o);
+    terminal_progress(c->context->terminal, "sending the executor", o->uploaded_bytes,
+                      o->upload_bytes);
+    if (o->uploaded_bytes >= o->upload_bytes || written == 0) {
+        loop_unwatch(c->loop, fd);
+    }
+}
+
+static void opening_deadline(void *context)
+{
+    struct opening *o = context;
+    struct client *c = o->client;
+    o->deadline = NULL;
+    CLEANUP_STRBUF struct strbuf safe = STRBUF_INIT;
+    terminal_make_safe(o->marker.noise.data, o->marker.noise.length, &safe);
+    (void)error_set(&o->error, ERR_TIMED_OUT, "%s: login: no answer from the far end%s%s",
+                    c->target_name, safe.length > 0 ? "; it said: " : "", safe.data);
+    (void)error_hint(&o->error,
+                     "try it by hand: ssh %s; `connect_timeout` and `login_timeout` set "
+                     "how long errand waits",
+                     c->target->host != NULL ? c->target->host : "");
+    opening_fail(o);
+}
+
+static void opening_waits(void *context)
+{
+    struct opening *o = context;
+    o->note = NULL;
+    terminal_note(o->client->context->terminal, "waiting for %s to answer",
+                  o->client->target_name);
+}
+
+static bool is_interrupted(const struct client *c)
+{
+    return c->options.is_interrupted != NULL && *c->options.is_interrupted;
+}
+
+/* Handle events until the opening is done. timeout_ms 0: no deadline. */
+static int opening_wait(struct opening *o, int64_t timeout_ms, struct error *err)
+{
+    struct client *c = o->client;
+    o->is_done = false;
+    o->kind = MARKER_NONE;
+    o->timeout_ms = timeout_ms;
+    arm_deadline(o);
+    o->note =
+        loop_timer_at(c->loop, clock_monotonic_ns() + WAITING_NOTE_NS, opening_waits, o);
+    loop_watch(c->loop, link_read_fd(c->link), LOOP_READ, opening_read, o);
+    int result = 0;
+    while (result == 0 && !o->is_done && !is_interrupted(c)) {
+        result = loop_step(c->loop, -1, err);
+    }
+    loop_timer_cancel(c->loop, o->note);
+    loop_timer_cancel(c->loop, o->deadline);
+    o->note = NULL;
+    o->deadline = NULL;
+    loop_unwatch(c->loop, link_read_fd(c->link));
+    loop_unwatch(c->loop, link_write_fd(c->link));
+    terminal_progress_clear(c->context->terminal);
+    if (result == 0 && !o->is_done) {
+        result = error_set(err, ERR_CANCELED, "%s: interrupted while connecting",
+                           c->target_name);
+    }
+    if (result == 0 && o->error.code != ERR_NONE) {
+        *err = o->error;
+        result = -1;
+    }
+    return result;
+}
+
+/* The node has no executor of ours: find the right one for it. */
+static int find_wanted(struct client *c, const char *words, struct executor_file *out,
+                       struct error *err)
+{
+    char os[64];
+    char machine[64];
+    struct utsname here;
+    if (install_answer(words, c->target_name, os, machine, err) != 0) {
+        return -1;
+    }
+    if (uname(&here) == 0 && strcmp(here.sysname, os) == 0 &&
+        strcmp(here.machine, machine) == 0) {
+        return executor_file_find(out, err);
+    }
+    return executor_file_find_platform(c->context->config, os, machine, out, err);
+}
+
+/* The first connection: send the executor and wait for its marker. */
+static int bring_executor(struct opening *o, int64_t timeout_ms, struct error *err)
+{
+    struct client *c = o->client;
+    struct executor_file file = {0};
+    int64_t since = clock_monotonic_ns();
+    if (find_wanted(c, o->marker.line.data, &file, err) != 0) {
+        return -1;
+    }
+    CLEANUP_FD int fd = open(file.path, O_RDONLY | O_CLOEXEC);
+    int result = fd < 0 ? error_sys(err, "open %s", file.path) : 0;
+    o->upload_fd = fd;
+    o->upload_bytes = file.size_bytes;
+    executor_file_release(&file);
+    if (result != 0) {
+        return -1;
+    }
+    marker_release(&o->marker);
+    marker_init(&o->marker);
+    strbuf_reset(&o->early);
+    loop_watch(c->loop, link_write_fd(c->link), LOOP_WRITE, opening_write, o);
+    if (opening_wait(o, timeout_ms, err) != 0) {
+        return -1;
+    }
+    if (o->kind == MARKER_IS_BOOTSTRAP) {
+        char os[64];
+        char machine[64];
+        if (install_answer(o->marker.line.data, c->target_name, os, machine, err) == 0) {
+            return error_set(err, ERR_BOOTSTRAP,
+                             "%s: the node asked for the executor twice", c->target_name);
+        }
+        return -1;
+    }
+    c->node.was_installed = true;
+    add_step(c, "install", since, "the executor was brought along");
+    return 0;
+}
+
+static int copy_fact(const struct json *facts, const char *key, char *out, size_t size,
+                     struct error *err)
+{
+    const char *text = NULL;
+    if (json_get_string(facts, "executor's marker", key, &text, err) != 0) {
+        return -1;
+    }
+    if (strlen(text) >= size) {
+        return error_set(err, ERR_PROTOCOL, "executor's marker: %s is too long", key);
+    }
+    memcpy(out, text, strlen(text) + 1);
+    return 0;
+}
+
+static int take_facts(struct client *c, const struct json *facts, struct error *err)
+{
+    int64_t protocol = 0;
+    int64_t node_utc_ms = 0;
+    const char *version = NULL;
+    const char *platform = NULL;
+    const char *root = NULL;
+    if (json_get_integer(facts, "executor's marker", "protocol", 0, 1000000, &protocol,
+                         err) != 0) {
+        return -1;
+    }
+    if (protocol != CLIENT_PROTOCOL) {
+        return error_set(err, ERR_VERSION,
+                         "%s: the executor speaks protocol %lld, this errand %d",
+                         c->target_name, (long long)protocol, CLIENT_PROTOCOL);
+    }
+    if (copy_fact(facts, "store", c->node.store, sizeof c->node.store, err) != 0 ||
+        copy_fact(facts, "node", c->node.node, sizeof c->node.node, err) != 0 ||
+        copy_fact(facts, "boot", c->node.boot, sizeof c->node.boot, err) != 0 ||
+        json_get_string(facts, "executor's marker", "version", &version, err) != 0 ||
+        json_get_string(facts, "executor's marker", "platform", &platform, err) != 0 ||
+        json_get_string(facts, "executor's marker", "root", &root, err) != 0 ||
+        json_get_time(facts, "executor's marker", "time", &node_utc_ms, err) != 0) {
+        return -1;
+    }
+    c->node.version = xstrdup(version);
+    c->node.platform = xstrdup(platform);
+    c->node.root = xstrdup(root);
+    c->node.clock_skew_ms = node_utc_ms - clock_utc_ms();
+    return 0;
+}
+
+static int open_link(struct client *c, struct error *err)
+{
+    const struct config *config = c->context->config;
+    struct executor_file file = {0};
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
+    struct transport_options transport = {
+        .connect_timeout_ms = config_integer(config, "connect_timeout"),
+        .login_timeout_ms = config_integer(config, "login_timeout"),
+        .may_ask = c->options.may_ask,
+        .want_accept_new = c->options.want_accept_new,
+        .ssh_program = config_string(config, "ssh"),
+    };
+    c->transport = transport_find(c->target, &c->reason, err);
+    if (c->transport == NULL || executor_file_find(&file, err) != 0) {
+        return -1;
+    }
+    int result = 0;
+    if (c->target->host != NULL) {
+        result = install_line(&file, c->target->root, &line, err);
+        transport.command = line.data;
+    }
+    executor_file_release(&file);
+    if (result == 0) {
+        c->link = c->transport->open(c->target, &transport, err);
+    }
+    return c->link != NULL ? 0 : -1;
+}
+
+struct client *client_start(struct command_context *context, const struct target *target,
+                            const struct client_options *options, struct error *err)
+{
+    if (command_config(context, err) == NULL) {
+        return NULL;
+    }
+    struct client *c = xcalloc(1, sizeof *c);
+    c->context = context;
+    c->target = target;
+    c->options = *options;
+    c->target_name = xstrdup(target->name);
+    c->idle_ns = config_integer(context->config, "idle_timeout") * NS_PER_MS;
+    c->loop = options->loop != NULL ? options->loop : loop_new();
+    c->owns_loop = options->loop == NULL;
+    c->buffer = xmalloc(CLIENT_READ_SIZE);
+    c->started_ns = clock_monotonic_ns();
+    if (open_link(c, err) != 0) {
+        client_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+/* The marker, the executor where it is missing, and the facts. */
+static int open_protocol(struct client *c, struct opening *o, struct error *err)
+{
+    const struct config *config = c->context->config;
+    /* ssh asks by itself, and nobody knows how long a person takes; the handshake has
+     * ssh's own deadline. */
+    int64_t timeout_ms = c->options.may_ask ? 0
+                                            : config_integer(config, "connect_timeout") +
+                                                  config_integer(config, "login_timeout");
+    if (opening_wait(o, timeout_ms, err) != 0) {
+        return -1;
+    }
+    add_step(c, "connect", c->started_ns, c->transport->name);
+    if (o->kind == MARKER_IS_BOOTSTRAP &&
+        bring_executor(o, config_integer(config, "idle_timeout"), err) != 0) {
+        return -1;
+    }
+    if (take_facts(c, o->facts, err) != 0) {
+        return -1;
+    }
+    client_start_protocol(c, o->early.data, o->early.length);
+    return 0;
+}
+
+int client_wait(struct client *c, struct error *err)
+{
+    struct opening opening = {.client = c, .upload_fd = -1};
+    marker_init(&opening.marker);
+    strbuf_init(&opening.early, CLIENT_READ_SIZE);
+    int result = open_protocol(c, &opening, err);
+    json_free(opening.facts);
+    marker_release(&opening.marker);
+    strbuf_release(&opening.early);
+    c->target = NULL;
+    return result;
+}
+
+struct client *client_connect(struct command_context *context,
+                              const struct target *target,
+                              const struct client_options *options, struct error *err)
+{
+    struct client *c = client_start(context, target, options, err);
+    if (c != NULL && client_wait(c, err) != 0) {
+        client_free(c);
+        return NULL;
+    }
+    return c;
+}
