@@ -31,7 +31,7 @@ int rundir_read_spec(int run_fd, struct runspec *spec, struct oid *out_digest,
 int rundir_list(const struct noderoot *root, struct strvec *out, struct error *err);
 
 /* A request, made aside and renamed, then a byte into `control` (nobody listening is no
- * error). */
+ * error). grace_ms -1: as the specification has it. */
 int rundir_request(int run_fd, const char *request, const char *reason, const char *by,
                    int64_t grace_ms, struct error *err);
 
@@ -40,6 +40,9 @@ int rundir_request(int run_fd, const char *request, const char *reason, const ch
  * removed). Errors: ERR_BUSY (a supervisor lives or it is not final).
  */
 int rundir_remove(const struct noderoot *root, const char *id, struct error *err);
+
+/* Remove what accepting and removing left half done more than an hour ago. */
+int rundir_sweep(const struct noderoot *root, struct error *err);
 
 /* Note that the submitter has everything (for retention): a file `collected` in the
  * folder, with what it said. */
