@@ -1,0 +1,392 @@
+#define _GNU_SOURCE /* environ */
+#include "executor/supervise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/fdio.h"
+#include "common/files.h"
+#include "common/log.h"
+#include "common/store.h"
+#include "executor/arguments.h"
+#include "executor/checkout.h"
+#include "executor/exitslot.h"
+#include "executor/processes.h"
+#include "executor/rundir.h"
+#include "executor/stage.h"
+
+#define EXIT_FAILED 125
+#define EXIT_NOT_EXECUTABLE 126
+#define EXIT_NOT_FOUND 127
+#define OOM_SCORE "500\n"
+#define SECRETS_MAX ((size_t)1 << 20)
+
+struct launch {
+    struct noderoot *root;
+    struct runspec spec;
+    int run_fd, exit_fd;
+    int64_t attempt;
+    struct log log;
+    struct strvec environment, argv;
+    char *program; /* what is executed */
+};
+
+/* Why it could not start: {step, code, sentence}, into the slot. Returns the exit status.
+ */
+static int give_up(const struct launch *l, const char *step, int code, const char *text)
+{
+    struct process_id self = {.pid = 0};
+    (void)process_identify(getpid(), &self);
+    struct exitslot slot = {
+        .attempt = l->attempt,
+        .stage = STAGE_RUN,
+        .exit = {.kind = RUN_EXIT_COULD_NOT_START, .code = code},
+        .start = self.start,
+        .by = "launch",
+    };
+    snprintf(slot.step, sizeof(slot.step), "%s", step);
+    snprintf(slot.text, sizeof(slot.text), "%s", text);
+    struct error err = ERROR_INIT;
+    log_line(&l->log, "%s: %s", step, text);
+    if (exitslot_write(l->exit_fd, &slot, &err) < 0) {
+        log_line(&l->log, "%s", err.text);
+    }
+    return code;
+}
+
+/* ---- The environment */
+
+static bool has_variable(const struct strvec *environment, const char *name)
+{
+    size_t length = strlen(name);
+    for (size_t i = 0; i < environment->count; i++) {
+        if (strncmp(environment->items[i], name, length) == 0 &&
+            environment->items[i][length] == '=') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "NAME=value" replaces what NAME was. */
+static void set_variable(struct strvec *environment, const char *setting)
+{
+    size_t length = strcspn(setting, "=") + 1;
+    for (size_t i = environment->count; i > 0; i--) {
+        if (strncmp(environment->items[i - 1], setting, length) == 0) {
+            strvec_remove(environment, i - 1);
+        }
+    }
+    strvec_push(environment, setting);
+}
+
+static void set_variablef(struct strvec *environment, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void set_variablef(struct strvec *environment, const char *format, ...)
+{
+    struct strbuf setting;
+    strbuf_init(&setting, STRBUF_TEXT_LIMIT);
+    va_list args;
+    va_start(args, format);
+    strbuf_vprintf(&setting, format, args);
+    va_end(args);
+    set_variable(environment, setting.data);
+    strbuf_release(&setting);
+}
+
+static int add_secrets(struct launch *l, int fd, struct error *err)
+{
+    struct strbuf text;
+    strbuf_init(&text, SECRETS_MAX);
+    int result = 0;
+    if (lseek(fd, 0, SEEK_SET) < 0 && errno != ESPIPE) {
+        result = error_sys(err, "read the secrets");
+    } else {
+        result = fdio_read_all(fd, "the secrets", &text, err);
+    }
+    for (size_t at = 0; at < text.length; at += strlen(text.data + at) + 1) {
+        set_variable(&l->environment, text.data + at);
+    }
+    explicit_bzero(text.data, text.length);
+    strbuf_release(&text);
+    return result;
+}
+
+/* The login environment that the supervisors kept, then the run's variables and secrets,
+ * then errand's own. */
+static int make_environment(struct launch *l, int secrets_fd, struct error *err)
+{
+    struct strvec *e = &l->environment;
+    for (char *const *at = environ; *at != NULL; at++) {
+        strvec_push(e, *at);
+    }
+    for (size_t i = 0; i < l->spec.variables.count; i++) {
+        set_variable(e, l->spec.variables.items[i]);
+    }
+    if (secrets_fd >= 0 && add_secrets(l, secrets_fd, err) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < l->spec.secrets.count; i++) {
+        if (!has_variable(e, l->spec.secrets.items[i])) {
+            return error_set(err, ERR_NOT_FOUND, "the secret %s was not sent",
+                             l->spec.secrets.items[i]);
+        }
+    }
+    if (!has_variable(e, "PYTHONUNBUFFERED")) {
+        strvec_push(e, "PYTHONUNBUFFERED=1");
+    }
+    CLEANUP_FREE char *dir = xasprintf("%s/runs/%s", l->root->path, l->spec.run);
+    set_variablef(e, "%s=%s", RUN_ID_VARIABLE, l->spec.run);
+    set_variablef(e, "%s=%s", RUN_DIR_VARIABLE, dir);
+    set_variablef(e, "ERRAND_EXPERIMENT=%s", l->spec.experiment);
+    set_variablef(e, "ERRAND_ATTEMPT=%lld", (long long)l->attempt);
+    set_variablef(e, "ERRAND_METRICS=%s/metrics", dir);
+    if (l->spec.outputs.count > 0) {
+        set_variablef(e, "ERRAND_OUTPUTS=%s/work/%s", dir, l->spec.outputs.items[0]);
+    }
+    set_variablef(e, "PWD=%s/work", dir);
+    return 0;
+}
+
+/* ---- What is executed */
+
+static const char *variable(const struct strvec *environment, const char *name)
+{
+    size_t length = strlen(name);
+    for (size_t i = environment->count; i > 0; i--) {
+        const char *item = environment->items[i - 1];
+        if (strncmp(item, name, length) == 0 && item[length] == '=') {
+            return item + length + 1;
+        }
+    }
+    return NULL;
+}
+
+/* Look name up in the run's own PATH, as execvp(3) does. NULL: not found, or (errno
+ * EACCES) found where it may not be executed. The working folder is work/. */
+static char *find_in_path(const char *name, const char *path)
+{
+    bool is_denied = false;
+    for (const char *at = path; at != NULL;) {
+        size_t length = strcspn(at, ":");
+        CLEANUP_FREE char *dir = xstrndup(length > 0 ? at : ".", length > 0 ? length : 1);
+        CLEANUP_FREE char *file = files_join(dir, name);
+        struct stat st;
+        if (stat(file, &st) == 0 && S_ISREG(st.st_mode)) {
+            if (access(file, X_OK) == 0) {
+                return TAKE_PTR(file);
+            }
+            is_denied = true;
+        }
+        at = at[length] == ':' ? at + length + 1 : NULL;
+    }
+    errno = is_denied ? EACCES : ENOENT;
+    return NULL;
+}
+
+/* Fill argv and program. Returns 0, or an exit status (126, 127) with a sentence. */
+static int resolve(struct launch *l, char *text, size_t size)
+{
+    const struct runspec *spec = &l->spec;
+    bool is_python = spec->framework == FRAMEWORK_PYTHON && spec->script != NULL;
+    const char *first = is_python ? spec->interpreter : spec->script;
+    if (is_python && first == NULL) {
+        first = "python3";
+    }
+    if (first != NULL) {
+        strvec_push(&l->argv, first);
+    }
+    if (is_python) {
+        strvec_push(&l->argv, spec->script);
+    }
+    for (size_t i = 0; i < spec->command.count; i++) {
+        strvec_push(&l->argv, spec->command.items[i]);
+    }
+    if (l->argv.count == 0 || l->argv.items[0][0] == '\0') {
+        snprintf(text, size, "the command is empty");
+        return EXIT_NOT_FOUND;
+    }
+    const char *name = l->argv.items[0];
+    bool is_script = !is_python && spec->script != NULL;
+    if (is_script || strchr(name, '/') != NULL) {
+        /* A script without a slash lies in the working folder, not in PATH. */
+        l->program = is_script ? xasprintf("./%s", name) : xstrdup(name);
+        return 0;
+    }
+    l->program = find_in_path(name, variable(&l->environment, "PATH"));
+    if (l->program == NULL) {
+        bool is_denied = errno == EACCES;
+        snprintf(text, size,
+                 is_denied ? "%.100s in PATH may not be executed"
+                           : "%.100s: not found in PATH",
+                 name);
+        return is_denied ? EXIT_NOT_EXECUTABLE : EXIT_NOT_FOUND;
+    }
+    return 0;
+}
+
+/* Say why execve failed, so that a person knows what to change. */
+static int explain(const char *program, int failure, char *text, size_t size)
+{
+    switch (failure) {
+    case ENOENT:
+        if (access(program, F_OK) == 0) {
+            snprintf(text, size, "%.100s: the program in its #! line was not found",
+                     program);
+        } else {
+            snprintf(text, size, "%.100s: not found", program);
+        }
+        return EXIT_NOT_FOUND;
+    case EACCES:
+        snprintf(text, size, "%.100s: may not be executed (chmod +x?)", program);
+        return EXIT_NOT_EXECUTABLE;
+    case ENOEXEC:
+        snprintf(text, size, "%.100s: neither a program nor a script with a #! line",
+                 program);
+        return EXIT_NOT_EXECUTABLE;
+    case E2BIG:
+        snprintf(text, size, "%.100s: arguments and environment are too long", program);
+        return EXIT_NOT_EXECUTABLE;
+    default:
+        snprintf(text, size, "%.80s: %.60s", program, strerror(failure));
+        return EXIT_NOT_EXECUTABLE;
+    }
+}
+
+/* ---- The steps */
+
+static int open_run(struct launch *l, const struct arguments *args, struct error *err)
+{
+    l->attempt = args->attempt;
+    l->root = noderoot_open(args->root, err);
+    l->run_fd = l->root == NULL ? -1 : rundir_open(l->root, args->run, err);
+    if (l->run_fd < 0 || rundir_read_spec(l->run_fd, &l->spec, NULL, err) < 0) {
+        return -1;
+    }
+    l->exit_fd = openat(l->run_fd, "exit", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (l->exit_fd < 0) {
+        return error_sys(err, "open the record of ends");
+    }
+    l->log = (struct log){.fd = openat(l->run_fd, "control.log",
+                                       O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600),
+                          .word = "launch"};
+    return 0;
+}
+
+static int check_out(struct launch *l, struct error *err)
+{
+    CLEANUP_FREE char *path = files_join(l->root->path, "store");
+    CLEANUP(store_cleanup) struct store *store = store_open(path, err);
+    struct tree_totals totals;
+    int64_t begin_ns = clock_monotonic_ns();
+    if (store == NULL || checkout_make(l->run_fd, store, &l->spec, &totals, err) < 0) {
+        return -1;
+    }
+    char size[FILES_SIZE_TEXT];
+    files_format_size(size, totals.size_bytes);
+    log_line(&l->log, "checked out %llu files, %s, in %lld ms",
+             (unsigned long long)totals.files, size,
+             (long long)((clock_monotonic_ns() - begin_ns) / NS_PER_MS));
+    return 0;
+}
+
+/* driver.log as stdout and stderr, one open file; nothing as stdin. */
+static int open_streams(const struct launch *l, struct error *err)
+{
+    CLEANUP_FD int log =
+        openat(l->run_fd, "driver.log",
+               O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    CLEANUP_FD int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (log < 0 || null < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 ||
+        dup2(log, 2) < 0) {
+        return error_sys(err, "open driver.log");
+    }
+    return 0;
+}
+
+/* Where the kernel has to choose, the script goes before its supervisors. */
+static void offer_to_oom_killer(void)
+{
+    CLEANUP_FD int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fdio_write(fd, OOM_SCORE, sizeof(OOM_SCORE) - 1);
+    }
+}
+
+/* Wait until the process is on record. False: the supervisor died, and nobody would know
+ * of a script that began now. */
+static bool wait_for_go(int go_fd)
+{
+    char byte;
+    return go_fd < 0 || fdio_read(go_fd, &byte, 1) == 1;
+}
+
+static void report(int report_fd, char word)
+{
+    if (report_fd >= 0) {
+        (void)fdio_write(report_fd, &word, 1);
+    }
+}
+
+static int start_script(struct launch *l, const struct arguments *args)
+{
+    char text[EXITSLOT_TEXT_MAX];
+    struct error err = ERROR_INIT;
+    if (make_environment(l, args->secrets_fd, &err) < 0) {
+        return give_up(l, "environment", EXIT_FAILED, err.text);
+    }
+    if (check_out(l, &err) < 0) {
+        return give_up(l, "checkout", EXIT_FAILED, err.text);
+    }
+    CLEANUP_FD int work = files_open_dir(l->run_fd, "work", &err);
+    if (work < 0 || fchdir(work) < 0) {
+        return give_up(l, "checkout", EXIT_FAILED, "the work tree cannot be entered");
+    }
+    int code = resolve(l, text, sizeof(text));
+    if (code != 0) {
+        return give_up(l, "exec", code, text);
+    }
+    if (!wait_for_go(args->go_fd)) {
+        return EXIT_FAILED;
+    }
+    if (open_streams(l, &err) < 0) {
+        return give_up(l, "exec", EXIT_FAILED, err.text);
+    }
+    offer_to_oom_killer();
+    report(args->report_fd, STAGE_REPORT_NOW);
+    execve(l->program, strvec_argv(&l->argv), strvec_argv(&l->environment));
+    code = explain(l->program, errno, text, sizeof(text));
+    code = give_up(l, "exec", code, text);
+    report(args->report_fd, STAGE_REPORT_FAILED);
+    return code;
+}
+
+int launch_main(int argc, char **argv)
+{
+    struct arguments args;
+    struct error err = ERROR_INIT;
+    struct launch l = {.run_fd = -1, .exit_fd = -1, .log.fd = -1};
+    runspec_init(&l.spec);
+    if (arguments_parse(argc, argv, &args, &err) < 0) {
+        fprintf(stderr, "errand-executor: %s\n", err.text);
+        return EXIT_FAILED;
+    }
+    const int ends[] = {args.report_fd, args.go_fd, args.secrets_fd};
+    for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+        if (ends[i] >= 0) {
+            (void)fdio_set_cloexec(ends[i], true, NULL);
+        }
+    }
+    if (open_run(&l, &args, &err) < 0) {
+        return l.exit_fd >= 0 ? give_up(&l, "launch", EXIT_FAILED, err.text)
+                              : EXIT_FAILED;
+    }
+    return start_script(&l, &args);
+}

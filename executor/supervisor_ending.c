@@ -1,0 +1,118 @@
+#define _GNU_SOURCE /* pid_t and what is beside it */
+#include "executor/supervisor.h"
+
+#include <poll.h>
+#include <signal.h>
+
+#include "common/clock.h"
+
+#define ROUND_FIRST_MS 5
+#define ROUND_MAX_MS 100
+#define UNKILLABLE_NS (60 * NS_PER_S)
+#define LEFTOVERS_NS (10 * NS_PER_S)
+
+static int64_t grace_ms(const struct supervisor *s)
+{
+    return s->cause == CAUSE_CANCEL && s->cancel.grace_ms >= 0 ? s->cancel.grace_ms
+                                                               : s->spec.grace_ms;
+}
+
+enum phase supervisor_end(struct supervisor *s)
+{
+    int64_t now = clock_monotonic_ns();
+    s->kill_at_ns = now + grace_ms(s) * NS_PER_MS;
+    s->give_up_at_ns = s->kill_at_ns + UNKILLABLE_NS;
+    s->round_ms = ROUND_FIRST_MS;
+    s->sent_term = false;
+    s->phase = PHASE_ENDING;
+    return supervisor_round(s);
+}
+
+enum phase supervisor_hurry(struct supervisor *s)
+{
+    int64_t kill_at = clock_monotonic_ns() + s->cancel.grace_ms * NS_PER_MS;
+    if (kill_at < s->kill_at_ns) {
+        s->kill_at_ns = kill_at;
+        s->give_up_at_ns = kill_at + UNKILLABLE_NS;
+        return supervisor_round(s);
+    }
+    return PHASE_ENDING;
+}
+
+/* True where the run stage's process will still be reported by its parent. */
+static bool awaits_end(struct supervisor *s)
+{
+    if (s->has_end || !(s->is_ordered || s->is_adopted)) {
+        return false;
+    }
+    if (!s->is_adopted || process_is_alive(&s->process)) {
+        return true;
+    }
+    /* Its parents are dead; what they may have written before is all there is. */
+    s->end = (struct exitslot){
+        .attempt = s->attempt, .stage = STAGE_RUN, .exit.kind = RUN_EXIT_SUPERVISOR_LOST};
+    struct exitslot slot;
+    switch (exitslot_read(s->exit_fd, s->attempt, STAGE_RUN, &slot)) {
+    case EXITSLOT_VALID:
+        s->end = slot;
+        break;
+    case EXITSLOT_BAD:
+        s->end.exit.kind = RUN_EXIT_UNKNOWN;
+        break;
+    case EXITSLOT_EMPTY:
+        break;
+    }
+    s->has_end = true;
+    return false;
+}
+
+static enum phase ended(struct supervisor *s, size_t left, bool is_proven)
+{
+    s->survivors = (int64_t)left;
+    s->ended = (int64_t)processes_signalled(s->processes) - s->survivors;
+    if (s->ended < 0) {
+        s->ended = 0;
+    }
+    s->proof = !is_proven ? "none" : cgroup_is_empty(&s->cgroup) ? "cgroup" : "tree";
+    s->next_round_ns = 0;
+    return supervisor_conclude(s);
+}
+
+enum phase supervisor_round(struct supervisor *s)
+{
+    size_t left = 0;
+    bool is_complete = processes_find(s->processes, &left);
+    bool awaits = awaits_end(s);
+    int64_t now = clock_monotonic_ns();
+    if (left == 0 && !awaits) {
+        return ended(s, 0, is_complete);
+    }
+    if (now >= s->give_up_at_ns) {
+        log_line(&s->log, "%zu processes cannot be ended", left);
+        return ended(s, left, false);
+    }
+    if (now >= s->kill_at_ns) {
+        processes_kill(s->processes);
+    } else if (!s->sent_term) {
+        processes_signal(s->processes, SIGTERM);
+        processes_signal(s->processes, SIGCONT);
+        s->sent_term = true;
+    }
+    int64_t next = now + s->round_ms * NS_PER_MS;
+    s->next_round_ns = now < s->kill_at_ns && next > s->kill_at_ns ? s->kill_at_ns : next;
+    s->round_ms = s->round_ms * 2 < ROUND_MAX_MS ? s->round_ms * 2 : ROUND_MAX_MS;
+    return PHASE_ENDING;
+}
+
+void supervisor_clear_leftovers(struct supervisor *s)
+{
+    int64_t deadline = clock_monotonic_ns() + LEFTOVERS_NS;
+    size_t left = 0;
+    (void)processes_find(s->processes, &left);
+    while (left > 0 && clock_monotonic_ns() < deadline) {
+        processes_kill(s->processes);
+        (void)poll(NULL, 0, ROUND_FIRST_MS);
+        stage_reap_others(&s->stage, s->peer);
+        (void)processes_find(s->processes, &left);
+    }
+}

@@ -1,0 +1,229 @@
+#define _GNU_SOURCE /* O_NOFOLLOW */
+#include "executor/supervisor.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/fdio.h"
+#include "common/subprocess.h"
+#include "executor/outputs.h"
+
+#define COLLECT_LIMIT_NS (12 * 3600 * NS_PER_S)
+#define FINISH_RETRY_NS (2 * NS_PER_S)
+#define REASON_SIZE 768
+
+uint64_t supervisor_count_oom_kills(void)
+{
+    char text[8192];
+    CLEANUP_FD int fd = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : fdio_read_full(fd, text, sizeof(text) - 1);
+    text[got > 0 ? got : 0] = '\0';
+    const char *at = strstr(text, "\noom_kill ");
+    return at != NULL ? strtoull(at + 10, NULL, 10) : 0;
+}
+
+/* How the run ended: what its parent saw, unless we ended it ourselves. */
+static struct run_exit decide_exit(const struct supervisor *s)
+{
+    struct run_exit exit = s->end.exit;
+    if (s->cause == CAUSE_CANCEL) {
+        return (struct run_exit){.kind = RUN_EXIT_CANCELED};
+    }
+    if (s->cause == CAUSE_LIMIT) {
+        return (struct run_exit){.kind = RUN_EXIT_TIMED_OUT};
+    }
+    if (!s->has_end) {
+        return (struct run_exit){.kind = RUN_EXIT_UNKNOWN};
+    }
+    if (exit.kind == RUN_EXIT_SIGNALED && exit.signal == SIGKILL &&
+        cgroup_was_out_of_memory(&s->cgroup)) {
+        exit.kind = RUN_EXIT_OUT_OF_MEMORY;
+    }
+    return exit;
+}
+
+static enum run_state decide_state(const struct run_exit *exit)
+{
+    if (exit->kind == RUN_EXIT_CANCELED) {
+        return RUN_CANCELED;
+    }
+    return exit->kind == RUN_EXIT_EXITED && exit->code == 0 ? RUN_COMPLETED : RUN_FAILED;
+}
+
+static const char *const meanings[] = {
+#define ROW(symbol, name, meaning) [RUN_EXIT_##symbol] = meaning,
+    RUN_EXIT_TABLE(ROW)
+#undef ROW
+};
+
+static void describe_signal(const struct supervisor *s, int signal, char *out)
+{
+    /* Evidence, not proof: the kernel killed somebody for memory meanwhile. */
+    bool is_likely_memory =
+        signal == SIGKILL && supervisor_count_oom_kills() > s->oom_kills;
+    snprintf(out, REASON_SIZE, "was killed by %s%s", subprocess_signal_name(signal),
+             is_likely_memory ? ", likely out of memory: the kernel's OOM killer was at "
+                                "work on this machine meanwhile"
+                              : "");
+}
+
+static void describe(const struct supervisor *s, const struct run_exit *exit, char *out)
+{
+    char limit[CLOCK_TEXT_SIZE];
+    out[0] = '\0';
+    switch (exit->kind) {
+    case RUN_EXIT_EXITED:
+        snprintf(out, REASON_SIZE, "exited with status %d", exit->code);
+        break;
+    case RUN_EXIT_SIGNALED:
+        describe_signal(s, exit->signal, out);
+        break;
+    case RUN_EXIT_TIMED_OUT:
+        clock_format_duration(limit, s->spec.time_limit_ms);
+        snprintf(out, REASON_SIZE, "%s%s",
+                 s->was_executed ? "reached its time limit of "
+                                 : "its checkout did not come to an end",
+                 s->was_executed ? limit : "");
+        break;
+    case RUN_EXIT_CANCELED:
+        snprintf(out, REASON_SIZE, "%s%s%s%s", "canceled",
+                 s->cancel.by[0] != '\0' ? " by " : "", s->cancel.by,
+                 s->cancel.reason[0] != '\0' ? ": " : "");
+        snprintf(out + strlen(out), REASON_SIZE - strlen(out), "%s", s->cancel.reason);
+        break;
+    case RUN_EXIT_COULD_NOT_START:
+        snprintf(out, REASON_SIZE, "could not start: %s", s->end.text);
+        break;
+    case RUN_EXIT_OUT_OF_MEMORY:
+    case RUN_EXIT_NODE_RESTARTED:
+    case RUN_EXIT_SUPERVISOR_LOST:
+    case RUN_EXIT_ENVIRONMENT_FAILED:
+    case RUN_EXIT_UNKNOWN:
+        snprintf(out, REASON_SIZE, "%s", meanings[exit->kind]);
+        break;
+    case RUN_EXIT_NONE:
+    case RUN_EXIT_COUNT:
+        break;
+    }
+}
+
+/* A script that failed by itself is started again; nothing else is. */
+static bool may_try_again(const struct supervisor *s, const struct run_exit *exit)
+{
+    bool has_failed = (exit->kind == RUN_EXIT_EXITED && exit->code != 0) ||
+                      exit->kind == RUN_EXIT_SIGNALED ||
+                      exit->kind == RUN_EXIT_OUT_OF_MEMORY;
+    return has_failed && s->attempt < s->spec.attempts && s->survivors == 0;
+}
+
+static enum phase try_again(struct supervisor *s, const struct run_exit *exit)
+{
+    char how[REASON_SIZE];
+    char reason[REASON_SIZE + 64];
+    struct error err = ERROR_INIT;
+    describe(s, exit, how);
+    snprintf(reason, sizeof(reason), "attempt %lld %s", (long long)s->attempt, how);
+    const struct journal_entry line = {
+        .state = RUN_STARTING, .attempt = s->attempt + 1, .reason = reason};
+    if (exitslot_allocate(s->exit_fd, s->attempt + 1, STAGE_RUN, &err) < 0 ||
+        exitslot_allocate(s->exit_fd, s->attempt + 1, STAGE_FINALIZE, &err) < 0 ||
+        journal_append(&s->journal, &line, 1, &err) < 0) {
+        log_line(&s->log, "no further attempt: %s", err.text);
+        return supervisor_finish(s);
+    }
+    s->attempt++;
+    s->has_end = s->was_executed = s->is_adopted = s->is_ordered = false;
+    s->process = (struct process_id){.pid = 0};
+    s->end = (struct exitslot){.attempt = 0};
+    supervisor_note(s, EVENT_BEGIN);
+    return PHASE_IDLE;
+}
+
+enum phase supervisor_conclude(struct supervisor *s)
+{
+    struct run_exit exit = decide_exit(s);
+    if (may_try_again(s, &exit)) {
+        return try_again(s, &exit);
+    }
+    if (s->was_executed && !s->is_collected && outputs_are_there(s->run_fd, &s->spec)) {
+        const struct journal_entry line = {
+            .state = RUN_FINALIZING, .attempt = s->attempt, .reason = ""};
+        struct error err = ERROR_INIT;
+        if (journal_append(&s->journal, &line, 1, &err) < 0) {
+            log_line(&s->log, "Finalizing: %s", err.text);
+        }
+        supervisor_set_limit(s, clock_boottime_ns() + COLLECT_LIMIT_NS);
+        supervisor_order_stage(s, STAGE_FINALIZE);
+        return PHASE_FINALIZING;
+    }
+    return supervisor_finish(s);
+}
+
+/* outputs.json, whole, or NULL. */
+static const char *read_outputs(const struct supervisor *s, char out[OUTPUTS_JSON_MAX])
+{
+    CLEANUP_FD int fd =
+        openat(s->run_fd, "outputs.json", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    ssize_t got = fd < 0 ? -1 : fdio_read_full(fd, out, OUTPUTS_JSON_MAX);
+    if (got <= 0 || got == OUTPUTS_JSON_MAX) {
+        return NULL;
+    }
+    out[got] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+    return out;
+}
+
+void supervisor_leave(struct supervisor *s)
+{
+    struct error err = ERROR_INIT;
+    if (queue_remove(s->root, s->spec.run, &err) < 0) {
+        log_line(&s->log, "%s", err.text);
+    }
+    cgroup_remove(&s->cgroup);
+}
+
+enum phase supervisor_finish(struct supervisor *s)
+{
+    static const char nothing[] =
+        "{\"root\":null,\"files\":0,\"size_bytes\":0,\"warnings\":[]}";
+    char outputs[OUTPUTS_JSON_MAX];
+    char reason[REASON_SIZE];
+    struct run_exit exit = decide_exit(s);
+    describe(s, &exit, reason);
+    bool has_outputs = s->was_executed && outputs_are_there(s->run_fd, &s->spec);
+    const char *found = !has_outputs      ? nothing
+                        : s->is_collected ? read_outputs(s, outputs)
+                                          : NULL;
+    if (found == NULL) {
+        snprintf(reason + strlen(reason), sizeof(reason) - strlen(reason),
+                 "; its outputs could not be collected");
+    }
+    const struct journal_entry line = {
+        .state = decide_state(&exit),
+        .attempt = s->attempt,
+        .reason = reason,
+        .exit = &exit,
+        .proof = s->proof != NULL ? s->proof : "none",
+        .ended = s->ended,
+        .survivors = s->survivors,
+        .has_outputs = true,
+        .outputs_json = found,
+        .has_logs = true,
+        .driver_log_bytes = supervisor_file_size(s, "driver.log"),
+        .control_log_bytes = supervisor_file_size(s, "control.log"),
+        .metrics_bytes = supervisor_file_size(s, "metrics"),
+    };
+    struct error err = ERROR_INIT;
+    if (journal_append(&s->journal, &line, 1, &err) < 0) {
+        log_line(&s->log, "the last line cannot be written, trying again: %s", err.text);
+        s->next_round_ns = clock_monotonic_ns() + FINISH_RETRY_NS;
+        return PHASE_FINISHING;
+    }
+    supervisor_leave(s);
+    return PHASE_DONE;
+}
