@@ -13,6 +13,8 @@
 #include "controller/home.h"
 
 struct history;
+/* Errors: ERR_CORRUPT, ERR_BUSY, ERR_ACCESS, ERR_IO. A file of a newer errand is read,
+ * and every writing call below is ERR_VERSION. */
 struct history *history_open(const struct home *home, struct error *err);
 void history_free(struct history *history);
 DEFINE_CLEANUP_FREE(history)
@@ -26,30 +28,37 @@ struct history_run {
     int64_t created_utc_ms;
     uint64_t sent_files, sent_bytes;
     int64_t collected_utc_ms; /* 0: not everything is at home */
-    struct run_status
-        status; /* folded from the lines; state Starting where there are none */
+    struct strvec lines;      /* the journal's, as far as it was seen */
+    struct run_status status; /* folded from the lines; state Starting where there are
+                                 none; final where the run was given up */
 };
 void history_run_init(struct history_run *run);
 void history_run_release(struct history_run *run);
 
-/* Before anything is sent: durable when it returns. */
+/* Before anything is sent: durable when it returns. Errors: ERR_EXISTS. */
 int history_add_run(struct history *h, const struct runspec *spec, const void *spec_bytes,
                     size_t spec_length, const char *target, const char *project,
                     struct error *err);
-/* The run was accepted by this store. */
+/* The run was accepted by this store: durable when it returns. A run that was given up is
+ * open again. */
 int history_set_accepted(struct history *h, const char *id, const char *store,
                          const char *node, uint64_t sent_files, uint64_t sent_bytes,
                          struct error *err);
-/* Add journal lines; ones already there are ignored. */
+/* Add journal lines, and compute the run's row from all of them; ones already there are
+ * ignored. Errors: ERR_CORRUPT (no such line can follow: none was added). */
 int history_add_lines(struct history *h, const char *id, const struct strvec *lines,
                       struct error *err);
 int history_set_collected(struct history *h, const char *id, struct error *err);
-/* A run that never was accepted, or is given up. The reason shows in list and show. */
+/*
+ * A run that never was accepted (it is Failed, could_not_start), or is given up
+ * (Canceled, unknown): until its journal says otherwise. The reason shows in list and
+ * show. A run that ended stays as it is.
+ */
 int history_set_given_up(struct history *h, const char *id, const char *reason,
                          struct error *err);
 
-/* By id, unique prefix, or "@" (the last one made). Errors: ERR_NOT_FOUND (nearest),
- * ERR_USAGE (ambiguous: which ones). */
+/* By id, unique prefix, or "@" (the last one made). out was initialised. Errors:
+ * ERR_NOT_FOUND (nearest), ERR_USAGE (ambiguous: which ones). */
 int history_find(struct history *h, const char *name, struct history_run *out,
                  struct error *err);
 
@@ -58,8 +67,10 @@ struct history_query {
     bool only_open;                  /* not final, or not collected */
     int64_t limit;                   /* newest first; 0: all */
 };
+/* Return -1 with err to stop. */
 typedef int history_visitor(void *context, const struct history_run *run,
                             struct error *err);
+/* Errors: the visitor's, or as history_find. */
 int history_visit(struct history *h, const struct history_query *query,
                   history_visitor *visit, void *context, struct error *err);
 /* Experiments, with the number of runs. */

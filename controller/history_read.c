@@ -1,0 +1,282 @@
+/* history_read: what history knows.            [controller] */
+#include "common/cli.h"
+#include "controller/history_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SHOWN_MAX 8     /* of the runs that a prefix may mean */
+#define NEAREST_MAX 500 /* of the last runs, where a name is looked for nearby */
+
+void history_run_init(struct history_run *run)
+{
+    *run = (struct history_run){.id = ""};
+    run_status_init(&run->status);
+}
+
+void history_run_release(struct history_run *run)
+{
+    free(run->store);
+    free(run->experiment);
+    free(run->target);
+    free(run->project);
+    free(run->spec);
+    strvec_release(&run->lines);
+    run_status_release(&run->status);
+    history_run_init(run);
+}
+
+static char *copy_text(struct sql_query *query, int column)
+{
+    const char *text = sql_text(query, column);
+    return xstrdup(text == NULL ? "" : text);
+}
+
+/* Journal lines of the run, and the status that they give. */
+static int load_lines(struct history *h, struct history_run *run, struct error *err)
+{
+    const struct sql_value values[] = {SQL_TEXT(run->store), SQL_TEXT(run->id)};
+    __attribute__((cleanup(sql_query_cleanup))) struct sql_query *query = sql_query(
+        h->db, "SELECT line FROM states WHERE store = ?1 AND run = ?2 ORDER BY seq",
+        values, ARRAY_SIZE(values), err);
+    if (query == NULL) {
+        return -1;
+    }
+    for (;;) {
+        int rc = sql_step(query, err);
+        if (rc <= 0) {
+            return rc;
+        }
+        const char *line = sql_text(query, 0);
+        if (line == NULL) {
+            continue;
+        }
+        strvec_push(&run->lines, line);
+        if (run_status_take(&run->status, line, strlen(line), err) != 0) {
+            return error_wrap(err, "%s: run %s", h->path, run->id);
+        }
+    }
+}
+
+/* Where the row says that the run is over and the journal does not, it was given up. */
+static int take_verdict(struct history_run *run, struct sql_query *query,
+                        struct error *err)
+{
+    enum run_state state = RUN_STARTING;
+    const char *name = sql_text(query, 10), *kind = sql_text(query, 11);
+    if (run_state_parse(name == NULL ? "" : name, &state, err) != 0) {
+        return -1;
+    }
+    if (!run_state_is_final(state) || run_state_is_final(run->status.state)) {
+        return 0;
+    }
+    run->status.state = state;
+    run->status.ended_utc_ms = sql_integer(query, 13);
+    free(run->status.reason);
+    run->status.reason = copy_text(query, 14);
+    CLEANUP_JSON struct json *exit = json_new_object();
+    json_add_string(exit, "kind", kind == NULL ? "unknown" : kind);
+    json_add_integer(exit, "code", sql_integer(query, 12));
+    return run_exit_from_json(exit, &run->status.exit, err);
+}
+
+static int take_row(struct history *h, struct sql_query *query, struct history_run *out,
+                    struct error *err)
+{
+    const char *id = sql_text(query, 0);
+    if (id == NULL || strlen(id) >= sizeof out->id) {
+        return error_set(err, ERR_CORRUPT, "%s: a run without a proper id", h->path);
+    }
+    memcpy(out->id, id, strlen(id) + 1);
+    out->store = copy_text(query, 1);
+    out->experiment = copy_text(query, 2);
+    out->target = copy_text(query, 3);
+    out->project = copy_text(query, 4);
+    const void *spec = sql_blob(query, 5, &out->spec_length);
+    out->spec = out->spec_length == 0 ? xstrdup("") : xstrndup(spec, out->spec_length);
+    out->created_utc_ms = sql_integer(query, 6);
+    out->sent_files = (uint64_t)sql_integer(query, 7);
+    out->sent_bytes = (uint64_t)sql_integer(query, 8);
+    out->collected_utc_ms = sql_integer(query, 9);
+    return load_lines(h, out, err) != 0 ? -1 : take_verdict(out, query, err);
+}
+
+int history_load(struct history *h, const char *id, struct history_run *out,
+                 struct error *err)
+{
+    const struct sql_value values[] = {SQL_TEXT(id)};
+    __attribute__((cleanup(sql_query_cleanup))) struct sql_query *query =
+        sql_query(h->db,
+                  "SELECT r.id, r.store, e.name, r.target, r.project, r.spec, r.created,"
+                  " r.sent_files, r.sent_bytes, r.collected, r.state, r.exit_kind,"
+                  " r.exit_code, r.ended, r.reason"
+                  " FROM runs r LEFT JOIN experiments e ON e.id = r.experiment"
+                  " WHERE r.id = ?1",
+                  values, ARRAY_SIZE(values), err);
+    int rc = query == NULL ? -1 : sql_step(query, err);
+    if (rc == 0) {
+        return error_set(err, ERR_NOT_FOUND, "there is no run %s", id);
+    }
+    return rc < 0 ? -1 : take_row(h, query, out, err);
+}
+
+/* Append the ids that a query gives, in its one column. */
+static int list_ids(struct history *h, const char *text, const struct sql_value *values,
+                    size_t count, struct strvec *out, struct error *err)
+{
+    __attribute__((cleanup(sql_query_cleanup))) struct sql_query *query =
+        sql_query(h->db, text, values, count, err);
+    int rc = query == NULL ? -1 : sql_step(query, err);
+    for (; rc > 0; rc = sql_step(query, err)) {
+        const char *id = sql_text(query, 0);
+        strvec_push(out, id == NULL ? "" : id);
+    }
+    return rc;
+}
+
+static int find_last(struct history *h, struct strvec *ids, struct error *err)
+{
+    if (list_ids(h, "SELECT id FROM runs ORDER BY created DESC, rowid DESC LIMIT 1", NULL,
+                 0, ids, err) != 0) {
+        return -1;
+    }
+    if (ids->count == 0) {
+        error_set(err, ERR_NOT_FOUND, "there is no run yet");
+        return error_hint(err, "begin one with errand run");
+    }
+    return 0;
+}
+
+static int no_such_run(struct history *h, const char *name, struct error *err)
+{
+    CLEANUP_STRVEC struct strvec ids = STRVEC_INIT;
+    const struct sql_value values[] = {SQL_INTEGER(NEAREST_MAX)};
+    if (list_ids(h, "SELECT id FROM runs ORDER BY created DESC LIMIT ?1", values,
+                 ARRAY_SIZE(values), &ids, err) != 0) {
+        return -1;
+    }
+    const char *near =
+        cli_nearest(name, (const char *const *)strvec_argv(&ids), ids.count);
+    if (near != NULL) {
+        return error_set(err, ERR_NOT_FOUND, "there is no run \"%s\"; did you mean %s?",
+                         name, near);
+    }
+    error_set(err, ERR_NOT_FOUND, "there is no run \"%.80s\"", name);
+    return error_hint(err, "errand list shows the runs; @ is the last one");
+}
+
+static int find_prefix(struct history *h, const char *name, struct strvec *ids,
+                       struct error *err)
+{
+    const struct sql_value values[] = {SQL_TEXT(name), SQL_INTEGER(SHOWN_MAX + 1)};
+    if (list_ids(h,
+                 "SELECT id FROM runs WHERE substr(id, 1, length(?1)) = ?1"
+                 " ORDER BY id <> ?1, created DESC, rowid DESC LIMIT ?2",
+                 values, ARRAY_SIZE(values), ids, err) != 0) {
+        return -1;
+    }
+    if (ids->count == 0) {
+        return no_such_run(h, name, err);
+    }
+    if (ids->count == 1 || strcmp(ids->items[0], name) == 0) {
+        return 0;
+    }
+    CLEANUP_STRBUF struct strbuf shown = STRBUF_INIT;
+    for (size_t i = 0; i < ids->count && i < SHOWN_MAX; i++) {
+        strbuf_printf(&shown, " %s", ids->items[i]);
+    }
+    strbuf_puts(&shown, ids->count > SHOWN_MAX ? " ..." : "");
+    return error_set(err, ERR_USAGE, "\"%s\" may be each of:%s", name, shown.data);
+}
+
+int history_find(struct history *h, const char *name, struct history_run *out,
+                 struct error *err)
+{
+    CLEANUP_STRVEC struct strvec ids = STRVEC_INIT;
+    if (name[0] == '\0') {
+        return error_set(err, ERR_USAGE, "an empty name for a run");
+    }
+    int rc = strcmp(name, "@") == 0 ? find_last(h, &ids, err)
+                                    : find_prefix(h, name, &ids, err);
+    return rc != 0 ? -1 : history_load(h, ids.items[0], out, err);
+}
+
+/* Open: not over, or not all of it is at home. */
+#define QUERY_RUNS                                                                       \
+    "SELECT r.id FROM runs r LEFT JOIN experiments e ON e.id = r.experiment"             \
+    " WHERE (?1 IS NULL OR r.target = ?1) AND (?2 IS NULL OR e.name = ?2)"               \
+    " AND (?3 = 0 OR r.state NOT IN ('Completed', 'Failed', 'Canceled')"                 \
+    "  OR (r.store <> '' AND r.collected IS NULL))"                                      \
+    " ORDER BY r.created DESC, r.rowid DESC LIMIT ?4"
+
+int history_visit(struct history *h, const struct history_query *query,
+                  history_visitor *visit, void *context, struct error *err)
+{
+    CLEANUP_STRVEC struct strvec ids = STRVEC_INIT;
+    const struct sql_value values[] = {
+        SQL_TEXT(query->target), SQL_TEXT(query->experiment),
+        SQL_INTEGER(query->only_open),
+        SQL_INTEGER(query->limit == 0 ? -1 : query->limit)};
+    if (list_ids(h, QUERY_RUNS, values, ARRAY_SIZE(values), &ids, err) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < ids.count; i++) {
+        struct history_run run;
+        history_run_init(&run);
+        int rc = history_load(h, ids.items[i], &run, err);
+        if (rc == 0) {
+            rc = visit(context, &run, err);
+        }
+        history_run_release(&run);
+        if (rc != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int history_count_runs(struct history *h, const char *experiment, uint64_t *out,
+                       struct error *err)
+{
+    const struct sql_value values[] = {SQL_TEXT(experiment)};
+    __attribute__((cleanup(sql_query_cleanup))) struct sql_query *query =
+        sql_query(h->db,
+                  "SELECT count(*) FROM runs r JOIN experiments e ON e.id = r.experiment"
+                  " WHERE ?1 IS NULL OR e.name = ?1",
+                  values, ARRAY_SIZE(values), err);
+    if (query == NULL || sql_step(query, err) < 0) {
+        return -1;
+    }
+    *out = (uint64_t)sql_integer(query, 0);
+    return 0;
+}
+
+int history_last_root(struct history *h, const char *target, const char *store,
+                      struct oid *out, struct error *err)
+{
+    const struct sql_value values[] = {SQL_TEXT(target), SQL_TEXT(store)};
+    __attribute__((cleanup(sql_query_cleanup))) struct sql_query *query =
+        sql_query(h->db, "SELECT last_root FROM targets WHERE name = ?1 AND store = ?2",
+                  values, ARRAY_SIZE(values), err);
+    int rc = query == NULL ? -1 : sql_step(query, err);
+    if (rc < 0) {
+        return -1;
+    }
+    *out = (struct oid){0};
+    const char *hex = rc == 0 ? NULL : sql_text(query, 0);
+    return hex == NULL ? 0 : oid_from_hex(hex, out, err);
+}
+
+char *history_target_store(struct history *h, const char *target, struct error *err)
+{
+    const struct sql_value values[] = {SQL_TEXT(target)};
+    __attribute__((cleanup(sql_query_cleanup))) struct sql_query *query = sql_query(
+        h->db,
+        "SELECT store FROM targets WHERE name = ?1 ORDER BY seen DESC, id DESC LIMIT 1",
+        values, ARRAY_SIZE(values), err);
+    int rc = query == NULL ? -1 : sql_step(query, err);
+    if (rc < 0) {
+        return NULL;
+    }
+    return rc == 0 ? xstrdup("") : copy_text(query, 0);
+}
