@@ -1,0 +1,209 @@
+/* errand target add, list, remove.            [controller] */
+#include "controller/command.h"
+#include "controller/table.h"
+#include "controller/target.h"
+
+#include <string.h>
+
+struct add_args {
+    int64_t port;
+    char *identity, *ssh_config, *known_hosts, *transport, *root, *interpreter;
+    bool want_force;
+};
+
+#define FIELD(name) offsetof(struct add_args, name)
+
+static int check_add(const struct target *target, struct error *err)
+{
+    static const char *const names[] = {"auto", "openssh", "local"};
+    if (target->port < 0 || target->port > 65535) {
+        return error_set(err, ERR_USAGE, "%lld is no TCP port", (long long)target->port);
+    }
+    if (target->transport == NULL) {
+        return 0;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (strcmp(names[i], target->transport) == 0) {
+            return 0;
+        }
+    }
+    error_set(err, ERR_USAGE, "there is no transport \"%s\"", target->transport);
+    return error_hint(err, "auto, openssh or local");
+}
+
+static int add_verb(void *opaque, void *opaque_args, char *const *operands,
+                    size_t operand_count)
+{
+    struct command_context *context = opaque;
+    const struct add_args *args = opaque_args;
+    struct error err = ERROR_INIT;
+    const struct target target = {
+        .name = operands[0],
+        .host = operand_count > 1 ? operands[1] : NULL,
+        .port = args->port,
+        .identity = args->identity,
+        .ssh_config = args->ssh_config,
+        .known_hosts = args->known_hosts,
+        .transport = args->transport,
+        .root = args->root,
+        .interpreter = args->interpreter,
+    };
+    if (command_home(context, &err) == NULL || check_add(&target, &err) != 0 ||
+        target_save(context->home, &target, args->want_force, &err) != 0) {
+        return command_fail(context, false, &err, err.code == ERR_USAGE ? 2 : 1);
+    }
+    terminal_note(context->terminal,
+                  "added target %s; try it with: errand target check %s", target.name,
+                  target.name);
+    return 0;
+}
+
+static const struct cli_option add_options[] = {
+    CLI_COUNT('p', "port", "PORT", "TCP port", FIELD(port)),
+    CLI_STRING('i', "identity", "FILE", "private key file", FIELD(identity)),
+    CLI_STRING('F', "ssh-config", "FILE", "instead of ~/.ssh/config", FIELD(ssh_config)),
+    CLI_STRING(0, "known-hosts", "FILE", "instead of ~/.ssh/known_hosts",
+               FIELD(known_hosts)),
+    CLI_STRING(0, "transport", "NAME", "auto, openssh or local", FIELD(transport)),
+    CLI_STRING(0, "root", "DIR", "errand's folder on the node; default: ~/.errand",
+               FIELD(root)),
+    CLI_STRING(0, "interpreter", "PATH", "python on the node", FIELD(interpreter)),
+    CLI_FLAG(0, "force", "replace a target of that name", FIELD(want_force)),
+    CLI_END,
+};
+
+const struct cli_command cmd_target_add = {
+    .name = "target add",
+    .usage = "NAME HOST [options]",
+    .help = "name a machine to run on",
+    .details =
+        "HOST is user@host, or an alias of ~/.ssh/config; nothing is connected yet.\n"
+        "The target is written to targets.d/NAME.yaml in your own configuration,\n"
+        "which may be edited; file names in it are absolute.",
+    .options = add_options,
+    .args_size_bytes = sizeof(struct add_args),
+    .min_operands = 1,
+    .max_operands = 2,
+    .run = add_verb,
+};
+
+struct list_args {
+    bool is_json;
+};
+
+static void add_row(const struct target *target, const char *origin, bool is_default,
+                    struct table *table)
+{
+    CLEANUP_FREE char *host = NULL;
+    if (target->host != NULL && target->port != 0) {
+        host = xasprintf("%s, port %lld", target->host, (long long)target->port);
+    } else {
+        host = xstrdup(target->host == NULL ? "this machine" : target->host);
+    }
+    CLEANUP_FREE char *name = xasprintf("%s%s", target->name, is_default ? " *" : "");
+    const char *const cells[] = {name, host, target->transport, origin};
+    table_add(table, cells);
+}
+
+static void add_json(const struct target *target, const char *origin, bool is_default,
+                     struct json *targets)
+{
+    struct json *item = json_append(targets, json_new_object());
+    json_add_string(item, "name", target->name);
+    json_add_string(item, "host", target->host);
+    json_add(item, "port",
+             target->port == 0 ? json_new_null() : json_new_integer(target->port));
+    json_add_string(item, "transport", target->transport);
+    json_add_string(item, "root", target->root);
+    json_add_string(item, "origin", origin);
+    json_add_bool(item, "is_default", is_default);
+}
+
+static int list_targets(struct command_context *context, struct table *table,
+                        struct json *targets, struct error *err)
+{
+    CLEANUP_STRVEC struct strvec names = STRVEC_INIT;
+    if (command_config(context, err) == NULL) {
+        return -1;
+    }
+    config_targets(context->config, &names);
+    for (size_t i = 0; i < names.count; i++) {
+        const char *name = names.items[i];
+        __attribute__((cleanup(target_cleanup))) struct target *target =
+            target_find(context->config, context->home, name, err);
+        if (target == NULL) {
+            return -1;
+        }
+        CLEANUP_FREE char *key = xasprintf("targets.%s.host", name);
+        const char *origin = config_origin(context->config, key);
+        bool is_default = strcmp(config_string(context->config, "target"), name) == 0;
+        add_row(target, origin, is_default, table);
+        add_json(target, origin, is_default, targets);
+    }
+    return 0;
+}
+
+static int list_verb(void *opaque, void *opaque_args, char *const *operands,
+                     size_t operand_count)
+{
+    static const char *const heads[] = {"TARGET", "HOST", "TRANSPORT", "FROM", NULL};
+    struct command_context *context = opaque;
+    const struct list_args *args = opaque_args;
+    (void)operands, (void)operand_count;
+    struct error err = ERROR_INIT;
+    __attribute__((cleanup(table_cleanup))) struct table *table = table_new(heads);
+    CLEANUP_JSON struct json *document = json_new_object();
+    struct json *targets = json_add(document, "targets", json_new_array());
+    if (list_targets(context, table, targets, &err) != 0) {
+        return command_fail(context, args->is_json, &err, 1);
+    }
+    if (args->is_json) {
+        return command_print_json(context, document);
+    }
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    table_write(table, &text);
+    return command_print(context, &text);
+}
+
+static const struct cli_option list_options[] = {
+    CLI_FLAG(0, "json", "one JSON document on stdout",
+             offsetof(struct list_args, is_json)),
+    CLI_END,
+};
+
+const struct cli_command cmd_target_list = {
+    .name = "target list",
+    .usage = "[options]",
+    .help = "list the targets; * is the default one here",
+    .options = list_options,
+    .args_size_bytes = sizeof(struct list_args),
+    .run = list_verb,
+};
+
+static int remove_verb(void *opaque, void *args, char *const *operands,
+                       size_t operand_count)
+{
+    struct command_context *context = opaque;
+    (void)args, (void)operand_count;
+    struct error err = ERROR_INIT;
+    if (command_home(context, &err) == NULL ||
+        target_remove(context->home, operands[0], &err) != 0) {
+        return command_fail(context, false, &err, 1);
+    }
+    terminal_note(context->terminal, "removed target %s; its runs stay in errand list",
+                  operands[0]);
+    return 0;
+}
+
+static const struct cli_option remove_options[] = {CLI_END};
+
+const struct cli_command cmd_target_remove = {
+    .name = "target remove",
+    .usage = "NAME",
+    .help = "forget a target that errand target add made",
+    .details = "Nothing is done on the machine itself.",
+    .options = remove_options,
+    .min_operands = 1,
+    .max_operands = 1,
+    .run = remove_verb,
+};
