@@ -36,8 +36,27 @@ struct config *command_config(struct command_context *context, struct error *err
     return context->config;
 }
 
+struct history *command_history(struct command_context *context, struct error *err)
+{
+    if (context->history == NULL && command_home(context, err) != NULL) {
+        context->history = history_open(context->home, err);
+    }
+    return context->history;
+}
+
+struct store *command_store(struct command_context *context, struct error *err)
+{
+    if (context->store == NULL && command_home(context, err) != NULL) {
+        CLEANUP_FREE char *path = home_path(context->home, "store");
+        context->store = store_open(path, err);
+    }
+    return context->store;
+}
+
 void command_release(struct command_context *context)
 {
+    store_free(TAKE_PTR(context->store));
+    history_free(TAKE_PTR(context->history));
     config_free(TAKE_PTR(context->config));
     home_free(TAKE_PTR(context->home));
 }

@@ -1,0 +1,140 @@
+/* errand list: the runs that this controller remembers.            [controller] */
+#include "common/clock.h"
+#include "controller/command.h"
+#include "controller/table.h"
+
+#include <string.h>
+
+#define SHOWN_DEFAULT 20
+
+struct list_args {
+    const char *target, *experiment;
+    int64_t count;
+    bool want_all, only_open, is_json;
+};
+
+struct listing {
+    const struct list_args *args;
+    struct table *table;
+    struct json *runs;
+};
+
+#define FIELD(name) offsetof(struct list_args, name)
+
+/* "0", "SIGKILL", "timed out": append; nothing while the run goes on. */
+static void describe_exit(const struct run_exit *exit, struct strbuf *out)
+{
+    CLEANUP_JSON struct json *j = run_exit_to_json(exit);
+    if (exit->kind == RUN_EXIT_NONE) {
+        return;
+    }
+    if (exit->kind == RUN_EXIT_EXITED) {
+        strbuf_printf(out, "%d", exit->code);
+    } else if (exit->kind == RUN_EXIT_SIGNALED) {
+        strbuf_puts(out, json_string(json_get(j, "signal")));
+    } else {
+        for (const char *p = json_string(json_get(j, "kind")); *p; p++) {
+            strbuf_putc(out, *p == '_' ? ' ' : *p);
+        }
+    }
+}
+
+static void add_row(struct table *table, const struct history_run *run)
+{
+    const struct run_status *status = &run->status;
+    char age[CLOCK_TEXT_SIZE], duration[CLOCK_TEXT_SIZE] = "";
+    int64_t now = clock_utc_ms();
+    CLEANUP_STRBUF struct strbuf exit = STRBUF_INIT;
+    describe_exit(&status->exit, &exit);
+    clock_format_duration(age, now - run->created_utc_ms);
+    if (status->started_utc_ms != 0) {
+        int64_t end = status->ended_utc_ms != 0 ? status->ended_utc_ms : now;
+        clock_format_duration(duration, end - status->started_utc_ms);
+    }
+    const char *const cells[] = {
+        run->id, run->experiment, run->target, run_state_name(status->state), exit.data,
+        age,     duration,
+    };
+    table_add(table, cells);
+}
+
+static int visit(void *context, const struct history_run *run, struct error *err)
+{
+    struct listing *listing = context;
+    (void)err;
+    if (listing->args->is_json) {
+        json_append(listing->runs, command_run_to_json(run, true));
+    } else {
+        add_row(listing->table, run);
+    }
+    return 0;
+}
+
+static int print(struct command_context *context, const struct list_args *args,
+                 struct listing *listing, struct json *document)
+{
+    if (args->is_json) {
+        return command_print_json(context, document);
+    }
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    table_write(listing->table, &text);
+    if (text.length == 0) {
+        terminal_note(context->terminal, "no runs");
+    }
+    return command_print(context, &text);
+}
+
+static int run(void *opaque, void *opaque_args, char *const *operands,
+               size_t operand_count)
+{
+    static const char *const heads[] = {"RUN",  "EXPERIMENT", "TARGET", "STATUS",
+                                        "EXIT", "AGE",        "TOOK",   NULL};
+    struct command_context *context = opaque;
+    const struct list_args *args = opaque_args;
+    (void)operands, (void)operand_count;
+    struct error err = ERROR_INIT;
+    CLEANUP_JSON struct json *document = json_new_object();
+    __attribute__((cleanup(table_cleanup))) struct table *table = table_new(heads);
+    struct listing listing = {
+        .args = args,
+        .table = table,
+        .runs = json_add(document, "runs", json_new_array()),
+    };
+    const struct history_query query = {
+        .target = args->target,
+        .experiment = args->experiment,
+        .only_open = args->only_open,
+        .limit = args->want_all    ? 0
+                 : args->count > 0 ? args->count
+                                   : SHOWN_DEFAULT,
+    };
+    if (command_history(context, &err) == NULL ||
+        history_visit(context->history, &query, visit, &listing, &err) != 0) {
+        return command_fail(context, args->is_json, &err, 1);
+    }
+    return print(context, args, &listing, document);
+}
+
+static const struct cli_option options[] = {
+    CLI_STRING('t', "target", "NAME", "only runs on this target", FIELD(target)),
+    CLI_STRING('e', "experiment", "NAME", "only runs of this experiment",
+               FIELD(experiment)),
+    CLI_FLAG(0, "open", "only runs that go on, or whose results are not at home",
+             FIELD(only_open)),
+    CLI_COUNT('n', "count", "COUNT", "at most so many; 20 where nothing is said",
+              FIELD(count)),
+    CLI_FLAG('a', "all", "all of them", FIELD(want_all)),
+    CLI_FLAG(0, "json", "one JSON document on stdout", FIELD(is_json)),
+    CLI_END,
+};
+
+const struct cli_command cmd_list = {
+    .name = "list",
+    .usage = "[options]",
+    .help = "list runs, the newest first",
+    .details = "What is listed is what this controller knows: the state of a run that\n"
+               "nobody followed to its end is the last one that was seen.",
+    .options = options,
+    .args_size_bytes = sizeof(struct list_args),
+    .run = run,
+};

@@ -1,0 +1,209 @@
+/* errand show: all that is known of a run.            [controller] */
+#include "common/clock.h"
+#include "common/files.h"
+#include "common/subprocess.h"
+#include "controller/command.h"
+
+#include <string.h>
+#include <unistd.h>
+
+struct show_args {
+    bool is_json;
+};
+
+#define FIELD(name) offsetof(struct show_args, name)
+
+/* "name      text" with text made safe. */
+static void put(struct strbuf *out, const char *name, const char *text)
+{
+    strbuf_printf(out, "%-11s ", name);
+    terminal_make_safe(text, strlen(text), out);
+    strbuf_putc(out, '\n');
+}
+
+static void put_time(struct strbuf *out, const char *name, int64_t utc_ms, int64_t before)
+{
+    char time[CLOCK_TEXT_SIZE], duration[CLOCK_TEXT_SIZE];
+    if (utc_ms == 0) {
+        return;
+    }
+    clock_format(time, utc_ms);
+    strbuf_printf(out, "%-11s %s", name, time);
+    if (before != 0) {
+        clock_format_duration(duration, utc_ms - before);
+        strbuf_printf(out, " (after %s)", duration);
+    }
+    strbuf_putc(out, '\n');
+}
+
+static void put_status(struct strbuf *out, const struct run_status *status)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    strbuf_puts(&text, run_state_name(status->state));
+    if (status->attempt > 1) {
+        strbuf_printf(&text, ", attempt %lld", (long long)status->attempt);
+    }
+    if (status->reason != NULL && status->reason[0] != '\0') {
+        strbuf_printf(&text, ": %s", status->reason);
+    }
+    put(out, "status", text.data);
+    if (status->queued != NULL) {
+        put(out, "waits for", status->queued);
+    }
+    if (status->exit.kind != RUN_EXIT_NONE) {
+        strbuf_reset(&text);
+        run_exit_describe(&status->exit, &text);
+        put(out, "exit", text.data);
+    }
+    if (status->proof[0] != '\0') {
+        strbuf_reset(&text);
+        strbuf_printf(&text, "%lld ended, %lld could not be; proof: %s",
+                      (long long)status->ended, (long long)status->survivors,
+                      status->proof);
+        put(out, "processes", text.data);
+    }
+}
+
+static void put_count(struct strbuf *out, uint64_t files, uint64_t size_bytes)
+{
+    char size[FILES_SIZE_TEXT];
+    files_format_size(size, size_bytes);
+    strbuf_printf(out, "%llu file%s, %s", (unsigned long long)files,
+                  files == 1 ? "" : "s", size);
+}
+
+static void put_spec(struct strbuf *out, const struct history_run *run)
+{
+    struct runspec spec;
+    char root[OID_HEX_SIZE];
+    runspec_init(&spec);
+    if (runspec_decode(run->spec, run->spec_length, &spec, NULL) == 0) {
+        CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+        if (spec.script != NULL) {
+            subprocess_quote(&text, spec.script);
+        }
+        for (size_t i = 0; i < spec.command.count; i++) {
+            strbuf_puts(&text, text.length > 0 ? " " : "");
+            subprocess_quote(&text, spec.command.items[i]);
+        }
+        put(out, "command", text.data);
+        strbuf_reset(&text);
+        oid_to_hex(&spec.root, root);
+        put_count(&text, spec.files, spec.size_bytes);
+        if (run->store[0] != '\0') {
+            strbuf_puts(&text, "; sent ");
+            put_count(&text, run->sent_files, run->sent_bytes);
+        }
+        strbuf_printf(&text, "; %s", root);
+        put(out, "snapshot", text.data);
+    }
+    runspec_release(&spec);
+}
+
+static void put_results(struct strbuf *out, const struct history_run *run,
+                        const char *home_outputs)
+{
+    const struct run_status *status = &run->status;
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    char size[FILES_SIZE_TEXT];
+    if (status->ended_utc_ms != 0 && status->seq > 0) {
+        files_format_size(size, status->driver_log_bytes);
+        put(out, "log", size);
+    }
+    if (status->has_outputs) {
+        put_count(&text, status->outputs_files, status->outputs_size_bytes);
+        if (run->collected_utc_ms == 0) {
+            strbuf_puts(&text, "; not at home yet");
+        } else if (access(home_outputs, F_OK) == 0) {
+            strbuf_printf(&text, "; in %s", home_outputs);
+        }
+        put(out, "outputs", text.data);
+    }
+    const struct strvec *warnings = status->outputs_warnings;
+    for (size_t i = 0; warnings != NULL && i < warnings->count; i++) {
+        put(out, "warning", warnings->items[i]);
+    }
+}
+
+static void put_states(struct strbuf *out, const struct history_run *run)
+{
+    strbuf_puts(out, run->lines.count > 0 ? "\n" : "");
+    for (size_t i = 0; i < run->lines.count; i++) {
+        const char *line = run->lines.items[i];
+        CLEANUP_JSON struct json *j = json_parse(line, strlen(line), NULL);
+        const char *time = NULL, *state = NULL, *reason = NULL;
+        if (json_get_string(j, "journal line", "time", &time, NULL) == 0 &&
+            json_get_string(j, "journal line", "state", &state, NULL) == 0 &&
+            json_get_string(j, "journal line", "reason", &reason, NULL) == 0) {
+            CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+            strbuf_printf(&text, "%-15s %s", state, reason);
+            while (text.data[text.length - 1] == ' ') {
+                strbuf_truncate(&text, text.length - 1);
+            }
+            put(out, time, text.data);
+        }
+    }
+}
+
+static int print_people(struct command_context *context, const struct history_run *run)
+{
+    const struct run_status *status = &run->status;
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    CLEANUP_FREE char *name = xasprintf("runs/%s/outputs", run->id);
+    CLEANUP_FREE char *outputs = home_path(context->home, name);
+    put(&text, "run", run->id);
+    put(&text, "experiment", run->experiment);
+    put(&text, "target", run->target);
+    if (status->node[0] != '\0') {
+        put(&text, "node", status->node);
+    }
+    put_status(&text, status);
+    put_spec(&text, run);
+    put_results(&text, run, outputs);
+    put_time(&text, "created", run->created_utc_ms, 0);
+    put_time(&text, "started", status->started_utc_ms, run->created_utc_ms);
+    put_time(&text, "ended", status->ended_utc_ms, status->started_utc_ms);
+    put_states(&text, run);
+    return command_print(context, &text);
+}
+
+static int run(void *opaque, void *opaque_args, char *const *operands,
+               size_t operand_count)
+{
+    struct command_context *context = opaque;
+    const struct show_args *args = opaque_args;
+    struct error err = ERROR_INIT;
+    struct history_run found;
+    int status = 1;
+    history_run_init(&found);
+    if (command_history(context, &err) == NULL ||
+        history_find(context->history, operand_count > 0 ? operands[0] : "@", &found,
+                     &err) != 0) {
+        status = command_fail(context, args->is_json, &err, 1);
+    } else if (args->is_json) {
+        CLEANUP_JSON struct json *document = command_run_to_json(&found, false);
+        status = command_print_json(context, document);
+    } else {
+        status = print_people(context, &found);
+    }
+    history_run_release(&found);
+    return status;
+}
+
+static const struct cli_option options[] = {
+    CLI_FLAG(0, "json", "one JSON document on stdout", FIELD(is_json)),
+    CLI_END,
+};
+
+const struct cli_command cmd_show = {
+    .name = "show",
+    .usage = "[RUN] [options]",
+    .help = "tell all that is known of a run",
+    .details =
+        "RUN is an id, the beginning of one, or @ for the last run, which is also\n"
+        "taken where none is named. What is told is what this controller knows.",
+    .options = options,
+    .args_size_bytes = sizeof(struct show_args),
+    .max_operands = 1,
+    .run = run,
+};
