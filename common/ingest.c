@@ -27,7 +27,7 @@ struct ingest {
 };
 
 /* One folder's names. */
-struct names {
+struct ingest_names {
     struct name {
         size_t offset;
         const char *text; /* set when all are there */
@@ -69,13 +69,13 @@ bool ingest_link_leaves(const char *path, const char *target)
     return false;
 }
 
-static void names_release(struct names *names)
+static void names_release(struct ingest_names *names)
 {
     free(names->items);
     free(names->bytes);
 }
 
-static void add_name(struct names *names, const struct dirent *entry)
+static void add_name(struct ingest_names *names, const struct dirent *entry)
 {
     size_t length = strlen(entry->d_name) + 1;
 
@@ -100,6 +100,14 @@ static int compare_names(const void *a, const void *b)
     return strcmp(left->text, right->text);
 }
 
+bool ingest_names_has(const struct ingest_names *names, const char *name)
+{
+    struct name key = {.text = name};
+
+    return names->count > 0 && bsearch(&key, names->items, names->count,
+                                       sizeof(*names->items), compare_names) != NULL;
+}
+
 static bool is_dot(const char *name)
 {
     return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
@@ -107,7 +115,7 @@ static bool is_dot(const char *name)
 
 /* All names of the current folder, sorted: the order in which hooks hear of them does not
  * depend on the disk. */
-static int read_names(struct ingest *in, struct names *out, struct error *err)
+static int read_names(struct ingest *in, struct ingest_names *out, struct error *err)
 {
     int folder_fd = dirstack_fd(in->folders, err);
     CLEANUP_FD int fd = -1;
@@ -328,13 +336,50 @@ static int take_name(struct ingest *in, struct tree_writer *writer,
     return taken == TAKEN_STOP ? -1 : 0;
 }
 
-/* The current folder's tree. Recurses at most TREE_DEPTH_MAX deep. */
-static enum taken take_names(struct ingest *in, struct oid *out, uint64_t *out_size_bytes,
-                             struct error *err)
+/* The tree of the current folder, whose names are these. Recurses at most TREE_DEPTH_MAX
+ * deep. */
+static enum taken take_names(struct ingest *in, const struct ingest_names *names,
+                             struct oid *out, uint64_t *out_size_bytes, struct error *err)
 {
     CLEANUP(tree_writer_cleanup) struct tree_writer *writer = tree_writer_new();
-    CLEANUP(names_release) struct names names = {.items = NULL};
     struct object_sink sink = {.put = put_plain, .context = in};
+
+    for (size_t i = 0; i < names->count; i++) {
+        if (take_name(in, writer, &names->items[i], err) < 0) {
+            return TAKEN_STOP;
+        }
+    }
+    return tree_writer_finish(writer, &sink, out, out_size_bytes, err) < 0 ? TAKEN_STOP
+                                                                           : TAKEN_IN;
+}
+
+/* Ask whether the current folder is entered. */
+static enum taken enter_current(struct ingest *in, const struct ingest_names *names,
+                                struct error *err)
+{
+    const struct ingest_hooks *hooks = in->hooks;
+    int dir_fd, entered;
+
+    if (!hooks->enter) {
+        return TAKEN_IN;
+    }
+    dir_fd = dirstack_fd(in->folders, &in->inner);
+    if (dir_fd < 0) {
+        return report_inner(in, err);
+    }
+    entered = hooks->enter(hooks->context, dir_fd, in->path, names, err);
+    if (entered < 0) {
+        return TAKEN_STOP;
+    }
+    return entered > 0 && in->length > 0 ? TAKEN_OUT : TAKEN_IN;
+}
+
+static enum taken take_current(struct ingest *in, struct oid *out,
+                               uint64_t *out_size_bytes, struct error *err)
+{
+    CLEANUP(names_release) struct ingest_names names = {.items = NULL};
+    const struct ingest_hooks *hooks = in->hooks;
+    enum taken taken;
 
     if (read_names(in, &names, &in->inner) < 0) {
         if (in->length > 0) {
@@ -343,29 +388,11 @@ static enum taken take_names(struct ingest *in, struct oid *out, uint64_t *out_s
         error_set(err, in->inner.code, "%s", in->inner.text);
         return TAKEN_STOP;
     }
-    for (size_t i = 0; i < names.count; i++) {
-        if (take_name(in, writer, &names.items[i], err) < 0) {
-            return TAKEN_STOP;
-        }
+    taken = enter_current(in, &names, err);
+    if (taken != TAKEN_IN) {
+        return taken;
     }
-    return tree_writer_finish(writer, &sink, out, out_size_bytes, err) < 0 ? TAKEN_STOP
-                                                                           : TAKEN_IN;
-}
-
-static enum taken take_current(struct ingest *in, struct oid *out,
-                               uint64_t *out_size_bytes, struct error *err)
-{
-    const struct ingest_hooks *hooks = in->hooks;
-    enum taken taken;
-
-    if (hooks->enter) {
-        int dir_fd = dirstack_fd(in->folders, err);
-
-        if (dir_fd < 0 || hooks->enter(hooks->context, dir_fd, in->path, err) < 0) {
-            return TAKEN_STOP;
-        }
-    }
-    taken = take_names(in, out, out_size_bytes, err);
+    taken = take_names(in, &names, out, out_size_bytes, err);
     if (hooks->leave) {
         hooks->leave(hooks->context, in->path);
     }

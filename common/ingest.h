@@ -30,6 +30,11 @@ enum ingest_problem {
                           reported */
 };
 
+/* The names in a folder. */
+struct ingest_names;
+/* True where the folder has an entry of this name. */
+bool ingest_names_has(const struct ingest_names *names, const char *name);
+
 struct ingest_hooks {
     void *context;
     /* Called for every entry, folders before what is in them. path: from the top, no
@@ -37,9 +42,12 @@ struct ingest_hooks {
      * entered. NULL: everything is in. */
     bool (*filter)(void *context, int dir_fd, const char *path, const char *name,
                    bool is_folder);
-    /* Before a folder's entries are read (dir_fd: the folder), and after they were: for
-     * ignore files. May be NULL. */
-    int (*enter)(void *context, int dir_fd, const char *path, struct error *err);
+    /* Before a folder's entries are looked at (dir_fd: the folder; names: what is in it,
+     * so that nobody has to look for files that are not there), and after they were: for
+     * ignore files. Return 0 to go on, 1 to leave the folder out after all (the top
+     * folder stays), -1 to stop; leave is called after 0 alone. May be NULL. */
+    int (*enter)(void *context, int dir_fd, const char *path,
+                 const struct ingest_names *names, struct error *err);
     void (*leave)(void *context, const char *path);
     /* The digest of an unchanged file, whose objects the sink has. May be NULL. */
     bool (*lookup)(void *context, const char *path, const struct stat *st,
