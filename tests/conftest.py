@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from support import processes
 from support.errand import MARK, Errand
 from support.faultproxy import FaultProxy
 from support.sshd import Sshd
+from support.supervision import Node
 
 # Every transport that reaches a node; the whole behaviour of a run is tried over each.
 TRANSPORTS = ("local", "openssh")
@@ -138,6 +140,12 @@ def make_errand(tmp_path: Path, project: Path, mark: str) -> Iterator[Callable[.
 def errand(make_errand: Callable[..., Errand]) -> Errand:
     """A controller with an ERRAND_HOME of its own, started in `project`."""
     return make_errand()
+
+
+@pytest.fixture
+def node(tmp_path: Path, project: Path, mark: str) -> Node:
+    """A node's root without a connection: runs are accepted and supervised as `serve` would."""
+    return Node(tmp_path / "root", project, mark)
 
 
 @pytest.fixture(params=TRANSPORTS)
