@@ -229,7 +229,7 @@ static int take_objects(struct submit *s, const struct peer_event *event,
     if (!s->is_known && receive_event(s->receive, event, &is_complete, err) < 0) {
         return -1;
     }
-    if (s->is_known && event->type == MSG_DATA) {
+    if (event->type == MSG_DATA) {
         peer_consumed(s->connection->peer, s->stream, event->length);
     }
     return is_complete ? accept_run(s, err) : 0;
