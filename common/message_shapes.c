@@ -156,8 +156,10 @@ static const struct shape secrets = OBJECT(secrets_members);
 
 static const struct shape a_spec = STRING(2, RUNSPEC_SIZE_MAX);
 static const struct shape_member submit_members[] = {
-    MUST("spec", &a_spec),       MUST("root", &a_digest), MAY_BE_NULL("base", &a_digest),
-    MUST("adopt_only", &a_bool), END_OF_MEMBERS,
+    MUST("spec", &a_spec),
+    MUST("root", &a_digest),
+    MAY_BE_NULL("base", &a_digest),
+    END_OF_MEMBERS,
 };
 static const struct shape submit = OBJECT(submit_members);
 

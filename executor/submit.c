@@ -154,10 +154,6 @@ static int take_submit(struct submit *s, const struct json *body, struct error *
     if (s->is_known) {
         return 0;
     }
-    if (json_bool(json_get(body, "adopt_only"))) {
-        return error_set(err, ERR_NOT_FOUND, "there is no run %s on this node",
-                         s->spec.run);
-    }
     if (check_secrets(s, err) < 0) {
         return -1;
     }

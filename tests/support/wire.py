@@ -370,7 +370,7 @@ class Wire:
         secrets_sent: dict | None = None, **changes,
     ) -> bytes:  # fmt: skip
         """The bytes of a submission in one flight. objects: what goes along; all, where None."""
-        body = {"spec": spec_bytes.decode(), "root": snapshot.root, "base": base, "adopt_only": False, **changes}
+        body = {"spec": spec_bytes.decode(), "root": snapshot.root, "base": base, **changes}
         flight = cls.frame("SECRETS", stream, {"secrets": secrets_sent}) if secrets_sent is not None else b""
         flight += cls.frame("SUBMIT", stream, body)
         wanted = snapshot.objects if objects is None else objects

@@ -51,8 +51,7 @@ static inline const char *pair_body(enum message_type type)
         {MSG_ERROR, "{\"code\":\"io\",\"message\":\"m\",\"hint\":\"h\"}"},
         {MSG_END, "{}"},
         {MSG_SECRETS, "{\"secrets\":{\"TOKEN\":\"x\"}}"},
-        {MSG_SUBMIT, "{\"spec\":\"{}\",\"root\":\"" PAIR_DIGEST
-                     "\",\"base\":null,\"adopt_only\":false}"},
+        {MSG_SUBMIT, "{\"spec\":\"{}\",\"root\":\"" PAIR_DIGEST "\",\"base\":null}"},
         {MSG_NEED, "{\"objects\":2}"},
         {MSG_ACCEPTED, "{\"run\":\"" PAIR_RUN "\",\"is_new\":true,\"journal\":[\"{}\"]}"},
         {MSG_FOLLOW, "{\"run\":\"" PAIR_RUN

@@ -394,7 +394,6 @@ static void the_largest_specification_fits_into_a_submission(void **state)
     json_add_string(body, "spec", text.data);
     json_add_string(body, "root", DIGEST);
     json_add_string(body, "base", DIGEST);
-    json_add_bool(body, "adopt_only", false);
     assert_int_equal(message_check(MSG_SUBMIT, body, NULL), 0);
     json_free(body);
     runspec_release(&back);
