@@ -1,6 +1,7 @@
 /* errand-executor: the worker. This file only finds the verb; each verb is a module. */
 #include "common/fdio.h"
 #include "common/mem.h"
+#include "executor/serve.h"
 #include "executor/supervise.h"
 
 #include <stdio.h>
@@ -20,6 +21,7 @@ static int version_main(int argc, char **argv);
 static int help_main(int argc, char **argv);
 
 static const struct verb verbs[] = {
+    {"serve", serve_main, "answer a controller on standard input and output"},
     {"supervise", supervise_main, "look after one run until it ends"},
     {"launch", launch_main, "a stage: check the snapshot out and become the script"},
     {"finalize", finalize_main, "a stage: collect the outputs"},
