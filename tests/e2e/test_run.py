@@ -200,7 +200,7 @@ def test_show_json_has_the_names_that_hold_for_good(errand, target):
 
 
 def test_run_json_prints_one_document(errand, target):
-    document = errand.json("run", "--target", target, "train.py")
+    document = errand.ok("run", "--json", "--target", target, "train.py").json()
     assert document["status"] == "Completed"
     assert errand.json("list")["runs"][0]["id"] == document["id"]
 
