@@ -286,7 +286,7 @@ static int check_tabs(const char *name, const char *data, size_t length,
             has_tab = has_tab || data[i] == '\t';
             i++;
         }
-        if (has_tab && i < length && strchr("\r\n#", data[i]) == NULL) {
+        if (has_tab && i < length && strchr("\r\n", data[i]) == NULL) {
             return error_set(
                 err, ERR_CONFIG,
                 "%s:%u: a tab before the first word; YAML indents with spaces", name,
@@ -327,6 +327,7 @@ static bool is_plain_text(const char *text)
            !is_null_text(text);
 }
 
+/* Next line, line and paragraph separator (YAML 1.1 section 4.2) end a line, too. */
 void yaml_write_scalar(struct strbuf *out, const char *text)
 {
     if (is_plain_text(text)) {
@@ -340,6 +341,13 @@ void yaml_write_scalar(struct strbuf *out, const char *text)
             strbuf_printf(out, "\\%c", c);
         } else if (c == '\n') {
             strbuf_puts(out, "\\n");
+        } else if (strncmp(p, "\xc2\x85", 2) == 0) {
+            strbuf_puts(out, "\\N");
+            p += 1;
+        } else if (strncmp(p, "\xe2\x80\xa8", 3) == 0 ||
+                   strncmp(p, "\xe2\x80\xa9", 3) == 0) {
+            strbuf_puts(out, p[2] == '\xa8' ? "\\L" : "\\P");
+            p += 2;
         } else if (c < 0x20 || c == 0x7f) {
             strbuf_printf(out, "\\x%02x", c);
         } else {
