@@ -88,19 +88,18 @@ static void add_outputs(struct json *document, const struct run_status *status)
     json_add_integer(outputs, "size_bytes", (int64_t)status->outputs_size_bytes);
 }
 
-/* What show alone has. */
-static void add_details(struct json *document, const struct history_run *run)
+static void add_node(struct json *document, const struct history_run *run)
 {
-    const struct run_status *status = &run->status;
     struct json *node = json_add(document, "node", json_new_object());
-    add_name(node, "id", status->node);
+    add_name(node, "id", run->status.node);
     add_name(node, "store", run->store);
-    add_states(document, run);
-    add_spec(document, run);
+}
+
+static void add_log(struct json *document, const struct run_status *status)
+{
     struct json *log = json_add(document, "log", json_new_object());
     add_number(log, "size_bytes", status->ended_utc_ms != 0 && status->seq > 0,
                status->driver_log_bytes);
-    add_outputs(document, status);
 }
 
 struct json *command_run_to_json(const struct history_run *run, bool is_short)
@@ -110,17 +109,23 @@ struct json *command_run_to_json(const struct history_run *run, bool is_short)
     json_add_string(document, "id", run->id);
     json_add_string(document, "experiment", run->experiment);
     json_add_string(document, "target", run->target);
+    if (!is_short) {
+        add_node(document, run);
+    }
     json_add_string(document, "status", run_state_name(status->state));
     json_add_integer(document, "attempt", status->attempt > 0 ? status->attempt : 1);
     json_add(document, "exit",
              status->exit.kind == RUN_EXIT_NONE ? json_new_null()
                                                 : run_exit_to_json(&status->exit));
     json_add_string(document, "reason", status->reason == NULL ? "" : status->reason);
+    if (!is_short) {
+        add_states(document, run);
+        add_spec(document, run);
+        add_log(document, status);
+        add_outputs(document, status);
+    }
     json_add_time(document, "created", run->created_utc_ms);
     json_add_time(document, "started", status->started_utc_ms);
     json_add_time(document, "ended", status->ended_utc_ms);
-    if (!is_short) {
-        add_details(document, run);
-    }
     return document;
 }
