@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,6 +88,21 @@ static char *find_program(const char *name)
     return NULL;
 }
 
+/* "MemTotal:       16318200 kB" is meminfo's first line (proc(5)). */
+static uint64_t read_memory_bytes(struct strbuf *text)
+{
+    static const char key[] = "MemTotal:";
+    uint64_t kib = 0;
+    if (!read_text("/proc/meminfo", text) ||
+        strncmp(text->data, key, sizeof key - 1) != 0) {
+        return 0;
+    }
+    char *number = text->data + sizeof key - 1;
+    number += strspn(number, " ");
+    number[strspn(number, "0123456789")] = '\0';
+    return bytes_parse_u64(number, UINT64_MAX / 1024, &kib, NULL) == 0 ? kib * 1024 : 0;
+}
+
 static void probe_system(struct probe *p)
 {
     struct utsname u;
@@ -101,19 +115,16 @@ static void probe_system(struct probe *p)
     int count = sched_getaffinity(0, sizeof cpus, &cpus) == 0
                     ? CPU_COUNT(&cpus)
                     : (int)sysconf(_SC_NPROCESSORS_ONLN);
-    int64_t kib = 0;
-    if (read_text("/proc/meminfo", &text)) {
-        (void)sscanf(text.data, "MemTotal: %" SCNd64, &kib);
-    }
+    uint64_t memory_bytes = read_memory_bytes(&text);
     char size[FILES_SIZE_TEXT];
-    files_format_size(size, (uint64_t)kib * 1024);
+    files_format_size(size, memory_bytes);
     json_add_string(p->node, "host", p->request->root->host);
     json_add_string(p->node, "id", p->request->root->node);
     json_add_string(p->node, "system", u.sysname);
     json_add_string(p->node, "machine", u.machine);
     json_add_string(p->node, "kernel", u.release);
     json_add_integer(p->node, "cpus", count);
-    json_add_integer(p->node, "memory_bytes", kib * 1024);
+    json_add_integer(p->node, "memory_bytes", (int64_t)memory_bytes);
     json_add_time(p->node, "time", clock_utc_ms());
     add_check(p, "system", true, NULL, "%s %s on %s, %d CPUs, %s of memory", u.sysname,
               u.release, u.machine, count, size);

@@ -10,24 +10,11 @@ from pathlib import Path
 import pytest
 from support import wire
 from support.inject import failing, is_possible
+from support.runs import HELLO, end, run_id, shell
 from support.waiting import wait_for
 from support.wire import EXECUTOR, Closed, Snapshot, Wire, WireError, spec
 
-HELLO = Snapshot({"hello.sh": (b"#!/bin/sh\necho hello $1\n", "x"), "data": {"empty": b"", "a file": b"x" * 5000}})
 OTHER_CONTROLLER = "f" * 32
-
-
-def shell(text: str, snapshot: Snapshot = HELLO, **changes) -> bytes:
-    return spec(snapshot, ["sh", "-c", text], **changes)
-
-
-def run_id(spec_bytes: bytes) -> str:
-    return json.loads(spec_bytes)["run"]
-
-
-def end(link: Wire, run: str) -> wire.Follow:
-    """Follow the run to its end."""
-    return link.follow(run, "driver.log").run()
 
 
 # --- opening -------------------------------------------------------------------------------------------------------
@@ -59,9 +46,8 @@ def test_another_version_of_the_protocol_is_refused(connect):
 
 def test_a_root_that_cannot_be_made_is_said_where_the_bootstrap_would(tmp_path):
     (tmp_path / "file").write_text("")
-    done = subprocess.run(
-        [EXECUTOR, "serve", "--root", tmp_path / "file" / "node"], stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )  # fmt: skip
+    command = [EXECUTOR, "serve", "--root", tmp_path / "file" / "node"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     assert done.returncode == 1
     assert done.stdout.startswith(b"\nERRAND-BOOTSTRAP failed ")
     assert done.stdout.count(b"\n") == 2
@@ -155,7 +141,9 @@ def test_only_what_is_missing_is_asked_for(link):
     changed = Snapshot({**HELLO.files, "new": b"new content"})
     stream = link.open()
     root = (wire.TREE, bytes.fromhex(changed.root))
-    flight = link.submission(stream, shell("cat new", changed), changed, objects={root: changed.objects[root]}, base=HELLO.root)
+    flight = link.submission(
+        stream, shell("cat new", changed), changed, objects={root: changed.objects[root]}, base=HELLO.root
+    )
     link.write(flight)
     new = (wire.CONTENT, wire.oid(wire.CONTENT, b"new content"))
     assert link.answer(stream) == {new}
@@ -174,8 +162,15 @@ def test_an_unknown_run_that_is_only_to_be_adopted_is_not_found(link):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"format": 2}, {"run": "Not An Id"}, {"attempts": 0}, {"framework": "cobol"}, {"snapshot": None}, {"outputs": ["../x"]}],
-)  # fmt: skip
+    [
+        {"format": 2},
+        {"run": "Not An Id"},
+        {"attempts": 0},
+        {"framework": "cobol"},
+        {"snapshot": None},
+        {"outputs": ["../x"]},
+    ],
+)
 def test_a_bad_specification_is_refused_and_the_connection_goes_on(link, changes):
     with pytest.raises(WireError) as refused:
         link.submit(shell("true", **changes), HELLO)
@@ -228,7 +223,9 @@ def test_variables_of_an_outer_run_do_not_reach_a_run(connect):
     link = connect(env={"ERRAND_RUN_ID": "outer", "ERRAND_OUTER": "1"})
     spec_bytes = shell("env")
     link.submit(spec_bytes, HELLO)
-    variables = dict(line.split("=", 1) for line in end(link, run_id(spec_bytes)).read().decode().splitlines() if "=" in line)
+    variables = dict(
+        line.split("=", 1) for line in end(link, run_id(spec_bytes)).read().decode().splitlines() if "=" in line
+    )
     assert "ERRAND_OUTER" not in variables
     assert variables["ERRAND_RUN_ID"] == run_id(spec_bytes)
 
@@ -403,305 +400,3 @@ def test_only_the_submitter_collects_and_only_what_is_there(connect):
     assert link.status(run)["collected"] is False
     link.ask("COLLECTED", right)
     assert link.status(run)["collected"] is True
-
-
-# --- the node ------------------------------------------------------------------------------------------------------
-
-
-def test_check_tells_facts_and_findings(link, root):
-    [report], _ = link.ask("CHECK", {"deep": True})
-    node, checks = report["node"], {check["step"]: check for check in report["checks"]}
-    assert node["kernel"] == os.uname().release
-    assert node["cpus"] == len(os.sched_getaffinity(0))
-    assert node["memory_bytes"] > 1 << 20
-    assert node["root"] == str(root)
-    assert {"system", "root", "disk", "python", "logout", "cgroup", "inotify", "store"} <= set(checks)
-    assert all(set(check) == {"step", "ok", "detail", "hint"} for check in report["checks"])
-    assert node["python"]["version"] == subprocess.check_output(
-        [node["python"]["path"], "-c", "import platform; print(platform.python_version())"], text=True
-    ).strip()
-
-
-def test_check_says_what_is_missing(connect, tmp_path):
-    (tmp_path / "bin").mkdir()
-    [report], _ = connect(env={"PATH": str(tmp_path / "bin")}).ask("CHECK", {"deep": False})
-    [python] = [check for check in report["checks"] if check["step"] == "python"]
-    assert python["ok"] is False
-    assert "apt-get install python3" in python["hint"]
-
-
-def test_a_program_that_hangs_does_not_silence_the_connection(connect, tmp_path):
-    """nvidia-smi may hang for a minute: everything else is answered meanwhile."""
-    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nexec sleep 600\n")
-    (tmp_path / "nvidia-smi").chmod(0o755)
-    link = connect(env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
-    check = link.open()
-    link.send("CHECK", check, {"deep": False})
-    assert link.ask("STATUS", {"runs": None}, deadline_s=5)[0] == [{"runs": []}]
-    link.send("RESET", check)
-    with pytest.raises(WireError) as ended:
-        link.receive(check)
-    assert ended.value.code == "canceled"
-
-
-def gc(link: Wire, **changes) -> dict:
-    [report], _ = link.ask("GC", {"is_dry": False, "keep_days": 0, "max_store_bytes": None, **changes})
-    return report
-
-
-def collect(link: Wire, run: str) -> None:
-    link.ask("COLLECTED", {"run": run, "root": link.fetch(run)[0]["root"], "sizes": {}})
-
-
-def test_gc_removes_collected_runs_and_leaves_a_tombstone(connect, root, tmp_path):
-    link, marks = connect(), tmp_path / "starts"
-    kept, gone = shell("true"), shell(f"echo started >> {marks}; echo log")
-    for spec_bytes in (kept, gone):
-        link.submit(spec_bytes, HELLO)
-        end(link, run_id(spec_bytes))
-    collect(link, run_id(gone))
-    before = link.status(run_id(gone))["journal"]
-
-    assert gc(link, is_dry=True)["runs"] == 1
-    assert gc(link, keep_days=1)["runs"] == 0
-    assert link.status(run_id(gone))["sizes"]["driver.log"] == 4
-    report = gc(link)
-    assert (report["runs"], report["kept_runs"]) == (1, 1)
-    assert not (root / "runs" / run_id(gone)).exists()
-    assert (root / "runs" / run_id(kept)).exists()
-
-    status = link.status(run_id(gone))
-    assert (status["known"], status["collected"], status["journal"]) == (True, True, before)
-    again = link.submit(gone, HELLO)
-    assert (again["is_new"], again["journal"]) == (False, before)
-    assert marks.read_text() == "started\n"
-    with pytest.raises(WireError) as refused:
-        link.submit(shell("other", run=run_id(gone)), HELLO)
-    assert refused.value.code == "mismatch"
-    followed = link.follow(run_id(gone), "driver.log").run()
-    assert followed.names[-1] == "Completed"
-    assert [event[1]["gap"] for event in followed.events if event[0] == "AT"] == [4]
-
-
-def test_gc_spares_what_is_young_and_what_runs(link, root):
-    run = link.submit(shell("sleep 60"), HELLO)["run"]
-    report = gc(link, max_store_bytes=0)
-    assert (report["runs"], report["roots"], report["objects"]) == (0, 0, 0)
-    assert (root / "store" / "roots" / HELLO.root).exists()
-    link.ask("CANCEL", {"run": run, "reason": "", "by": "tester", "grace_ms": 0})
-    assert end(link, run).names[-1] == "Canceled"
-
-
-def test_gc_removes_snapshots_that_no_run_refers_to(link, root):
-    referred, unused = Snapshot({"a": b"referred"}), Snapshot({"b": b"unused"})
-    runs = [link.submit(shell("true", snapshot), snapshot)["run"] for snapshot in (referred, unused)]
-    for run in runs:
-        end(link, run)
-    collect(link, runs[1])
-    make_old(root / "store", 3)
-    assert gc(link, keep_days=30)["roots"] == 0
-    report = gc(link)
-    assert (report["runs"], report["roots"], report["objects"]) == (1, 1, 2)
-    assert (root / "store" / "roots" / referred.root).exists()
-    assert not (root / "store" / "roots" / unused.root).exists()
-
-
-def make_old(folder: Path, days: int) -> None:
-    """Set every file's time back, and what the roots say of theirs."""
-    then = time.time() - days * 86400
-    for path in folder.rglob("*"):
-        if path.parent.name == "roots":
-            facts = json.loads(path.read_text())
-            facts["time"] = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(then))
-            path.write_text(json.dumps(facts, separators=(",", ":")))
-        if path.is_file():
-            os.utime(path, (then, then))
-
-
-def test_gc_removes_what_interrupted_programs_left(link, root):
-    then = time.time() - 2 * 86400
-    left = [root / "runs" / ".new-run-1", root / "runs" / ".gone-run-2", root / "bin" / ".new-77"]
-    old = [root / "bin" / f"errand-executor-{'0' * 64}", root / "bin" / f"errand-executor-{link.marker['digest']}"]
-    (root / "bin").mkdir(exist_ok=True)
-    for path in left[:2]:
-        (path / "work").mkdir(parents=True)
-        (path / "work" / "file").write_text("x")
-    for path in [left[2], *old]:
-        path.write_text("x")
-    for path in [*left, *old]:
-        os.utime(path, (then, then))
-    young = root / "runs" / ".new-run-3"
-    young.mkdir()
-    report = gc(link)
-    assert (report["leftovers"], report["executors"]) == (3, 1)
-    assert not any(path.exists() for path in [*left, old[0]])
-    assert young.exists()
-    assert old[1].exists()
-
-
-# --- install -------------------------------------------------------------------------------------------------------
-
-
-def install(root: Path, digest: str, name: str = ".new-1") -> subprocess.CompletedProcess:
-    folder = root / "bin"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_bytes(EXECUTOR.read_bytes())
-    (folder / name).chmod(0o700)
-    path = folder / f"errand-executor-{digest}"
-    return subprocess.run(
-        [folder / name, "serve", "--root", root, "--install", path, "--digest", digest],
-        stdin=subprocess.DEVNULL, capture_output=True, check=False,
-    )  # fmt: skip
-
-
-def test_an_executor_puts_itself_into_place(root):
-    root.mkdir(mode=0o700)
-    digest = hashlib.sha256(EXECUTOR.read_bytes()).hexdigest()
-    for name in (".new-1", ".new-2"):  # the second finds the first in place: success
-        done = install(root, digest, name)
-        assert (done.returncode, done.stdout[:17]) == (0, b"\nERRAND-EXECUTOR ")
-        assert os.listdir(root / "bin") == [f"errand-executor-{digest}"]
-    assert (root / "bin" / f"errand-executor-{digest}").read_bytes() == EXECUTOR.read_bytes()
-
-
-def test_an_executor_that_arrived_damaged_removes_itself(root):
-    root.mkdir(mode=0o700)
-    done = install(root, "0" * 64)
-    assert done.returncode == 1
-    assert b"ERRAND-BOOTSTRAP failed" in done.stdout
-    assert b"damaged" in done.stdout
-    assert os.listdir(root / "bin") == []
-
-
-def test_an_executor_installs_through_a_symbolic_link(root, tmp_path):
-    root.mkdir(mode=0o700)
-    (root / "bin").mkdir()
-    (tmp_path / "link").symlink_to(root / "bin")
-    digest = hashlib.sha256(EXECUTOR.read_bytes()).hexdigest()
-    own = root / "bin" / ".new-1"
-    own.write_bytes(EXECUTOR.read_bytes())
-    own.chmod(0o700)
-    path = tmp_path / "link" / f"errand-executor-{digest}"
-    done = subprocess.run(
-        [own, "serve", "--root", root, "--install", path, "--digest", digest],
-        stdin=subprocess.DEVNULL, capture_output=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    assert path.exists()
-
-
-# --- hostile ends --------------------------------------------------------------------------------------------------
-
-
-HOSTILE = {
-    "garbage": lambda link: os.urandom(4096),
-    "shell": lambda link: b"GET / HTTP/1.1\r\nHost: here\r\n\r\n",
-    "oversized": lambda link: wire.HEADER.pack(1 << 30, wire.NUMBERS["SUBMIT"], 0, 0, 1),
-    "unknown type": lambda link: link.frame(200, 1, b"{}"),
-    "reserved bits": lambda link: wire.HEADER.pack(2, wire.NUMBERS["STATUS"], 0, 7, 1) + b"{}",
-    "second hello": lambda link: link.frame("HELLO", 0, {"protocol": 1}),
-    "no json": lambda link: link.frame("STATUS", 1, b"runs"),
-    "json too deep": lambda link: link.frame("STATUS", 1, b'{"runs":' + b"[" * 4000 + b"]" * 4000 + b"}"),
-    "data without a stream": lambda link: link.frame("DATA", 5, b"x"),
-    "data on a follow": lambda link: link.frame("FOLLOW", 1, {"run": "norun", "journal_seq": 0, "files": [], "until": "now"})
-    + link.frame("DATA", 1, b"x"),
-    "executor's message": lambda link: link.frame("ACCEPTED", 1, {"run": "norun", "is_new": True, "journal": []}),
-    "stream used again": lambda link: link.frame("STATUS", 2, {"runs": None}) + link.frame("STATUS", 1, {"runs": None}),
-    "objects before submit": lambda link: link.frame("SECRETS", 1, {"secrets": {}}) + link.frame("DATA", 1, b"x"),
-    "more than the credit": lambda link: link.frame(
-        "SUBMIT", 1, {"spec": shell("true").decode(), "root": HELLO.root, "base": None, "adopt_only": False}
-    )
-    + link.frame("DATA", 1, b"x" * wire.DATA_MAX) * 140,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("what", HOSTILE)
-def test_an_end_that_breaks_the_protocol_is_told_and_left(connect, what):
-    link = connect()
-    try:
-        link.write(HOSTILE[what](link))
-        while True:
-            message = link.read()
-            if message.name == "ERROR" and message.stream == 0:
-                break
-        assert message.json["code"] in ("protocol", "limit", "version")
-    except Closed:
-        pass
-    assert link.close() == 1
-
-
-def test_a_request_before_hello_is_refused(connect):
-    link = connect(is_greeting=False)
-    link.send("STATUS", 1, {"runs": None})
-    with pytest.raises(WireError) as refused:
-        link.receive(0)
-    assert refused.value.code == "protocol"
-    assert link.close() == 1
-
-
-def test_half_a_frame_and_the_end_is_no_trouble(connect):
-    for cut in range(1, 40, 3):
-        link = connect()
-        link.write(link.frame("STATUS", 1, {"runs": None})[:cut])
-        assert link.close() == 0
-
-
-def test_a_controller_that_asks_and_never_reads_is_held_back(link):
-    """Megabytes of questions without reading one answer: serve stops reading, and its memory stays small."""
-    question = link.frame("PING", 0, b"x" * 64)
-    os.set_blocking(link.process.stdin.fileno(), False)
-    sent, stuck_since = 0, None
-    while sent < 64 << 20:
-        try:
-            sent += os.write(link.process.stdin.fileno(), question * 500)
-            stuck_since = None
-        except BlockingIOError:
-            stuck_since = stuck_since or time.monotonic()
-            if time.monotonic() - stuck_since > 1:
-                break
-        except BrokenPipeError:
-            break
-    memory_kib = 0
-    try:
-        status = Path(f"/proc/{link.process.pid}/status").read_text()
-        memory_kib = int(status.split("VmRSS:")[1].split()[0]) if "VmRSS:" in status else 0
-    except FileNotFoundError:
-        pass
-    assert memory_kib < 64 << 10
-
-
-def test_runs_go_on_when_their_connection_breaks(connect, tmp_path):
-    mark = tmp_path / "done"
-    link = connect()
-    run = link.submit(shell(f"while ! test -e {tmp_path}/go; do sleep 0.05; done; touch {mark}"), HELLO)["run"]
-    link.write(os.urandom(1000))
-    link.close()
-    (tmp_path / "go").touch()
-    assert end(connect(), run).names[-1] == "Completed"
-    assert mark.exists()
-
-
-def test_reset_ends_one_stream_and_no_other(link, tmp_path):
-    run = link.submit(shell(f"while ! test -e {tmp_path}/go; do sleep 0.05; done; echo done"), HELLO)["run"]
-    first, second = link.follow(run, "driver.log"), link.follow(run, "driver.log")
-    first.until(lambda f: "Running" in f.names)
-    link.send("RESET", first.stream)
-    with pytest.raises(WireError) as ended:
-        first.run()
-    assert ended.value.code == "canceled"
-    (tmp_path / "go").touch()
-    assert second.run().read() == b"done\n"
-
-
-def test_a_push_that_is_reset_leaves_no_run(link, root):
-    stream = link.open()
-    spec_bytes = shell("true")
-    link.write(link.submission(stream, spec_bytes, HELLO)[:-12])  # all but PUSH_END
-    link.send("RESET", stream)
-    with pytest.raises(WireError) as ended:
-        link.answer(stream)
-    assert ended.value.code == "canceled"
-    assert link.status(run_id(spec_bytes))["known"] is False
-    assert link.submit(spec_bytes, HELLO)["is_new"] is True
-
-

@@ -366,9 +366,16 @@ class Wire:
 
     @classmethod
     def submission(
-        cls, stream: int, spec_bytes: bytes, snapshot: Snapshot, *, objects: dict | None = None, base: str | None = None,
-        secrets_sent: dict | None = None, **changes,
-    ) -> bytes:  # fmt: skip
+        cls,
+        stream: int,
+        spec_bytes: bytes,
+        snapshot: Snapshot,
+        *,
+        objects: dict | None = None,
+        base: str | None = None,
+        secrets_sent: dict | None = None,
+        **changes,
+    ) -> bytes:
         """The bytes of a submission in one flight. objects: what goes along; all, where None."""
         body = {"spec": spec_bytes.decode(), "root": snapshot.root, "base": base, **changes}
         flight = cls.frame("SECRETS", stream, {"secrets": secrets_sent}) if secrets_sent is not None else b""
