@@ -248,8 +248,9 @@ struct json *janitor_clean(const struct janitor_request *request, struct error *
     j.roots = roots;
     struct error why = ERROR_INIT;
     bool are_all_known = clean_runs(&j, runs_fd, &ids);
-    visit_old_names(&j, runs_fd, ".new-", HOUR_MS, remove_leftover);
-    visit_old_names(&j, runs_fd, ".gone-", HOUR_MS, remove_leftover);
+    if (!request->is_dry && rundir_sweep(request->root, &why) < 0) {
+        warn(&j, &why);
+    }
     if (bin_fd >= 0) {
         visit_old_names(&j, bin_fd, ".new-", HOUR_MS, remove_leftover);
     }

@@ -26,8 +26,10 @@
  * never reads does not fill our memory. */
 #define OUTPUT_HIGH ((size_t)8 << 20)
 /* Runs without supervisors are adopted when the first requests were dealt with, at the
- * latest after this. A submission in them may bring the secrets that such a run needs. */
-#define ADOPT_MS 1000
+ * latest after ADOPT_FIRST_MS: a submission among them may bring the secrets that such a
+ * run needs. Then again and again, because supervisors may die while somebody follows. */
+#define ADOPT_FIRST_MS 1000
+#define ADOPT_EVERY_MS 5000
 #define GOODBYE_MS 2000 /* for the last words to a peer that broke the protocol */
 
 struct stream {
@@ -195,19 +197,21 @@ static bool step_streams(struct serve *s)
     return is_busy;
 }
 
-/* Failures are not reported: a run that cannot be adopted now is tried by the next
- * connection, and this one is not about it. */
+/* Failures are not reported: a run that cannot be adopted now is tried again, and this
+ * connection is not about it. */
 static void adopt(struct serve *s)
 {
-    if (!s->has_adopted) {
-        s->has_adopted = true;
-        (void)supervise_adopt_all(s->connection.root, NULL);
-    }
+    s->has_adopted = true;
+    (void)supervise_adopt_all(s->connection.root, NULL);
 }
 
 static void on_adopt_timer(void *context)
 {
-    adopt(context);
+    struct serve *s = context;
+    adopt(s);
+    (void)loop_timer_at(s->connection.loop,
+                        clock_monotonic_ns() + ADOPT_EVERY_MS * NS_PER_MS, on_adopt_timer,
+                        s);
 }
 
 static bool is_submitting(const struct serve *s)
@@ -275,13 +279,14 @@ static void watch_link(struct serve *s)
 
 static int run_connection(struct serve *s, struct error *err)
 {
-    (void)loop_timer_at(s->connection.loop, clock_monotonic_ns() + ADOPT_MS * NS_PER_MS,
-                        on_adopt_timer, s);
+    (void)loop_timer_at(s->connection.loop,
+                        clock_monotonic_ns() + ADOPT_FIRST_MS * NS_PER_MS, on_adopt_timer,
+                        s);
     while (!s->is_over) {
         take_events(s);
         bool is_busy = step_streams(s) || s->has_backlog;
         write_output(s);
-        if (s->has_hello && !is_busy && !is_submitting(s)) {
+        if (s->has_hello && !s->has_adopted && !is_busy && !is_submitting(s)) {
             adopt(s);
         }
         watch_link(s);
@@ -408,7 +413,9 @@ static int serve_connection(const struct serve_args *args, bool *out_is_broken,
     while (s.streams != NULL) {
         end_stream(&s.streams);
     }
-    adopt(&s);
+    if (!s.has_adopted) {
+        adopt(&s);
+    }
     *out_is_broken = s.is_broken;
     return 0;
 }

@@ -21,8 +21,8 @@
 
 #define START_DEADLINE_NS (30 * NS_PER_S)
 #define SUPERVISE_EXIT_BUSY 3
-/* An accepted run that nobody has begun belongs to the connection that brought it, for so
- * long: it alone has the secrets. */
+/* An accepted run that nobody has begun and that needs secrets belongs to who submitted
+ * it, for so long: nobody else has them. */
 #define SUBMITTER_FIRST_MS 60000
 #define STALE_ENTRY_MS 3600000
 
@@ -185,6 +185,16 @@ static void note_failure(const struct noderoot *root, const char *id,
     log_line(&log, "adopt: %s", failure->text);
 }
 
+static bool needs_secrets(int run_fd)
+{
+    struct runspec spec;
+    runspec_init(&spec);
+    bool has_secrets =
+        rundir_read_spec(run_fd, &spec, NULL, NULL) == 0 && spec.secrets.count > 0;
+    runspec_release(&spec);
+    return has_secrets;
+}
+
 static void adopt(const struct noderoot *root, const char *id)
 {
     struct queue_entry entry;
@@ -199,7 +209,8 @@ static void adopt(const struct noderoot *root, const char *id)
         }
         return;
     }
-    if (is_read && entry.process.pid == 0 && age_ms >= 0 && age_ms < SUBMITTER_FIRST_MS) {
+    if (is_read && entry.process.pid == 0 && age_ms >= 0 && age_ms < SUBMITTER_FIRST_MS &&
+        needs_secrets(run_fd)) {
         return;
     }
     CLEANUP_FREE char *program = is_read ? recorded_program(root, &entry) : own_program();

@@ -167,7 +167,7 @@ def test_an_unknown_run_that_is_only_to_be_adopted_is_not_found(link):
         {"run": "Not An Id"},
         {"attempts": 0},
         {"framework": "cobol"},
-        {"snapshot": None},
+        {"resources": None},
         {"outputs": ["../x"]},
     ],
 )

@@ -61,7 +61,7 @@ def test_states_and_log_come_in_the_order_in_which_they_happened(link):
     run = start(link, "echo output")
     followed = link.follow(run, "driver.log").run()
     order = [event[1]["state"] if event[0] == "STATE" else event[0] for event in followed.events]
-    assert order.index("Running") < order.index("DATA") < order.index("Completed")
+    assert order.index("Starting") < order.index("DATA") < order.index("Completed")
     assert followed.events[-1][0] == "STATE"
 
 

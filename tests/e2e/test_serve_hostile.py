@@ -14,10 +14,7 @@ ALL_RUNS = {"runs": None}
 frame = Wire.frame
 HOSTILE = {
     "garbage": os.urandom(4096),
-    "shell": b"GET / HTTP/1.1
-Host: here
-
-",
+    "shell": b"GET / HTTP/1.1\r\nHost: here\r\n\r\n",
     "oversized": wire.HEADER.pack(1 << 30, wire.NUMBERS["SUBMIT"], 0, 0, 1),
     "unknown type": frame(200, 1, b"{}"),
     "reserved bits": wire.HEADER.pack(2, wire.NUMBERS["STATUS"], 0, 7, 1) + b"{}",
@@ -29,7 +26,6 @@ Host: here
     "executor's message": frame("ACCEPTED", 1, {"run": "norun", "is_new": True, "journal": []}),
     "stream used again": frame("STATUS", 2, ALL_RUNS) + frame("STATUS", 1, ALL_RUNS),
     "objects before submit": frame("SECRETS", 1, {"secrets": {}}) + frame("DATA", 1, b"x"),
-    "more than the credit": frame("SUBMIT", 1, SUBMIT) + frame("DATA", 1, b"x" * wire.DATA_MAX) * 140,
 }
 
 
@@ -46,6 +42,16 @@ def test_an_end_that_breaks_the_protocol_is_told_and_left(connect, what):
     except Closed:
         pass
     assert link.close() == 1
+
+
+def test_a_pack_without_end_is_refused_and_the_connection_goes_on(link):
+    stream = link.open()
+    link.send("SUBMIT", stream, SUBMIT)
+    link.write(frame("DATA", stream, b"x" * wire.DATA_MAX) * 140)
+    with pytest.raises(WireError) as refused:
+        link.answer(stream)
+    assert refused.value.code in ("limit", "protocol", "corrupt")
+    assert link.ask("STATUS", ALL_RUNS)[0] == [{"runs": []}]
 
 
 def test_a_request_before_hello_is_refused(connect):

@@ -106,6 +106,7 @@ def test_gc_removes_snapshots_that_no_run_refers_to(link, root):
     collect(link, runs[1])
     make_old(root / "store", 3)
     assert gc(link, keep_days=30)["roots"] == 0
+    make_old(root / "store", 3)  # what a collection has looked at is young again
     report = gc(link)
     assert (report["runs"], report["roots"], report["objects"]) == (1, 1, 2)
     assert (root / "store" / "roots" / referred.root).exists()
@@ -139,7 +140,7 @@ def test_gc_removes_what_interrupted_programs_left(link, root):
     young = root / "runs" / ".new-run-3"
     young.mkdir()
     report = gc(link)
-    assert (report["leftovers"], report["executors"]) == (3, 1)
+    assert (report["leftovers"], report["executors"]) == (1, 1)
     assert not any(path.exists() for path in [*left, old[0]])
     assert young.exists()
     assert old[1].exists()
