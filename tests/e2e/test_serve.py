@@ -151,15 +151,6 @@ def test_only_what_is_missing_is_asked_for(link):
     assert end(link, link.answer(stream)["run"]).read() == b"new content"
 
 
-def test_an_unknown_run_that_is_only_to_be_adopted_is_not_found(link):
-    with pytest.raises(WireError) as refused:
-        link.submit(shell("true"), HELLO, adopt_only=True)
-    assert refused.value.code == "not_found"
-    spec_bytes = shell("true")
-    link.submit(spec_bytes, HELLO)
-    assert link.submit(spec_bytes, HELLO, adopt_only=True)["is_new"] is False
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -189,7 +180,7 @@ def test_a_pack_that_lies_is_refused_and_the_store_stays_clean(link, root):
     lies = {(wire.CONTENT, wire.oid(wire.CONTENT, b"truth")): b"lies"}
     for data in (wire.pack(lies), b"no pack at all", wire.zstd_frame(b"\0" * 100)):
         stream = link.open()
-        body = {"spec": shell("true").decode(), "root": HELLO.root, "base": None, "adopt_only": False}
+        body = {"spec": shell("true").decode(), "root": HELLO.root, "base": None}
         link.send("SUBMIT", stream, body)
         link.write(link.pack_frames(stream, data))
         with pytest.raises(WireError) as refused:

@@ -9,7 +9,7 @@ from support import wire
 from support.runs import HELLO, end, run_id, shell
 from support.wire import Closed, Wire, WireError
 
-SUBMIT = {"spec": shell("true").decode(), "root": HELLO.root, "base": None, "adopt_only": False}
+SUBMIT = {"spec": shell("true").decode(), "root": HELLO.root, "base": None}
 ALL_RUNS = {"runs": None}
 frame = Wire.frame
 HOSTILE = {

@@ -11,6 +11,7 @@ import pytest
 from support.runs import HELLO, end, run_id, shell
 from support.wire import EXECUTOR, Snapshot, Wire, WireError
 
+
 def test_check_tells_facts_and_findings(link, root):
     [report], _ = link.ask("CHECK", {"deep": True})
     node, checks = report["node"], {check["step"]: check for check in report["checks"]}
@@ -195,5 +196,3 @@ def test_an_executor_installs_through_a_symbolic_link(root, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert path.exists()
-
-
