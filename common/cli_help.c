@@ -1,3 +1,6 @@
+/*
+ * cli_help: the help texts of cli.            [base]
+ */
 #include "common/cli.h"
 
 #include <string.h>

@@ -40,7 +40,9 @@ int fdio_read_all(int fd, const char *what, struct strbuf *sb, struct error *err
  */
 int64_t fdio_copy(int in_fd, int out_fd, uint64_t length);
 
-int fdio_pipe(int out_fds[2], struct error *err); /* close-on-exec */
+/* A close-on-exec pipe: read end, write end. Errors: by errno. */
+int fdio_pipe(int out_fds[2], struct error *err);
+/* Set or clear the flag. Errors: by errno. */
 int fdio_set_nonblocking(int fd, bool is_nonblocking, struct error *err);
 int fdio_set_cloexec(int fd, bool is_cloexec, struct error *err);
 

@@ -43,6 +43,7 @@ int files_write_atomic(int dir_fd, const char *path, const void *data, size_t le
 int files_create_atomic(int dir_fd, const char *path, const void *data, size_t length,
                         mode_t mode, struct error *err);
 
+/* fsync of an open folder; a filesystem that cannot sync folders counts as synced. */
 int files_sync_dir(int dir_fd, struct error *err);
 /* syncfs of the filesystem that holds fd. */
 int files_sync_filesystem(int fd, struct error *err);

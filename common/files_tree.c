@@ -1,3 +1,6 @@
+/*
+ * files_tree: what files does with whole trees, however deep.            [base]
+ */
 #define _GNU_SOURCE /* O_PATH, syscall */
 #include "common/files.h"
 

@@ -1,3 +1,6 @@
+/*
+ * subprocess_text: signals and statuses in words, words for shells.            [base]
+ */
 #define _GNU_SOURCE /* the signals' numbers */
 #include "common/subprocess.h"
 

@@ -1,3 +1,6 @@
+/*
+ * subprocess_wait: the end of a program, and running one to its end.            [base]
+ */
 #define _GNU_SOURCE /* syscall */
 #include "common/subprocess.h"
 
