@@ -184,7 +184,6 @@ static struct json *submit_body(const struct submission *s, const struct oid *ba
     json_add_string(body, "root", hex);
     oid_to_hex(base, hex);
     json_add_string(body, "base", oid_is_zero(base) ? NULL : hex);
-    json_add_bool(body, "adopt_only", false);
     return body;
 }
 
