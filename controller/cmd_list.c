@@ -1,6 +1,7 @@
 /* errand list: the runs that this controller remembers.            [controller] */
 #include "common/clock.h"
 #include "controller/command.h"
+#include "controller/refresh.h"
 #include "controller/table.h"
 
 #include <string.h>
@@ -10,13 +11,14 @@
 struct list_args {
     const char *target, *experiment;
     int64_t count;
-    bool want_all, only_open, is_json;
+    bool want_all, only_open, is_json, is_offline;
 };
 
 struct listing {
     const struct list_args *args;
     struct table *table;
     struct json *runs;
+    struct strvec silent; /* targets that did not answer */
 };
 
 #define FIELD(name) offsetof(struct list_args, name)
@@ -61,11 +63,15 @@ static void add_row(struct table *table, const struct history_run *run)
 static int visit(void *context, const struct history_run *run, struct error *err)
 {
     struct listing *listing = context;
+    struct history_run shown = *run; /* borrows all that run owns */
     (void)err;
+    if (refresh_is_wanted(run) && strvec_contains(&listing->silent, run->target)) {
+        shown.status.state = RUN_NOT_RESPONDING;
+    }
     if (listing->args->is_json) {
-        json_append(listing->runs, command_run_to_json(run, true));
+        json_append(listing->runs, command_run_to_json(&shown, true));
     } else {
-        add_row(listing->table, run);
+        add_row(listing->table, &shown);
     }
     return 0;
 }
@@ -109,9 +115,13 @@ static int run(void *opaque, void *opaque_args, char *const *operands,
                                    : SHOWN_DEFAULT,
     };
     if (command_history(context, &err) == NULL ||
+        (!args->is_offline &&
+         refresh_query(context, &query, &listing.silent, &err) != 0) ||
         history_visit(context->history, &query, visit, &listing, &err) != 0) {
+        strvec_release(&listing.silent);
         return command_fail(context, args->is_json, &err, 1);
     }
+    strvec_release(&listing.silent);
     return print(context, args, &listing, document);
 }
 
@@ -123,6 +133,7 @@ static const struct cli_option options[] = {
              FIELD(only_open)),
     CLI_COUNT('n', "count", "COUNT", "at most so many; 20 where nothing is said",
               FIELD(count)),
+    CLI_FLAG(0, "offline", "do not ask the nodes", FIELD(is_offline)),
     CLI_FLAG('a', "all", "all of them", FIELD(want_all)),
     CLI_FLAG(0, "json", "one JSON document on stdout", FIELD(is_json)),
     CLI_END,
@@ -132,8 +143,9 @@ const struct cli_command cmd_list = {
     .name = "list",
     .usage = "[options]",
     .help = "list runs, the newest first",
-    .details = "What is listed is what this controller knows: the state of a run that\n"
-               "nobody followed to its end is the last one that was seen.",
+    .details =
+        "Nodes with runs that had not ended are asked how they go; --offline shows\n"
+        "what was known last.",
     .options = options,
     .args_size_bytes = sizeof(struct list_args),
     .run = run,

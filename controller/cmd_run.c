@@ -55,18 +55,25 @@ static const struct cli_option submit_options[] = {
     CLI_END,
 };
 
-/* "sent 1 file, 3 KB of 350 files, 14 MB". */
+/* "k7m2... on gpu1: sent 1 of 350 files, 3 KB; the project has 14 MB". */
 static void say_sent(const struct following *f, const struct submission *s,
                      const struct target *target)
 {
     char sent[FILES_SIZE_TEXT];
     char all[FILES_SIZE_TEXT];
+    unsigned long long files = s->spec.files;
     files_format_size(sent, s->sent_bytes);
     files_format_size(all, s->spec.size_bytes);
-    terminal_note(f->context->terminal, "%s on %s: sent %llu of %llu file%s, %s of %s",
-                  s->spec.run, target->name, (unsigned long long)s->sent_files,
-                  (unsigned long long)s->spec.files, s->spec.files == 1 ? "" : "s", sent,
-                  all);
+    if (s->sent_files == 0) {
+        terminal_note(f->context->terminal, "%s on %s: %s has all %llu file%s, %s",
+                      s->spec.run, target->name, target->name, files,
+                      files == 1 ? "" : "s", all);
+        return;
+    }
+    terminal_note(f->context->terminal,
+                  "%s on %s: sent %llu of %llu file%s, %s; the project has %s",
+                  s->spec.run, target->name, (unsigned long long)s->sent_files, files,
+                  files == 1 ? "" : "s", sent, all);
 }
 
 static void say_node(const struct following *f)
@@ -234,12 +241,14 @@ static int submit_verb(void *opaque_context, void *opaque, char *const *operands
 const struct cli_command cmd_run = {
     .name = "run",
     .usage = "[options] SCRIPT [ARGUMENT...] | [options] -- COMMAND [ARGUMENT...]",
-    .help = "send the project, run a script there, follow it, bring its outputs home",
-    .details = "Options after SCRIPT are the script's. The exit status is the script's "
-               "own; 128+n: killed\n"
-               "by signal n; 124: time limit; 126, 127: could not be started; 130: "
-               "Ctrl-C, the run goes on;\n"
-               "125: errand's own failures. The log goes to stdout, all else to stderr.",
+    .help = "run a script there and follow it; its outputs come home",
+    .details =
+        "The project's folder is sent as it is now, only what the node does not have. "
+        "Options after SCRIPT are the script's. The log goes to stdout, all else to "
+        "stderr.\n\n"
+        "The exit status is the script's own; 128+n: killed by signal n; 124: time "
+        "limit; 126, 127: could not be started; 130: Ctrl-C, the run goes on; 125: "
+        "errand's own failures.",
     .options = run_options,
     .args_size_bytes = sizeof(struct run_args),
     .min_operands = 1,
@@ -252,7 +261,7 @@ const struct cli_command cmd_run = {
 const struct cli_command cmd_submit = {
     .name = "submit",
     .usage = "[options] SCRIPT [ARGUMENT...] | [options] -- COMMAND [ARGUMENT...]",
-    .help = "send the project and start a script; prints the run's id and nothing else",
+    .help = "start a script and print its run's id",
     .options = submit_options,
     .args_size_bytes = sizeof(struct run_args),
     .min_operands = 1,

@@ -3,12 +3,13 @@
 #include "common/files.h"
 #include "common/subprocess.h"
 #include "controller/command.h"
+#include "controller/refresh.h"
 
 #include <string.h>
 #include <unistd.h>
 
 struct show_args {
-    bool is_json;
+    bool is_json, is_offline;
 };
 
 #define FIELD(name) offsetof(struct show_args, name)
@@ -167,6 +168,29 @@ static int print_people(struct command_context *context, const struct history_ru
     return command_print(context, &text);
 }
 
+/* The run as its node says it is now; a node that does not answer is said. */
+static int find(struct command_context *context, const struct show_args *args,
+                const char *name, struct history_run *found, struct error *err)
+{
+    struct error why = ERROR_INIT;
+    CLEANUP_STRVEC struct strvec ids = STRVEC_INIT;
+    if (command_history(context, err) == NULL ||
+        history_find(context->history, name, found, err) != 0) {
+        return -1;
+    }
+    if (args->is_offline || !refresh_is_wanted(found)) {
+        return 0;
+    }
+    strvec_push(&ids, found->id);
+    if (refresh_runs(context, found->target, &ids, &why) != 0) {
+        refresh_not_responding(found, why.text);
+        return 0;
+    }
+    history_run_release(found);
+    history_run_init(found);
+    return history_find(context->history, ids.items[0], found, err);
+}
+
 static int run(void *opaque, void *opaque_args, char *const *operands,
                size_t operand_count)
 {
@@ -176,9 +200,7 @@ static int run(void *opaque, void *opaque_args, char *const *operands,
     struct history_run found;
     int status = 1;
     history_run_init(&found);
-    if (command_history(context, &err) == NULL ||
-        history_find(context->history, operand_count > 0 ? operands[0] : "@", &found,
-                     &err) != 0) {
+    if (find(context, args, operand_count > 0 ? operands[0] : "@", &found, &err) != 0) {
         status = command_fail(context, args->is_json, &err, 1);
     } else if (args->is_json) {
         CLEANUP_JSON struct json *document = command_run_to_json(&found, false);
@@ -191,6 +213,7 @@ static int run(void *opaque, void *opaque_args, char *const *operands,
 }
 
 static const struct cli_option options[] = {
+    CLI_FLAG(0, "offline", "do not ask the node", FIELD(is_offline)),
     CLI_FLAG(0, "json", "one JSON document on stdout", FIELD(is_json)),
     CLI_END,
 };

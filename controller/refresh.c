@@ -2,6 +2,9 @@
 
 #include "controller/client.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #define JOURNAL_LINES_MAX 100000
 #define RUNS_MAX 100000
 
@@ -73,4 +76,69 @@ int refresh_runs(struct command_context *context, const char *target_name,
         (void)json_append(runs, json_new_string(ids->items[i]));
     }
     return client_ask(client, MSG_STATUS, body, take_report, context, NULL, err);
+}
+
+void refresh_not_responding(struct history_run *run, const char *reason)
+{
+    run->status.state = RUN_NOT_RESPONDING;
+    free(run->status.reason);
+    run->status.reason = xstrdup(reason);
+}
+
+/* ---- many runs ---- */
+
+struct wanted {
+    struct strvec targets; /* each once */
+    struct strvec *ids;    /* of targets.items[i] */
+};
+
+static int note_wanted(void *context, const struct history_run *run, struct error *err)
+{
+    struct wanted *wanted = context;
+    size_t i = 0;
+    (void)err;
+    if (!refresh_is_wanted(run)) {
+        return 0;
+    }
+    while (i < wanted->targets.count &&
+           strcmp(wanted->targets.items[i], run->target) != 0) {
+        i++;
+    }
+    if (i == wanted->targets.count) {
+        strvec_push(&wanted->targets, run->target);
+        wanted->ids = xrealloc(wanted->ids, i + 1, sizeof *wanted->ids);
+        wanted->ids[i] = (struct strvec)STRVEC_INIT;
+    }
+    strvec_push(&wanted->ids[i], run->id);
+    return 0;
+}
+
+static void ask_each(struct command_context *context, const struct wanted *wanted,
+                     struct strvec *silent)
+{
+    for (size_t i = 0; i < wanted->targets.count; i++) {
+        struct error why = ERROR_INIT;
+        if (refresh_runs(context, wanted->targets.items[i], &wanted->ids[i], &why) != 0) {
+            terminal_warn(context->terminal, "%s", why.text);
+            if (silent != NULL) {
+                strvec_push(silent, wanted->targets.items[i]);
+            }
+        }
+    }
+}
+
+int refresh_query(struct command_context *context, const struct history_query *query,
+                  struct strvec *silent, struct error *err)
+{
+    struct wanted wanted = {.targets = STRVEC_INIT};
+    int result = history_visit(context->history, query, note_wanted, &wanted, err);
+    if (result == 0) {
+        ask_each(context, &wanted, silent);
+    }
+    for (size_t i = 0; i < wanted.targets.count; i++) {
+        strvec_release(&wanted.ids[i]);
+    }
+    free(wanted.ids);
+    strvec_release(&wanted.targets);
+    return result;
 }

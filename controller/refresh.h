@@ -20,7 +20,18 @@
 int refresh_runs(struct command_context *context, const char *target_name,
                  const struct strvec *ids, struct error *err);
 
+/*
+ * Ask the nodes of all the runs that a query finds, one question a target. What did not
+ * answer is said on the terminal and noted in silent (names of targets, may be NULL).
+ * Errors: only the history's.
+ */
+int refresh_query(struct command_context *context, const struct history_query *query,
+                  struct strvec *silent, struct error *err);
+
 /* True where asking may tell more: it was accepted and is not final. */
 bool refresh_is_wanted(const struct history_run *run);
+
+/* The node does not answer: show the run as NotResponding, with why. */
+void refresh_not_responding(struct history_run *run, const char *reason);
 
 #endif
