@@ -3,6 +3,10 @@
  *
  * ignore rules (ignore.h) + stat index (statindex.h) + common/ingest, into the
  * controller's own store. Afterwards the root is in the store's roots.
+ *
+ * The stat index of the last snapshot is believed only while its root is in the store.
+ * The store's lock is held shared meanwhile, so that nobody collects what is not read
+ * again.
  */
 #ifndef CONTROLLER_SNAPSHOT_H
 #define CONTROLLER_SNAPSHOT_H
@@ -14,11 +18,13 @@
 struct snapshot_problem {
     char *path;
     char *text; /* "permission denied", "changed each time it was read" */
+    bool is_in; /* it is in the snapshot all the same: a link that leaves the project */
 };
 
 struct snapshot_left_out {
     char *path; /* a file or folder that a rule left out, not walked */
     char *rule; /* ".gitignore:3: data/", "built-in: .git" */
+    bool is_folder, is_built_in;
 };
 
 struct snapshot {
@@ -31,26 +37,47 @@ struct snapshot {
     size_t left_out_count, left_out_total;
 };
 
+/* An entry that is in; folders after what is in them. As tree_visitor, without its 1. */
+typedef int snapshot_visitor(void *context, const char *path,
+                             const struct tree_entry *entry, struct error *err);
+
 struct snapshot_options {
     bool want_force; /* also for / and $HOME */
     bool is_dry;     /* compute the root, put nothing into the store */
+    /* Hear of every entry. May be NULL. */
+    snapshot_visitor *visit;
+    void *visit_context;
+    /* Hear how many bytes were read so far, now and then. May be NULL. */
+    void (*progress)(void *context, uint64_t read_bytes);
+    void *progress_context;
 };
 
-/* Errors: ERR_USAGE (the project is / or $HOME), ERR_IO, ERR_NO_SPACE ... Files that
- * could not be read are problems, not errors. */
+/* Errors: ERR_USAGE (the project is / or $HOME, or $HOME lies in it), ERR_CONFIG, ERR_IO,
+ * ERR_NO_SPACE ... Files that could not be read are problems, not errors. Blocks on disk.
+ * After a failure out is empty. */
 int snapshot_make(const struct home *home, const struct config *config,
                   struct store *store, const struct snapshot_options *options,
                   struct snapshot *out, struct error *err);
 void snapshot_release(struct snapshot *snapshot);
 
-/* Why path (relative to the project) is in or out: append a sentence that names the rule.
- * Errors: ERR_NOT_FOUND. */
-int snapshot_why(const struct config *config, const char *path, struct strbuf *out,
-                 bool *out_is_in, struct error *err);
+/*
+ * Why path (relative to the project) is in or out: append "in: ..." or "left out by
+ * .gitignore:3: data/", which names the rule. Errors: ERR_NOT_FOUND (out then says so
+ * too).
+ */
+int snapshot_why(const struct home *home, const struct config *config, const char *path,
+                 struct strbuf *out, bool *out_is_in, struct error *err);
 
-/* What root has and base (may be NULL) does not have at the same path, files only: for
- * "sent: 1 file, 3 KB". */
-int snapshot_count_new(const struct store *store, const struct oid *root,
+/*
+ * Visit what root has and base (may be NULL) does not have at the same path: files and
+ * symbolic links, and folders in which something was visited, after it, with the sum of
+ * its sizes.
+ */
+int snapshot_visit_new(struct store *store, const struct oid *root,
+                       const struct oid *base, snapshot_visitor *visit, void *context,
+                       struct error *err);
+/* The same, counted, files only: for "sent: 1 file, 3 KB". */
+int snapshot_count_new(struct store *store, const struct oid *root,
                        const struct oid *base, struct tree_totals *out,
                        struct error *err);
 

@@ -55,7 +55,8 @@ static int check_script(const struct submission *s, struct command_context *cont
     }
     CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
     bool is_in = false;
-    (void)snapshot_why(context->config, s->spec.script, &why, &is_in, NULL);
+    (void)snapshot_why(context->home, context->config, s->spec.script, &why, &is_in,
+                       NULL);
     error_set(err, ERR_USAGE, "%s is not in the snapshot: %s", s->spec.script, why.data);
     return error_hint(err, "take it in with `snapshot: {include: [%s]}` in errand.yaml",
                       s->spec.script);
