@@ -74,8 +74,12 @@ uint32_t stream_credit_to_controller(enum stream_kind kind)
 /* --- validators ----------------------------------------------------------------------
  */
 
+/* Nothing of a body with secrets goes into a sentence. */
 static int refuse(const struct message_row *row, const char *why, struct error *err)
 {
+    if (row->type == MSG_SECRETS) {
+        why = "the body is not as it must be";
+    }
     return error_set(err, ERR_PROTOCOL, "%s: %s", row->name, why);
 }
 

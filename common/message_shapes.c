@@ -311,14 +311,19 @@ static const struct shape_member known_members[] = {
 };
 static const struct shape known = OBJECT(known_members);
 
+/* One whose record cannot be read says why instead. */
 static int check_reported(const struct json *run, struct error *err)
 {
-    return json_bool(json_get(run, "known")) ? shape_check(&known, run, err) : 0;
+    bool is_readable =
+        json_bool(json_get(run, "known")) && json_get(run, "error") == NULL;
+
+    return is_readable ? shape_check(&known, run, err) : 0;
 }
 
 static const struct shape_member reported_members[] = {
     MUST("run", &a_run),
     MUST("known", &a_bool),
+    MAY("error", &error_shape),
     END_OF_MEMBERS,
 };
 static const struct shape reported = {

@@ -106,9 +106,11 @@ static int check_bytes(const struct shape *shape, const struct json *value,
     int result;
 
     strbuf_init(&bytes, (size_t)shape->max);
-    result = json_bytes(value, "byte string", &bytes, err);
-    if (result == 0 && memchr(bytes.data, '\0', bytes.length) != NULL) {
-        result = refuse(err, "a NUL among the bytes");
+    result = json_bytes(value, "byte string", &bytes, NULL);
+    if (result < 0 || memchr(bytes.data, '\0', bytes.length) != NULL) {
+        result = error_set(err, ERR_CORRUPT,
+                           "no byte string of at most %" PRId64 " bytes without NUL",
+                           shape->max);
     }
     strbuf_release(&bytes);
     return result;
