@@ -218,8 +218,8 @@ static void bodies_with_one_thing_wrong_are_refused(void **state)
         {MSG_SECRETS, "{\"secrets\":{\"\":\"x\"}}"},
         {MSG_SECRETS, "{\"secrets\":{\"A-B\":\"x\"}}"},
         {MSG_SECRETS, "{\"secrets\":{\"A\":{\"base64\":\"AA==\"}}}"},
-        {MSG_SUBMIT, "{\"spec\":\"\"," ROOT ",\"base\":null,\"adopt_only\":false}"},
-        {MSG_SUBMIT, "{\"spec\":\"{}\"," ROOT ",\"base\":\"0\",\"adopt_only\":false}"},
+        {MSG_SUBMIT, "{\"spec\":\"\"," ROOT ",\"base\":null}"},
+        {MSG_SUBMIT, "{\"spec\":\"{}\"," ROOT ",\"base\":\"0\"}"},
         {MSG_NEED, "{\"objects\":0}"},
         {MSG_NEED, "{\"objects\":16777217}"},
         {MSG_ACCEPTED, "{" RUN ",\"is_new\":true,\"journal\":[1]}"},
@@ -253,11 +253,10 @@ static void bodies_with_one_thing_wrong_are_refused(void **state)
 static void what_may_be_null_may(void **state)
 {
     (void)state;
-    assert_int_equal(validate_text(MSG_SUBMIT,
-                                   "{\"spec\":\"{}\"," ROOT ",\"base\":\"" PAIR_DIGEST
-                                   "\",\"adopt_only\":true}",
-                                   NULL),
-                     0);
+    assert_int_equal(
+        validate_text(MSG_SUBMIT,
+                      "{\"spec\":\"{}\"," ROOT ",\"base\":\"" PAIR_DIGEST "\"}", NULL),
+        0);
     assert_int_equal(validate_text(MSG_ERROR,
                                    "{\"code\":\"io\",\"message\":\"\",\"hint\":null}",
                                    NULL),
