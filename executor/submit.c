@@ -162,25 +162,36 @@ static int take_submit(struct submit *s, const struct json *body, struct error *
     return s->receive == NULL ? -1 : 0;
 }
 
-/*
- * Start the supervisors, unless the run has some or had some: what is in the journal
- * beyond its first line was written by them, and adoption is not for us to do here.
+/* True where the journal has nothing but what acceptance wrote: no supervisor was here.
  */
-static int start_once(struct submit *s, const struct runview *view, struct error *err)
+static bool is_untouched(const struct submit *s)
 {
-    if (view->run_fd < 0 || view->status.seq != 1) {
+    struct runview view CLEANUP_RUNVIEW;
+    runview_init(&view);
+    return runview_open(&view, s->connection->root, s->spec.run, NULL) == 0 &&
+           view.run_fd >= 0 && view.status.seq == 1;
+}
+
+/*
+ * Start the supervisors, unless the run has some or had some: adoption is not for us to
+ * do here. Where they cannot be started because others were quicker, even to the run's
+ * end, all is well.
+ */
+static int start_once(struct submit *s, struct error *err)
+{
+    struct error why = ERROR_INIT;
+    if (!is_untouched(s)) {
         return 0;
     }
     CLEANUP_JSON struct json *secrets =
         s->secrets.length > 0 ? json_parse(s->secrets.data, s->secrets.length, NULL)
                               : NULL;
-    struct error why = ERROR_INIT;
     if (supervise_start(s->connection->root, s->spec.run, secrets, &why) < 0 &&
-        why.code != ERR_BUSY) {
+        why.code != ERR_BUSY && is_untouched(s)) {
         if (err != NULL) {
             *err = why;
         }
-        return error_wrap(err, "start run %s", s->spec.run);
+        return error_wrap(err, "start");
     }
     return 0;
 }
@@ -210,12 +221,9 @@ static int accept_run(struct submit *s, struct error *err)
     if (made < 0) {
         return -1;
     }
-    struct runview view CLEANUP_RUNVIEW;
-    runview_init(&view);
-    int failed = runview_open(&view, c->root, s->spec.run, err) < 0 ||
-                 start_once(s, &view, err) < 0;
+    int failed = start_once(s, err);
     forget_secrets(s);
-    return failed ? -1 : send_accepted(s, made == 1, err);
+    return failed < 0 ? -1 : send_accepted(s, made == 1, err);
 }
 
 static int take_objects(struct submit *s, const struct peer_event *event,

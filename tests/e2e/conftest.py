@@ -1,5 +1,6 @@
 """Fixtures for the tests that speak the protocol themselves (support/wire.py)."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +27,8 @@ def connect(root: Path, mark: str) -> Iterator[Callable[..., Wire]]:
     for one in made:
         if not one.process.stdin.closed:
             one.close()
+        # 1: the other end broke the protocol; -9: the test killed it. A sanitizer's finding is neither.
+        assert one.process.returncode in (0, 1, -signal.SIGKILL)
 
 
 @pytest.fixture

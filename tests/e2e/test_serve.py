@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from support import wire
 from support.inject import failing, is_possible
 from support.runs import HELLO, end, run_id, shell
 from support.waiting import wait_for
-from support.wire import EXECUTOR, Closed, Snapshot, Wire, WireError, spec
+from support.wire import EXECUTOR, Closed, Snapshot, Wire, WireError
 
 OTHER_CONTROLLER = "f" * 32
 

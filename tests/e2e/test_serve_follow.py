@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from support.wire import Snapshot, Wire, WireError, spec, tail_digest
+from support.wire import Snapshot, Wire, spec, tail_digest
 
 EMPTY = Snapshot({"nothing": b""})
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.runs import HELLO, end, run_id, shell
+from support.waiting import wait_for
 from support.wire import EXECUTOR, Snapshot, Wire, WireError
 
 
@@ -69,7 +70,7 @@ def test_gc_removes_collected_runs_and_leaves_a_tombstone(connect, root, tmp_pat
     collect(link, run_id(gone))
     before = link.status(run_id(gone))["journal"]
 
-    assert gc(link, is_dry=True)["runs"] == 1
+    wait_for(lambda: gc(link, is_dry=True)["runs"] == 1, "the end of the run's supervisors")
     assert gc(link, keep_days=1)["runs"] == 0
     assert link.status(run_id(gone))["sizes"]["driver.log"] == 4
     report = gc(link)
@@ -106,6 +107,7 @@ def test_gc_removes_snapshots_that_no_run_refers_to(link, root):
         end(link, run)
     collect(link, runs[1])
     make_old(root / "store", 3)
+    wait_for(lambda: gc(link, is_dry=True)["runs"] == 1, "the end of the run's supervisors")
     assert gc(link, keep_days=30)["roots"] == 0
     make_old(root / "store", 3)  # what a collection has looked at is young again
     report = gc(link)

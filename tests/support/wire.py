@@ -207,7 +207,7 @@ class Wire:
         self, root: Path, *, mark: str = "", is_greeting: bool = True, arguments: list[str] | None = None,
         executor: Path = EXECUTOR, controller: str = "0" * 32, prefix: tuple[str, ...] = (), env: dict | None = None,
     ):  # fmt: skip
-        environment = {**os.environ, MARK: mark, **(env or {})}
+        environment = {"ASAN_OPTIONS": "exitcode=99", **os.environ, MARK: mark, **(env or {})}
         self.process = subprocess.Popen(
             [*prefix, executor, "serve", "--root", root, *(arguments or [])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=0,
