@@ -181,7 +181,7 @@ static struct json *value_to_json(const struct config_value *value)
         return json_new_integer((int64_t)value->number);
     }
     if (value->text != NULL) {
-        return json_new_string(value->text);
+        return json_new_bytes(value->text, strlen(value->text));
     }
     bool is_map = value->key->type == CONFIG_MAP;
     struct json *result = is_map ? json_new_object() : json_new_array();
@@ -189,9 +189,10 @@ static struct json *value_to_json(const struct config_value *value)
         const char *item = value->items.items[i];
         if (is_map) {
             CLEANUP_FREE char *name = xstrndup(item, strcspn(item, "="));
-            json_add_string(result, name, item + strlen(name) + 1);
+            item += strlen(name) + 1;
+            json_add_bytes(result, name, item, strlen(item));
         } else {
-            json_append(result, json_new_string(item));
+            json_append(result, json_new_bytes(item, strlen(item)));
         }
     }
     return result;

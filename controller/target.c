@@ -190,35 +190,50 @@ static int check_new(const struct target *target, struct error *err)
     return check_host(target->host, err);
 }
 
-static void write_target(const struct target *target, struct strbuf *out)
+/* A name that were written as something else would never be found again. */
+static int check_text(const char *text, struct error *err)
+{
+    return text == NULL || bytes_is_utf8(text, strlen(text))
+               ? 0
+               : error_set(
+                     err, ERR_USAGE,
+                     "a name that is not UTF-8 cannot stand in a configuration file");
+}
+
+static int write_target(const struct target *target, struct strbuf *out,
+                        struct error *err)
 {
     CLEANUP_FREE char *identity = absolute(target->identity);
     CLEANUP_FREE char *ssh_config = absolute(target->ssh_config);
     CLEANUP_FREE char *known_hosts = absolute(target->known_hosts);
+    const char *const keys[][2] = {
+        {"host", target->host},
+        {"identity", identity},
+        {"ssh_config", ssh_config},
+        {"known_hosts", known_hosts},
+        {"transport", target->transport},
+        {"root", target->root},
+        {"interpreter", target->interpreter},
+    };
     strbuf_printf(out, "# written by: errand target add %s\n", target->name);
-    write_key(out, "host", target->host);
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        if (check_text(keys[i][1], err) != 0) {
+            return -1;
+        }
+        write_key(out, keys[i][0], keys[i][1]);
+    }
     if (target->port != 0) {
         strbuf_printf(out, "port: %lld\n", (long long)target->port);
     }
-    write_key(out, "identity", identity);
-    write_key(out, "ssh_config", ssh_config);
-    write_key(out, "known_hosts", known_hosts);
-    write_key(out, "transport", target->transport);
-    write_key(out, "root", target->root);
-    write_key(out, "interpreter", target->interpreter);
+    return 0;
 }
 
 int target_save(const struct home *home, const struct target *target, bool want_replace,
                 struct error *err)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    if (check_new(target, err) != 0) {
+    if (check_new(target, err) != 0 || write_target(target, &text, err) != 0) {
         return -1;
-    }
-    write_target(target, &text);
-    if (!bytes_is_utf8(text.data, text.length)) {
-        return error_set(err, ERR_USAGE,
-                         "a path that is not UTF-8 cannot stand in a configuration file");
     }
     CLEANUP_FREE char *dir = files_join(home->config, "targets.d");
     CLEANUP_FREE char *path = xasprintf("%s/%s.yaml", dir, target->name);

@@ -3,6 +3,7 @@
 #include "common/bytes.h"
 #include "common/strbuf.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
@@ -327,7 +328,38 @@ static bool is_plain_text(const char *text)
            !is_null_text(text);
 }
 
-/* Next line, line and paragraph separator (YAML 1.1 section 4.2) end a line, too. */
+/* A character of two bytes or more that stands in YAML only as an escape: C1 controls
+ * with next line, line and paragraph separator, byte order mark, no characters (YAML 1.1
+ * sections 4.1 and 4.2). */
+static bool must_escape(uint32_t c)
+{
+    return c < 0xa0 || c == 0x2028 || c == 0x2029 || c == 0xfeff || c == 0xfffe ||
+           c == 0xffff;
+}
+
+/* One character of UTF-8; returns its length. */
+static size_t write_character(struct strbuf *out, const char *text)
+{
+    static const unsigned char masks[] = {0x7f, 0x7f, 0x1f, 0x0f, 0x07};
+    unsigned char first = (unsigned char)text[0];
+    size_t length = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    if (bytes_utf8_prefix(text, strnlen(text, length)) < length) {
+        strbuf_puts(out, "\\ufffd");
+        return 1;
+    }
+    uint32_t c = first & masks[length];
+    for (size_t i = 1; i < length; i++) {
+        c = c << 6 | ((unsigned char)text[i] & 0x3f);
+    }
+    if (length == 1 ? c < 0x20 || c == 0x7f : must_escape(c)) {
+        strbuf_printf(out, "\\u%04x", c);
+    } else {
+        strbuf_printf(out, "%s%.*s", c == '"' || c == '\\' ? "\\" : "", (int)length,
+                      text);
+    }
+    return length;
+}
+
 void yaml_write_scalar(struct strbuf *out, const char *text)
 {
     if (is_plain_text(text)) {
@@ -335,24 +367,8 @@ void yaml_write_scalar(struct strbuf *out, const char *text)
         return;
     }
     strbuf_putc(out, '"');
-    for (const char *p = text; *p; p++) {
-        unsigned char c = (unsigned char)*p;
-        if (c == '"' || c == '\\') {
-            strbuf_printf(out, "\\%c", c);
-        } else if (c == '\n') {
-            strbuf_puts(out, "\\n");
-        } else if (strncmp(p, "\xc2\x85", 2) == 0) {
-            strbuf_puts(out, "\\N");
-            p += 1;
-        } else if (strncmp(p, "\xe2\x80\xa8", 3) == 0 ||
-                   strncmp(p, "\xe2\x80\xa9", 3) == 0) {
-            strbuf_puts(out, p[2] == '\xa8' ? "\\L" : "\\P");
-            p += 2;
-        } else if (c < 0x20 || c == 0x7f) {
-            strbuf_printf(out, "\\x%02x", c);
-        } else {
-            strbuf_putc(out, *p);
-        }
+    while (*text != '\0') {
+        text += write_character(out, text);
     }
     strbuf_putc(out, '"');
 }

@@ -49,7 +49,8 @@ void yaml_node_free(struct yaml_node *node);
 DEFINE_CLEANUP_FREE(yaml_node)
 
 /* Append text as a scalar that reads back as the same string: plain where that is safe,
- * else in double quotes. text is UTF-8 without NUL. */
+ * else in double quotes. Bytes that are no
+ * UTF-8 become U+FFFD. */
 struct strbuf;
 void yaml_write_scalar(struct strbuf *out, const char *text);
 

@@ -172,6 +172,7 @@ static void a_written_scalar_reads_back(void **state)
         "C:\\dir",  "|",
         ">",        "\xc2\x85nel\xe2\x80\xa8x\xe2\x80\xa9y",
         "=",        "\xef\xbb\xbf",
+        "\xc2\x84", "\xef\xbf\xbf",
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
@@ -188,6 +189,14 @@ static void a_written_scalar_reads_back(void **state)
     }
 }
 
+static void what_is_no_utf8_is_written_as_a_replacement(void **state)
+{
+    (void)state;
+    CLEANUP_STRBUF struct strbuf sb = STRBUF_INIT;
+    yaml_write_scalar(&sb, "a\xff\xe2\x82");
+    assert_string_equal(sb.data, "\"a\\ufffd\\ufffd\\ufffd\"");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +207,7 @@ int main(void)
         cmocka_unit_test(a_tab_elsewhere_is_no_indentation),
         cmocka_unit_test(depth_count_and_size_are_bounded),
         cmocka_unit_test(a_written_scalar_reads_back),
+        cmocka_unit_test(what_is_no_utf8_is_written_as_a_replacement),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
