@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import write_files
+from support.projects import write_files
 
 
 def lines_of(result) -> list[str]:
