@@ -89,8 +89,6 @@ static void offer_room(struct client *c)
     }
 }
 
-static void link_can_write(void *context, int fd, unsigned events);
-
 int client_flush(struct client *c, struct error *err)
 {
     int fd = link_write_fd(c->link);
@@ -102,7 +100,6 @@ int client_flush(struct client *c, struct error *err)
         }
         ssize_t written = fdio_write(fd, data, length);
         if (written < 0 && errno == EAGAIN) {
-            loop_watch(c->loop, fd, LOOP_WRITE, link_can_write, c);
             return 0;
         }
         if (written < 0) {
@@ -112,19 +109,15 @@ int client_flush(struct client *c, struct error *err)
         }
         peer_output_done(c->peer, (size_t)written);
     }
-    loop_watch(c->loop, fd, 0, link_can_write, c);
     return 0;
 }
 
+/* The next step writes. */
 static void link_can_write(void *context, int fd, unsigned events)
 {
+    (void)context;
     (void)fd;
     (void)events;
-    struct client *c = context;
-    struct error err = ERROR_INIT;
-    if (client_flush(c, &err) == 0) {
-        offer_room(c);
-    }
 }
 
 static void take_input(struct client *c, const void *data, size_t length)
@@ -280,9 +273,17 @@ void client_abandon(struct client *c, uint32_t stream)
 
 int client_step(struct client *c, struct error *err)
 {
-    if (!c->has_failed &&
-        (client_flush(c, err) != 0 || loop_step(c->loop, -1, err) != 0)) {
+    if (!c->has_failed && client_flush(c, err) != 0) {
         return -1;
+    }
+    offer_room(c);
+    if (!c->has_failed) {
+        bool has_more = peer_pending(c->peer) > 0;
+        loop_watch(c->loop, link_write_fd(c->link), has_more ? LOOP_WRITE : 0,
+                   link_can_write, c);
+        if (loop_step(c->loop, -1, err) != 0) {
+            return -1;
+        }
     }
     if (c->has_failed) {
         *err = c->failure;

@@ -57,7 +57,9 @@ def test_options_after_the_script_are_the_scripts(errand, target):
 
 
 def test_a_plain_command_runs_in_the_checkout(errand, target):
-    write_files(errand.cwd, {"src/Makefile": "all:\n\t@echo made in $$(basename $$(dirname $$PWD))/$$(basename $$PWD)\n"})
+    write_files(
+        errand.cwd, {"src/Makefile": "all:\n\t@echo made in $$(basename $$(dirname $$PWD))/$$(basename $$PWD)\n"}
+    )
     result = errand.ok("run", "--target", target, "--", "make", "-s", "-C", "src", "all")
     assert result.text == "made in work/src\n"
 
@@ -75,14 +77,17 @@ def test_stdin_is_empty_and_output_is_unbuffered(errand, target):
 def test_variables_come_from_configuration_and_command_line(errand, target):
     write_files(
         errand.cwd,
-        {"errand.yaml": "variables: {A: file, B: file}\n", "t.py": "import os\nprint(os.environ['A'], os.environ['B'], os.environ['C'])\n"},
+        {
+            "errand.yaml": "variables: {A: file, B: file}\n",
+            "t.py": "import os\nprint(os.environ['A'], os.environ['B'], os.environ['C'])\n",
+        },
     )
     result = errand.ok("run", "--target", target, "--env", "B=line", "--env", "C", "t.py", env={"C": "from here"})
     assert result.text == "file line from here\n"
 
 
 def test_an_interpreter_can_be_named(errand, target):
-    write_files(errand.cwd, {"odd": ("#!/bin/sh\necho odd \"$@\"\n", 0o755), "t.py": "print(1)\n"})
+    write_files(errand.cwd, {"odd": ('#!/bin/sh\necho odd "$@"\n', 0o755), "t.py": "print(1)\n"})
     result = errand.ok("run", "--target", target, "--interpreter", "/bin/echo", "t.py", "x")
     assert result.text == "t.py x\n"
 
@@ -131,7 +136,9 @@ open(b'outputs/\\xff name\\n', 'w').write('odd')
 
 
 def test_outputs_to_never_overwrites(errand, target, tmp_path):
-    write_files(errand.cwd, {"t.py": "import os\nos.makedirs('outputs', exist_ok=True)\nopen('outputs/a','w').write('1')\n"})
+    write_files(
+        errand.cwd, {"t.py": "import os\nos.makedirs('outputs', exist_ok=True)\nopen('outputs/a','w').write('1')\n"}
+    )
     errand.ok("run", "--target", target, "t.py")
     errand.ok("outputs", "@", "--to", tmp_path / "there")
     assert (tmp_path / "there" / "a").read_text() == "1"
@@ -141,7 +148,12 @@ def test_outputs_to_never_overwrites(errand, target, tmp_path):
 
 
 def test_a_failed_run_brings_its_outputs_home_too(errand, target):
-    write_files(errand.cwd, {"t.py": "import os\nos.makedirs('outputs', exist_ok=True)\nopen('outputs/a','w').write('1')\nraise SystemExit(5)\n"})
+    write_files(
+        errand.cwd,
+        {
+            "t.py": "import os\nos.makedirs('outputs', exist_ok=True)\nopen('outputs/a','w').write('1')\nraise SystemExit(5)\n"
+        },
+    )
     assert errand.run("run", "--target", target, "t.py").code == 5
     assert (outputs_of(errand, "@") / "a").read_text() == "1"
 
@@ -180,6 +192,24 @@ def test_second_run_sends_only_what_changed(errand, target):
     assert errand.show()["snapshot"]["sent_files"] == 0
 
 
+def test_a_first_push_larger_than_any_buffer_arrives(errand, target):
+    write_files(errand.cwd, {f"data/{i}": os.urandom(200_000) for i in range(150)})
+    write_files(errand.cwd, {"data/large": os.urandom(12_000_000)})
+    errand.ok("run", "--target", target, "train.py")
+    shown = errand.show()["snapshot"]
+    assert shown["sent_files"] == shown["files"] == 152
+    write_files(
+        errand.cwd,
+        {
+            "data/large": (errand.cwd / "data/large").read_bytes()[:6_000_000]
+            + b"inserted"
+            + (errand.cwd / "data/large").read_bytes()[6_000_000:]
+        },
+    )
+    errand.ok("run", "--target", target, "train.py")
+    assert errand.show()["snapshot"]["sent_bytes"] < 9_000_000
+
+
 # ---- machine-readable ----
 
 
@@ -187,8 +217,22 @@ def test_show_json_has_the_names_that_hold_for_good(errand, target):
     errand.ok("run", "--target", target, "--experiment", "e1", "train.py", "x")
     shown = errand.show()
     assert set(shown) >= {
-        "id", "experiment", "target", "node", "status", "attempt", "exit", "reason", "states", "snapshot", "command",
-        "log", "outputs", "created", "started", "ended",
+        "id",
+        "experiment",
+        "target",
+        "node",
+        "status",
+        "attempt",
+        "exit",
+        "reason",
+        "states",
+        "snapshot",
+        "command",
+        "log",
+        "outputs",
+        "created",
+        "started",
+        "ended",
     }
     assert set(shown["node"]) >= {"id", "store"}
     assert set(shown["snapshot"]) >= {"root", "files", "size_bytes", "sent_files", "sent_bytes"}
@@ -223,7 +267,12 @@ def test_submit_prints_the_id_and_wait_gives_the_exit_status(errand, target):
 
 def test_follow_shows_the_whole_log_while_it_grows(errand, target, tmp_path):
     gate = tmp_path / "gate"
-    write_files(errand.cwd, {"t.py": f"import os, time\nprint('one')\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\nprint('two')\n"})
+    write_files(
+        errand.cwd,
+        {
+            "t.py": f"import os, time\nprint('one')\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\nprint('two')\n"
+        },
+    )
     run = errand.submit("--target", target, "t.py")
     first = errand.follow(run)
     second = errand.follow(run)
@@ -238,7 +287,12 @@ def test_follow_shows_the_whole_log_while_it_grows(errand, target, tmp_path):
 
 def test_ctrl_c_leaves_the_run_alone(errand, target, tmp_path):
     gate = tmp_path / "gate"
-    write_files(errand.cwd, {"t.py": f"import os, time\nprint('one')\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\nprint('two')\n"})
+    write_files(
+        errand.cwd,
+        {
+            "t.py": f"import os, time\nprint('one')\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\nprint('two')\n"
+        },
+    )
     run = errand.start("run", "--target", target, "t.py")
     run.wait_output(b"one\n")
     run.interrupt()
@@ -365,7 +419,9 @@ def test_a_script_that_truncates_its_log_is_told(errand, target, tmp_path):
     gate = tmp_path / "gate"
     write_files(
         errand.cwd,
-        {"t.py": f"import os, time\nprint('a' * 5000, flush=True)\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\nos.ftruncate(1, 0)\nprint('after', flush=True)\n"},
+        {
+            "t.py": f"import os, time\nprint('a' * 5000, flush=True)\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\nos.ftruncate(1, 0)\nprint('after', flush=True)\n"
+        },
     )
     run = errand.start("run", "--target", target, "t.py")
     run.wait_output(b"a" * 5000 + b"\n")
