@@ -8,6 +8,60 @@ from pathlib import Path
 import pytest
 from support.projects import write_files
 
+# Prints, waits until the file that is its first argument appears, and goes on.
+GATED = """
+import os, sys, time
+print("one", flush=True)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.01)
+print("two")
+"""
+# The same, and its log is truncated between.
+TRUNCATES = """
+import os, sys, time
+print("a" * 5000, flush=True)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.01)
+os.ftruncate(1, 0)
+print("after", flush=True)
+"""
+LISTS = """
+import os
+for folder, folders, files in sorted(os.walk(".")):
+    for name in sorted(folders + files):
+        path = os.path.join(folder, name)
+        print(path, os.access(path, os.X_OK), os.path.islink(path))
+"""
+LEAVES_OUTPUT = """
+import os, sys
+os.makedirs("outputs", exist_ok=True)
+open("outputs/a", "w").write("1")
+sys.exit(int(sys.argv[1]))
+"""
+STUBBORN = {
+    "plain": """
+import time
+print("up", flush=True)
+time.sleep(1000)
+""",
+    "ignores TERM": """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", flush=True)
+time.sleep(1000)
+""",
+    "setsid": """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    for descriptor in range(3):
+        os.close(descriptor)
+    time.sleep(1000)
+print("up", flush=True)
+time.sleep(1000)
+""",
+}
+
 
 def lines_of(result) -> list[str]:
     return result.text.splitlines()
@@ -126,7 +180,7 @@ open(b'outputs/\\xff name\\n', 'w').write('odd')
     home = outputs_of(errand, "@")
     assert (home / "model.bin").read_bytes() == bytes(range(256)) * 1000
     assert os.access(home / "deep/er/run.sh", os.X_OK)
-    assert os.readlink(home / "latest") == "model.bin"
+    assert (home / "latest").readlink() == Path("model.bin")
     assert (home / "empty").is_dir()
     assert Path(os.fsdecode(os.fsencode(home) + b"/\xff name\n")).read_text() == "odd"
     assert result.errors.rstrip().splitlines()[-1].endswith(str(home))
@@ -136,10 +190,8 @@ open(b'outputs/\\xff name\\n', 'w').write('odd')
 
 
 def test_outputs_to_never_overwrites(errand, target, tmp_path):
-    write_files(
-        errand.cwd, {"t.py": "import os\nos.makedirs('outputs', exist_ok=True)\nopen('outputs/a','w').write('1')\n"}
-    )
-    errand.ok("run", "--target", target, "t.py")
+    write_files(errand.cwd, {"t.py": LEAVES_OUTPUT})
+    errand.ok("run", "--target", target, "t.py", "0")
     errand.ok("outputs", "@", "--to", tmp_path / "there")
     assert (tmp_path / "there" / "a").read_text() == "1"
     again = errand.run("outputs", "@", "--to", tmp_path / "there")
@@ -148,13 +200,8 @@ def test_outputs_to_never_overwrites(errand, target, tmp_path):
 
 
 def test_a_failed_run_brings_its_outputs_home_too(errand, target):
-    write_files(
-        errand.cwd,
-        {
-            "t.py": "import os\nos.makedirs('outputs', exist_ok=True)\nopen('outputs/a','w').write('1')\nraise SystemExit(5)\n"
-        },
-    )
-    assert errand.run("run", "--target", target, "t.py").code == 5
+    write_files(errand.cwd, {"t.py": LEAVES_OUTPUT})
+    assert errand.run("run", "--target", target, "t.py", "5").code == 5
     assert (outputs_of(errand, "@") / "a").read_text() == "1"
 
 
@@ -168,7 +215,7 @@ def test_work_tree_is_the_snapshot(errand, target):
             "tool.sh": ("#!/bin/sh\n", 0o755),
             "empty/": None,
             "link": Path("data/x"),
-            "t.py": "import os\nfor d, ds, fs in sorted(os.walk('.')):\n  for n in sorted(ds + fs): print(os.path.join(d, n), os.access(os.path.join(d, n), os.X_OK), os.path.islink(os.path.join(d, n)))\n",
+            "t.py": LISTS,
         },
     )
     seen = lines_of(errand.ok("run", "--target", target, "t.py"))
@@ -267,13 +314,8 @@ def test_submit_prints_the_id_and_wait_gives_the_exit_status(errand, target):
 
 def test_follow_shows_the_whole_log_while_it_grows(errand, target, tmp_path):
     gate = tmp_path / "gate"
-    write_files(
-        errand.cwd,
-        {
-            "t.py": f"import os, time\nprint('one')\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\nprint('two')\n"
-        },
-    )
-    run = errand.submit("--target", target, "t.py")
+    write_files(errand.cwd, {"t.py": GATED})
+    run = errand.submit("--target", target, "t.py", gate)
     first = errand.follow(run)
     second = errand.follow(run)
     first.wait_output(b"one\n")
@@ -287,13 +329,8 @@ def test_follow_shows_the_whole_log_while_it_grows(errand, target, tmp_path):
 
 def test_ctrl_c_leaves_the_run_alone(errand, target, tmp_path):
     gate = tmp_path / "gate"
-    write_files(
-        errand.cwd,
-        {
-            "t.py": f"import os, time\nprint('one')\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\nprint('two')\n"
-        },
-    )
-    run = errand.start("run", "--target", target, "t.py")
+    write_files(errand.cwd, {"t.py": GATED})
+    run = errand.start("run", "--target", target, "t.py", gate)
     run.wait_output(b"one\n")
     run.interrupt()
     ended = run.finish()
@@ -303,19 +340,11 @@ def test_ctrl_c_leaves_the_run_alone(errand, target, tmp_path):
     assert errand.ok("follow", "@").out == b"one\ntwo\n"
 
 
-@pytest.mark.parametrize(
-    "script",
-    {
-        "plain": "import time\nprint('up', flush=True)\ntime.sleep(1000)\n",
-        "ignores TERM": "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(1000)\n",
-        "setsid": "import os, time\nif os.fork() == 0:\n    os.setsid()\n    [os.close(i) for i in range(3)]\n    time.sleep(1000)\nprint('up', flush=True)\ntime.sleep(1000)\n",
-    }.items(),
-    ids=lambda item: item[0],
-)
+@pytest.mark.parametrize("script", STUBBORN.values(), ids=STUBBORN.keys())
 def test_cancel_ends_the_whole_tree(errand, target, script):
     from support import processes
 
-    write_files(errand.cwd, {"t.py": script[1]})
+    write_files(errand.cwd, {"t.py": script})
     following = errand.start("run", "--target", target, "--grace", "1s", "t.py")
     following.wait_output(b"up\n")
     run = errand.show()["id"]
@@ -417,13 +446,8 @@ def test_a_line_of_100_mb_arrives(errand, target):
 
 def test_a_script_that_truncates_its_log_is_told(errand, target, tmp_path):
     gate = tmp_path / "gate"
-    write_files(
-        errand.cwd,
-        {
-            "t.py": f"import os, time\nprint('a' * 5000, flush=True)\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\nos.ftruncate(1, 0)\nprint('after', flush=True)\n"
-        },
-    )
-    run = errand.start("run", "--target", target, "t.py")
+    write_files(errand.cwd, {"t.py": TRUNCATES})
+    run = errand.start("run", "--target", target, "t.py", gate)
     run.wait_output(b"a" * 5000 + b"\n")
     gate.touch()
     ended = run.finish()
