@@ -126,14 +126,32 @@ static size_t distance(const char *a, const char *b)
     return last[b_length];
 }
 
+/* The only name that begins with word, or NULL. */
+static const char *only_longer(const char *word, const char *const *names, size_t count)
+{
+    size_t length = strlen(word);
+    const char *longer = NULL;
+
+    for (size_t i = 0; length > 0 && i < count; i++) {
+        if (strncmp(names[i], word, length) == 0) {
+            if (longer != NULL) {
+                return NULL;
+            }
+            longer = names[i];
+        }
+    }
+    return longer;
+}
+
 const char *cli_nearest(const char *word, const char *const *names, size_t count)
 {
+    const char *longer = only_longer(word, names, count);
     size_t length = strlen(word);
     size_t least = length / 3 + 1;
     const char *nearest = NULL;
 
-    if (length > NEAREST_LENGTH_MAX) {
-        return NULL;
+    if (longer != NULL || length > NEAREST_LENGTH_MAX) {
+        return longer;
     }
     for (size_t i = 0; i < count; i++) {
         size_t wrong =
@@ -431,11 +449,11 @@ static void unknown_command(const struct cli_command *const *commands, size_t co
         names[i] = commands[i]->name;
     }
     nearest = two == NULL ? NULL : cli_nearest(two, names, count);
-    if (nearest == NULL) {
-        nearest = cli_nearest(argv[0], names, count);
-    }
     if (nearest == NULL && incomplete(commands, count, argv, err) < 0) {
         return;
+    }
+    if (nearest == NULL) {
+        nearest = cli_nearest(argv[0], names, count);
     }
     error_set(err, ERR_USAGE, "there is no command \"%s\"",
               nearest != NULL && strchr(nearest, ' ') != NULL && two != NULL ? two

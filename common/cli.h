@@ -111,8 +111,9 @@ void cli_help(const char *program, const struct cli_command *command, struct str
 void cli_help_list(const struct cli_command *const *commands, size_t count,
                    struct strbuf *out);
 
-/* The name among names nearest to word (Damerau-Levenshtein, at most a third of word's
- * letters wrong; of several the first), or NULL. */
+/* What word may have been meant to be: the only name that begins with it, else the
+ * nearest one (Damerau-Levenshtein, at most a third of word's letters wrong; of several
+ * the first), else NULL. */
 const char *cli_nearest(const char *word, const char *const *names, size_t count);
 
 #endif

@@ -153,7 +153,7 @@ void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
             return;
         }
     }
-    assert(!"the timer is not of this loop, or has fired");
+    mem_abort("a timer that is not the loop's was cancelled");
 }
 
 static void note_signal(int signal_number)
