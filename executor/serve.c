@@ -8,6 +8,7 @@
 #include "common/marker.h"
 #include "executor/install.h"
 #include "executor/service.h"
+#include "executor/silence.h"
 #include "executor/supervise.h"
 
 #include <errno.h>
@@ -42,6 +43,7 @@ struct stream {
 struct serve {
     struct connection connection;
     struct stream *streams;
+    struct silence silence;
     bool has_hello;
     bool has_backlog; /* events are waiting in the peer */
     bool has_adopted;
@@ -214,6 +216,19 @@ static void on_adopt_timer(void *context)
                         s);
 }
 
+static void on_silence_timer(void *context)
+{
+    struct serve *s = context;
+    int64_t next_ns;
+    enum silence_verdict verdict =
+        silence_judge(&s->silence, clock_monotonic_ns(), &next_ns);
+    s->is_over |= verdict == SILENCE_DEAD;
+    if (verdict == SILENCE_ASK) {
+        peer_ping(s->connection.peer);
+    }
+    (void)loop_timer_at(s->connection.loop, next_ns, on_silence_timer, s);
+}
+
 static bool is_submitting(const struct serve *s)
 {
     for (const struct stream *stream = s->streams; stream != NULL;
@@ -238,6 +253,7 @@ static void on_input(void *context, int fd, unsigned events)
         return;
     }
     struct error err = ERROR_INIT;
+    silence_heard(&s->silence, clock_monotonic_ns());
     if (got <= 0) {
         s->is_over = true;
     } else if (peer_input(s->connection.peer, buffer, (size_t)got, &err) < 0) {
@@ -279,8 +295,11 @@ static void watch_link(struct serve *s)
 
 static int run_connection(struct serve *s, struct error *err)
 {
-    (void)loop_timer_at(s->connection.loop,
-                        clock_monotonic_ns() + ADOPT_FIRST_MS * NS_PER_MS, on_adopt_timer,
+    int64_t now_ns = clock_monotonic_ns();
+    silence_heard(&s->silence, now_ns);
+    (void)loop_timer_at(s->connection.loop, now_ns + ADOPT_FIRST_MS * NS_PER_MS,
+                        on_adopt_timer, s);
+    (void)loop_timer_at(s->connection.loop, now_ns + SILENCE_PING_NS, on_silence_timer,
                         s);
     while (!s->is_over) {
         take_events(s);
@@ -424,9 +443,8 @@ static int serve_connection(const struct serve_args *args, bool *out_is_broken,
  * (PROTOCOL.md). */
 static void say_why_not(const struct error *why)
 {
-    const char *word = why->code == ERR_NO_SPACE ? "nospace" : "failed";
     struct strbuf line CLEANUP_STRBUF = STRBUF_INIT;
-    strbuf_printf(&line, "\n" MARKER_BOOTSTRAP "%s %s%s%s", word, why->text,
+    strbuf_printf(&line, "\n" MARKER_BOOTSTRAP "failed %s%s%s", why->text,
                   why->hint[0] != '\0' ? "; " : "", why->hint);
     for (size_t i = 1; i < line.length; i++) {
         if ((unsigned char)line.data[i] < ' ') {
