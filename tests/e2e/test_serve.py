@@ -345,7 +345,7 @@ def test_a_run_without_outputs_offers_nothing(link):
 
 
 def test_outputs_that_were_changed_since_are_not_sent(link, root):
-    run = link.submit(shell("mkdir outputs; echo before > outputs/x"), HELLO)["run"]
+    run = link.submit(shell("mkdir -p outputs; echo before > outputs/x"), HELLO)["run"]
     end(link, run)
     (root / "runs" / run / "work" / "outputs" / "x").write_text("after!\n")
     with pytest.raises(WireError) as refused:
@@ -354,7 +354,7 @@ def test_outputs_that_were_changed_since_are_not_sent(link, root):
 
 
 def test_large_outputs_come_home_in_many_packs(link):
-    text = "mkdir outputs; i=0; while test $i -lt 12; do head -c 3000000 /dev/urandom > outputs/$i; i=$((i+1)); done"
+    text = "mkdir -p outputs; i=0; while test $i -lt 12; do head -c 3000000 /dev/urandom > outputs/$i; i=$((i+1)); done"
     run = link.submit(shell(text), HELLO)["run"]
     end(link, run)
     offer, objects = link.fetch(run)
@@ -375,7 +375,7 @@ def test_cancel_ends_a_run_and_answers_at_once(link):
 
 def test_only_the_submitter_collects_and_only_what_is_there(connect):
     link = connect()
-    run = link.submit(shell("sleep 0.2; mkdir outputs; echo 1 > outputs/x"), HELLO)["run"]
+    run = link.submit(shell("sleep 0.2; mkdir -p outputs; echo 1 > outputs/x"), HELLO)["run"]
     body = {"run": run, "root": None, "sizes": {}}
     for late in (False, True):
         if late:
