@@ -29,6 +29,7 @@ struct frame_header {
     uint32_t stream;
 };
 
+/* Write the header's bytes. */
 void frame_encode(uint8_t out[FRAME_HEADER_SIZE], const struct frame_header *header);
 /* Errors: ERR_PROTOCOL (reserved bits set, length over FRAME_CONTROL_MAX). */
 int frame_decode(const uint8_t in[FRAME_HEADER_SIZE], struct frame_header *out,

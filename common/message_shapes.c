@@ -72,7 +72,7 @@
 static const struct shape a_bool = {.kind = SHAPE_BOOL};
 static const struct shape a_time = {.kind = SHAPE_TIME};
 static const struct shape a_run = {.kind = SHAPE_RUN_ID};
-static const struct shape a_digest = HEX(2 * OID_SIZE);
+static const struct shape a_digest = HEX(OID_HEX_SIZE - 1);
 static const struct shape a_controller = HEX(32);
 static const struct shape a_word = STRING(1, WORD_MAX);
 static const struct shape a_text = STRING(0, TEXT_MAX);

@@ -49,10 +49,14 @@ void oid_of_bytes(const void *data, size_t length, struct oid *out);
 /* The plain digest of the rest of an open file. Errors: ERR_IO. */
 int oid_of_fd(int fd, struct oid *out, struct error *err);
 
+/* The same digest. */
 bool oid_equal(const struct oid *a, const struct oid *b);
+/* Order by bytes, as memcmp. */
 int oid_compare(const struct oid *a, const struct oid *b);
+/* All bytes zero: no object's name. */
 bool oid_is_zero(const struct oid *oid);
 
+/* 64 lower-case digits and NUL. */
 void oid_to_hex(const struct oid *oid, char out[OID_HEX_SIZE]);
 /* Exactly 64 lower-case digits. Errors: ERR_CORRUPT. */
 int oid_from_hex(const char *hex, struct oid *out, struct error *err);

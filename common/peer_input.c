@@ -1,5 +1,7 @@
 #include "common/peer.h"
 
+#include <assert.h>
+
 #include "common/bytes.h"
 #include "common/peer_inside.h"
 
@@ -169,6 +171,7 @@ static int take_credit(struct peer *peer, const struct arrival *a, const uint8_t
 {
     uint32_t credit = bytes_get_u32(payload);
 
+    assert(a->stream != NULL); /* the table lets CREDIT come on open streams alone */
     if (credit == 0 || credit > CREDIT_MAX - a->stream->send_credit) {
         return refuse(peer, a, "no such amount can be given");
     }
@@ -178,6 +181,7 @@ static int take_credit(struct peer *peer, const struct arrival *a, const uint8_t
 
 static int take_data(struct peer *peer, const struct arrival *a)
 {
+    assert(a->stream != NULL); /* as for CREDIT */
     if (a->header.length > a->stream->receive_credit) {
         return refuse(peer, a, "more than there is credit for");
     }
@@ -190,6 +194,7 @@ static void take_reset(struct peer *peer, struct stream *stream)
 {
     struct error canceled = ERROR_INIT;
 
+    assert(stream != NULL);
     error_set(&canceled, ERR_CANCELED, "the controller no longer wants the answer");
     outbox_drop(peer->outbox, peer_slot(peer, stream));
     peer_send_error(peer, stream->number, &canceled);
@@ -215,6 +220,7 @@ static int take(struct peer *peer, struct arrival *a, const uint8_t *payload)
         a->stream = peer_find_free(peer);
         peer_begin(peer, a->stream, a->header.stream, a->row);
     } else if (a->row->type == MSG_SUBMIT) {
+        assert(a->stream != NULL);
         a->stream->request = a->row;
     } else if (a->row->type == MSG_RESET) {
         take_reset(peer, a->stream);

@@ -40,9 +40,12 @@ const char *store_id(const struct store *store); /* borrowed from store */
 struct object_sink store_sink(struct store *store);
 struct object_source store_source(struct store *store);
 
+/* True where the object is there; its bytes are not looked at. */
 bool store_has(const struct store *store, enum object_kind kind, const struct oid *oid);
+/* Make the object visible, whole; as object_sink's put. Errors: ERR_NO_SPACE, ERR_IO. */
 int store_put(struct store *store, enum object_kind kind, const struct oid *oid,
               const void *body, size_t length, struct error *err);
+/* Read and verify; as object_source's get. Errors: ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO. */
 int store_get(struct store *store, enum object_kind kind, const struct oid *oid,
               struct strbuf *out, struct error *err);
 

@@ -60,8 +60,11 @@ struct client *client_connect(struct command_context *context,
 void client_free(struct client *client);
 DEFINE_CLEANUP_FREE(client)
 
+/* What the executor said of its node. Borrowed. */
 const struct client_node *client_node(const struct client *client);
+/* What connecting took. Borrowed. */
 const struct client_step *client_steps(const struct client *client, size_t *out_count);
+/* The transport's name, and why it was chosen. Static storage. */
 const char *client_transport(const struct client *client, const char **out_reason);
 /* What the transport knows of the link, for `target check`; NULL where nothing. The
  * caller's to free. */

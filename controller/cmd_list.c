@@ -36,7 +36,7 @@ static void describe_exit(const struct run_exit *exit, struct strbuf *out)
         strbuf_puts(out, json_string(json_get(j, "signal")));
     } else {
         for (const char *p = json_string(json_get(j, "kind")); *p; p++) {
-            strbuf_putc(out, *p == '_' ? ' ' : *p);
+            strbuf_putc(out, (char)(*p == '_' ? ' ' : *p));
         }
     }
 }

@@ -115,6 +115,7 @@ static int refuse(const struct config_value *value, const char *what, struct err
 
 static int wrong_type(const struct config_value *value, struct error *err)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): every type has its words */
     return error_set(err, ERR_CONFIG, "%s: \"%s\" must be %s", value->origin, value->path,
                      type_words[value->key->type]);
 }

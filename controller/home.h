@@ -16,6 +16,7 @@ struct home {
     char controller[33]; /* this controller's id */
 };
 
+/* Find and make the folders. Errors: ERR_CONFIG, ERR_ACCESS, ERR_NO_SPACE, ERR_IO. */
 struct home *home_open(struct error *err);
 void home_free(struct home *home);
 DEFINE_CLEANUP_FREE(home)

@@ -28,6 +28,7 @@ DEFINE_CLEANUP_FREE(listing)
 /* Add an entry. */
 void listing_add(struct listing *l, const char *path, const struct tree_entry *entry);
 
+/* How many there are. */
 size_t listing_count(const struct listing *l);
 /* Entry i, in the order of the adding. */
 void listing_at(const struct listing *l, size_t i, struct listing_entry *out);

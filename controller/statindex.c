@@ -303,7 +303,7 @@ int statindex_write(struct statindex *si, const struct oid *root, struct error *
         (void)strbuf_add(&si->new, empty, HEAD_SIZE, NULL);
     }
     head = (uint8_t *)si->new.data;
-    memcpy(head, MAGIC, 8);
+    memcpy(head, MAGIC, 8); /* NOLINT(bugprone-not-null-terminated-result): bytes */
     bytes_put_u32(head + 8, VERSION);
     bytes_put_u32(head + COUNT_AT, si->new_count);
     memcpy(head + ROOT_AT, root->digest, OID_SIZE);

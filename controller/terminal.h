@@ -19,6 +19,7 @@ struct terminal;
 struct terminal *terminal_new(bool is_quiet);
 void terminal_free(struct terminal *t);
 
+/* True where a person sits at /dev/tty and may be asked. */
 bool terminal_can_ask(const struct terminal *t);
 
 /* A line to stderr: "errand: text". Clears a progress line first. */

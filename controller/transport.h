@@ -43,7 +43,9 @@ const struct transport *transport_find(const struct target *target,
 const struct transport *
 transport_at(size_t i); /* NULL behind the last: for tests and help */
 
+/* The descriptor to read from, non-blocking; the link's. */
 int link_read_fd(const struct link *link);
+/* The descriptor to write to, non-blocking; the link's. */
 int link_write_fd(const struct link *link);
 /* No more will be written: the far end sees the end of its input. */
 void link_shutdown(struct link *link);

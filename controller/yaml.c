@@ -125,7 +125,7 @@ static int check_start(const struct parser *p, const yaml_event_t *event,
 static int check_count(const struct parser *p, const struct yaml_node *node,
                        const yaml_event_t *event, struct error *err)
 {
-    if (node->count >= YAML_COUNT_MAX) {
+    if (node != NULL && node->count >= YAML_COUNT_MAX) {
         return refuse(p, event, "more than 1000 entries", err);
     }
     return 0;

@@ -40,7 +40,7 @@ static int set(const struct option *option, const char *value, struct arguments 
         *(bool *)(void *)at = true;
         return 0;
     case KIND_TEXT:
-        memcpy(at, &value, sizeof(const char *));
+        *(const char **)(void *)at = value;
         return 0;
     case KIND_NUMBER:
     case KIND_DESCRIPTOR:

@@ -21,6 +21,7 @@ static void put(struct jsonline *l, const char *s)
     jsonline_bytes(l, s, strlen(s));
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is kept and written through */
 void jsonline_init(struct jsonline *l, char *out, size_t capacity)
 {
     *l = (struct jsonline){.out = out, .capacity = capacity};

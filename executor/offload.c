@@ -74,7 +74,7 @@ static void work_and_leave(int fd, pid_t parent, offload_work *work, const void 
     strbuf_init(&text, 2 * OFFLOAD_ANSWER_MAX);
     strbuf_putc(&text, answer != NULL ? IS_ANSWER : IS_ERROR);
     json_write(answer != NULL ? answer : message_from_error(&err), false, &text);
-    _exit(fdio_write_full(fd, text.data, text.length) != 0);
+    _exit(fdio_write_full(fd, text.data, text.length) != 0 ? 1 : 0);
 }
 
 struct offload *offload_start(struct loop *loop, offload_work *work,

@@ -182,6 +182,7 @@ static void sort_entries(struct collection *c)
 static int write_entries(FILE *file, const struct collection *c)
 {
     uint8_t head[OUTPUTS_HEAD_SIZE];
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): bytes, no string */
     memcpy(head, OUTPUTS_INDEX_MAGIC, 8);
     bytes_put_u64(head + 8, c->count);
     bytes_put_u64(head + 16, c->paths.length);

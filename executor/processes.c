@@ -106,7 +106,7 @@ static char read_stat(pid_t pid, struct row *row)
     }
     row->start = strtoull(at, NULL, 10);
     /* A process whose first thread has ended shows as a zombie while the others run. */
-    return state == 'Z' && threads > 1 ? 'S' : state;
+    return (char)(state == 'Z' && threads > 1 ? 'S' : state);
 }
 
 static bool is_dead(char state)

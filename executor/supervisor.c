@@ -9,7 +9,7 @@
 #include "common/fdio.h"
 
 /* A checkout or a collection that takes longer is stuck. */
-#define LAUNCH_LIMIT_NS (6 * 3600 * NS_PER_S)
+#define LAUNCH_LIMIT_NS (INT64_C(6) * 3600 * NS_PER_S)
 #define ADOPTED_ROUND_NS (1 * NS_PER_S)
 
 typedef enum phase handler(struct supervisor *s);
@@ -308,7 +308,7 @@ void supervisor_recover(struct supervisor *s)
     }
     if (s->stage.id.pid != 0) {
         recover_own_stage(s);
-    } else if (s->has_end) {
+    } else if (s->has_end) { /* NOLINT(bugprone-branch-clone): the order decides */
         s->phase = supervisor_end(s);
     } else if (is_recorded) {
         recover_unseen(s);

@@ -13,7 +13,7 @@
 #include "common/subprocess.h"
 #include "executor/outputs.h"
 
-#define COLLECT_LIMIT_NS (12 * 3600 * NS_PER_S)
+#define COLLECT_LIMIT_NS (INT64_C(12) * 3600 * NS_PER_S)
 #define FINISH_RETRY_NS (2 * NS_PER_S)
 #define REASON_SIZE 768
 

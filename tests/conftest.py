@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from support import processes
 from support.errand import MARK, Errand
 from support.faultproxy import FaultProxy

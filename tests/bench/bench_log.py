@@ -15,9 +15,10 @@ for _ in range(300):
 """
 CLOCK = """
 import sys, time
+from time import sleep
 for _ in range(int(sys.argv[1])):
     print(time.clock_gettime_ns(time.CLOCK_MONOTONIC), flush=True)
-    time.sleep(0.02)
+    sleep(0.02)
 """
 SIZE = 300 * 10000 * 100
 
@@ -85,6 +86,6 @@ def bench_supervisors(bench, field) -> None:
     following.finish()
 
 
-def bench_executor_file(bench, field) -> None:
+def bench_executor_file(bench, _field) -> None:
     size = (BIN / "errand-executor").stat().st_size
     bench.add("the executor's file", size, None, "bytes", aim=f"<= {2 << 20}")

@@ -10,18 +10,20 @@ from support.projects import write_files
 
 # Prints, waits until the file that is its first argument appears, and goes on.
 GATED = """
-import os, sys, time
+import os, sys
+from time import sleep
 print("one", flush=True)
 while not os.path.exists(sys.argv[1]):
-    time.sleep(0.01)
+    sleep(0.01)
 print("two")
 """
 # The same, and its log is truncated between.
 TRUNCATES = """
-import os, sys, time
+import os, sys
+from time import sleep
 print("a" * 5000, flush=True)
 while not os.path.exists(sys.argv[1]):
-    time.sleep(0.01)
+    sleep(0.01)
 os.ftruncate(1, 0)
 print("after", flush=True)
 """
@@ -40,25 +42,27 @@ sys.exit(int(sys.argv[1]))
 """
 STUBBORN = {
     "plain": """
-import time
+from time import sleep
 print("up", flush=True)
-time.sleep(1000)
+sleep(1000)
 """,
     "ignores TERM": """
-import signal, time
+import signal
+from time import sleep
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("up", flush=True)
-time.sleep(1000)
+sleep(1000)
 """,
     "setsid": """
-import os, time
+import os
+from time import sleep
 if os.fork() == 0:
     os.setsid()
     for descriptor in range(3):
         os.close(descriptor)
-    time.sleep(1000)
+    sleep(1000)
 print("up", flush=True)
-time.sleep(1000)
+sleep(1000)
 """,
 }
 
@@ -365,7 +369,7 @@ def test_a_background_child_does_not_keep_a_run_open(errand, target):
 
 
 def test_time_limit_gives_124(errand, target):
-    write_files(errand.cwd, {"t.py": "import time\ntime.sleep(1000)\n"})
+    write_files(errand.cwd, {"t.py": "from time import sleep\nsleep(1000)\n"})
     assert errand.run("run", "--target", target, "--time-limit", "1s", "--grace", "1s", "t.py").code == 124
     assert errand.show()["exit"] == {"kind": "timed_out"}
 

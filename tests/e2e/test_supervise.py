@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from support import processes
 from support.supervision import EXECUTOR, open_gate, proof, wait_gate
 from support.waiting import wait_for

@@ -6,6 +6,7 @@ By default every few calls are tried, beginning at another one each day; with --
 import contextlib
 import datetime
 import subprocess
+from pathlib import Path
 
 import pytest
 from support import inject, processes
@@ -90,7 +91,7 @@ def dying_at(run: Run, names: tuple[str, ...], call: int):
 
 def is_traced(pid: int) -> bool:
     try:
-        status = open(f"/proc/{pid}/status").read()
+        status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return True
     return "TracerPid:\t0\n" not in status

@@ -4,7 +4,6 @@ import json
 import os
 
 import pytest
-
 from support import inject, processes
 from support.supervision import open_gate, wait_gate
 from support.waiting import wait_for

@@ -117,9 +117,7 @@ def make_tree(entries):
     if len(body) <= MIB:
         return oid("tree", body), 0, []
     parts = []
-    for part in groups(
-        entries, lambda e: len(tree_entry(e)), lambda e: low12(hashlib.sha256(e[3]).digest()) == 0
-    ):
+    for part in groups(entries, lambda e: len(tree_entry(e)), lambda e: low12(hashlib.sha256(e[3]).digest()) == 0):
         parts.append((sum(e[1] for e in part), oid("tree", tree_body(part))))
     level = 1
     while 16 + 40 * len(parts) > MIB:
