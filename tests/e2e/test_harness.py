@@ -73,8 +73,11 @@ def test_sshd_cut_ends_connections_and_spares_what_detached(sshd):
 
 def test_what_a_test_starts_on_the_node_carries_its_mark(sshd, mark):
     sshd.run("setsid sleep 1000 >/dev/null 2>&1 </dev/null &")
-    left = wait_for(lambda: processes.carrying(MARK, mark), "the process on the node")
-    assert [processes.command(pid)[0] for pid in left] == ["sleep"]
+
+    def names() -> list[str]:
+        return [name for pid in processes.carrying(MARK, mark) for name in processes.command(pid)[:1]]
+
+    wait_for(lambda: names() == ["sleep"], "the process on the node, alone")
     processes.end_marked(MARK, mark)
     assert not processes.carrying(MARK, mark)
 

@@ -118,11 +118,11 @@ def test_an_accepted_run_that_nobody_started_is_started_by_an_adopter(node):
 
 
 def test_adoption_finds_every_run_and_leaves_young_ones_to_their_submitter(node):
-    young = node.shell("echo x > x")
     lost = node.run("gate gate")
     lost.wait_state("Running")
     wait_gate(lost)
     lost.kill("guardian", "shim")
+    young = node.shell("echo x > x")
     node.mkrun("adopt")
     assert len(lost.supervisors()) == 2
     assert young.states() == ["Starting"]
