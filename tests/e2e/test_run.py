@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.projects import write_files
+from support.waiting import wait_for
 
 # Prints, waits until the file that is its first argument appears, and goes on.
 GATED = """
@@ -357,7 +358,7 @@ def test_cancel_ends_the_whole_tree(errand, target, script):
     shown = errand.show(run)
     assert shown["status"] == "Canceled"
     assert shown["exit"] == {"kind": "canceled"}
-    assert processes.carrying("ERRAND_RUN_ID", run) == []
+    wait_for(lambda: not processes.carrying("ERRAND_RUN_ID", run), "the supervisors to leave")
 
 
 def test_a_background_child_does_not_keep_a_run_open(errand, target):
@@ -365,7 +366,8 @@ def test_a_background_child_does_not_keep_a_run_open(errand, target):
 
     write_files(errand.cwd, {"t.py": "import subprocess\nsubprocess.Popen(['sleep', '1000'])\nprint('done')\n"})
     assert errand.ok("run", "--target", target, "t.py").out == b"done\n"
-    assert processes.carrying("ERRAND_RUN_ID", errand.show()["id"]) == []
+    run = errand.show()["id"]
+    wait_for(lambda: not processes.carrying("ERRAND_RUN_ID", run), "the child and the supervisors to end")
 
 
 def test_time_limit_gives_124(errand, target):
