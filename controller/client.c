@@ -2,7 +2,6 @@
 
 #include "common/bytes.h"
 #include "common/clock.h"
-#include "common/fdio.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -91,14 +90,13 @@ static void offer_room(struct client *c)
 
 int client_flush(struct client *c, struct error *err)
 {
-    int fd = link_write_fd(c->link);
     for (;;) {
         size_t length = 0;
         const void *data = peer_output(c->peer, &length);
         if (length == 0) {
             break;
         }
-        ssize_t written = fdio_write(fd, data, length);
+        ssize_t written = link_write(c->link, data, length);
         if (written < 0 && errno == EAGAIN) {
             return 0;
         }
@@ -110,14 +108,6 @@ int client_flush(struct client *c, struct error *err)
         peer_output_done(c->peer, (size_t)written);
     }
     return 0;
-}
-
-/* The next step writes. */
-static void link_can_write(void *context, int fd, unsigned events)
-{
-    (void)context;
-    (void)fd;
-    (void)events;
 }
 
 static void take_input(struct client *c, const void *data, size_t length)
@@ -142,11 +132,14 @@ static void take_input(struct client *c, const void *data, size_t length)
     }
 }
 
-static void link_can_read(void *context, int fd, unsigned events)
+/* What can be written is written by the next step. */
+static void link_ready(void *context, unsigned events)
 {
-    (void)events;
     struct client *c = context;
-    ssize_t length = fdio_read(fd, c->buffer, CLIENT_READ_SIZE);
+    if ((events & LOOP_READ) == 0) {
+        return;
+    }
+    ssize_t length = link_read(c->link, c->buffer, CLIENT_READ_SIZE);
     if (length < 0 && errno == EAGAIN) {
         return;
     }
@@ -182,7 +175,7 @@ void client_start_protocol(struct client *c, const void *early, size_t early_len
 {
     c->peer = peer_new(PEER_CONTROLLER);
     c->heard_ns = clock_monotonic_ns();
-    loop_watch(c->loop, link_read_fd(c->link), LOOP_READ, link_can_read, c);
+    link_watch(c->link, c->loop, LOOP_READ, link_ready, c);
     send_hello(c);
     check_liveness(c);
     if (early_length > 0) {
@@ -193,10 +186,6 @@ void client_free(struct client *c)
 {
     if (c == NULL) {
         return;
-    }
-    if (c->link != NULL) {
-        loop_unwatch(c->loop, link_read_fd(c->link));
-        loop_unwatch(c->loop, link_write_fd(c->link));
     }
     loop_timer_cancel(c->loop, c->liveness);
     link_free(c->link);
@@ -279,8 +268,8 @@ int client_step(struct client *c, struct error *err)
     offer_room(c);
     if (!c->has_failed) {
         bool has_more = peer_pending(c->peer) > 0;
-        loop_watch(c->loop, link_write_fd(c->link), has_more ? LOOP_WRITE : 0,
-                   link_can_write, c);
+        link_watch(c->link, c->loop, LOOP_READ | (has_more ? LOOP_WRITE : 0), link_ready,
+                   c);
         if (loop_step(c->loop, -1, err) != 0) {
             return -1;
         }

@@ -68,12 +68,17 @@ static void arm_deadline(struct opening *o)
             : NULL;
 }
 
-static void opening_read(void *context, int fd, unsigned events)
+static void opening_ready(void *context, unsigned events);
+
+static void watch_link(struct opening *o, unsigned events)
 {
-    (void)events;
-    struct opening *o = context;
+    link_watch(o->client->link, o->client->loop, events, opening_ready, o);
+}
+
+static void opening_read(struct opening *o)
+{
     struct client *c = o->client;
-    ssize_t length = fdio_read(fd, c->buffer, CLIENT_READ_SIZE);
+    ssize_t length = link_read(c->link, c->buffer, CLIENT_READ_SIZE);
     if (length < 0 && errno == EAGAIN) {
         return;
     }
@@ -97,10 +102,8 @@ static void opening_read(void *context, int fd, unsigned events)
     }
 }
 
-static void opening_write(void *context, int fd, unsigned events)
+static void opening_write(struct opening *o)
 {
-    (void)events;
-    struct opening *o = context;
     struct client *c = o->client;
     ssize_t length =
         fdio_pread_full(o->upload_fd, c->buffer, CLIENT_READ_SIZE, o->uploaded_bytes);
@@ -109,12 +112,12 @@ static void opening_write(void *context, int fd, unsigned events)
         opening_fail(o);
         return;
     }
-    ssize_t written = length > 0 ? fdio_write(fd, c->buffer, (size_t)length) : 0;
+    ssize_t written = length > 0 ? link_write(c->link, c->buffer, (size_t)length) : 0;
     if (written < 0 && errno == EAGAIN) {
         return;
     }
     if (written < 0) { /* the far end says why, or it ended */
-        loop_unwatch(c->loop, fd);
+        watch_link(o, LOOP_READ);
         return;
     }
     o->uploaded_bytes += (uint64_t)written;
@@ -122,7 +125,18 @@ static void opening_write(void *context, int fd, unsigned events)
     terminal_progress(c->context->terminal, "sending the executor", o->uploaded_bytes,
                       o->upload_bytes);
     if (o->uploaded_bytes >= o->upload_bytes || written == 0) {
-        loop_unwatch(c->loop, fd);
+        watch_link(o, LOOP_READ);
+    }
+}
+
+static void opening_ready(void *context, unsigned events)
+{
+    struct opening *o = context;
+    if ((events & LOOP_WRITE) != 0) {
+        opening_write(o);
+    }
+    if ((events & LOOP_READ) != 0 && !o->is_done) {
+        opening_read(o);
     }
 }
 
@@ -165,7 +179,7 @@ static int opening_wait(struct opening *o, int64_t timeout_ms, struct error *err
     arm_deadline(o);
     o->note =
         loop_timer_at(c->loop, clock_monotonic_ns() + WAITING_NOTE_NS, opening_waits, o);
-    loop_watch(c->loop, link_read_fd(c->link), LOOP_READ, opening_read, o);
+    watch_link(o, LOOP_READ | (o->upload_fd >= 0 ? LOOP_WRITE : 0));
     int result = 0;
     while (result == 0 && !o->is_done && !is_interrupted(c)) {
         result = loop_step(c->loop, -1, err);
@@ -174,8 +188,7 @@ static int opening_wait(struct opening *o, int64_t timeout_ms, struct error *err
     loop_timer_cancel(c->loop, o->deadline);
     o->note = NULL;
     o->deadline = NULL;
-    loop_unwatch(c->loop, link_read_fd(c->link));
-    loop_unwatch(c->loop, link_write_fd(c->link));
+    link_unwatch(c->link);
     terminal_progress_clear(c->context->terminal);
     if (result == 0 && !o->is_done) {
         result = error_set(err, ERR_CANCELED, "%s: interrupted while connecting",
@@ -225,7 +238,6 @@ static int bring_executor(struct opening *o, int64_t timeout_ms, struct error *e
     marker_release(&o->marker);
     marker_init(&o->marker);
     strbuf_reset(&o->early);
-    loop_watch(c->loop, link_write_fd(c->link), LOOP_WRITE, opening_write, o);
     if (opening_wait(o, timeout_ms, err) != 0) {
         return -1;
     }

@@ -19,7 +19,8 @@
 #define WORDS_MAX ((size_t)4 << 10) /* of stderr, from its end */
 #define END_GRACE_MS 500
 
-struct link {
+struct process_link {
+    struct link link;
     struct subprocess child;
     int words_fd; /* what the child said on stderr */
     bool has_ended;
@@ -47,57 +48,14 @@ static int open_words(struct error *err)
     return fd;
 }
 
-struct link *link_process_open(const struct link_process_options *options,
-                               struct error *err)
-{
-    struct link *link = xcalloc(1, sizeof *link);
-    link->explain = options->explain;
-    link->describe = options->describe;
-    link->context = options->context;
-    link->free_context = options->free_context;
-    link->child.stdin_fd = link->child.stdout_fd = link->child.stderr_fd = -1;
-    link->words_fd = open_words(err);
-    if (link->words_fd < 0) {
-        link_free(link);
-        return NULL;
-    }
-    link->child.argv = (const char *const *)options->argv;
-    link->child.in = SUBPROCESS_PIPE;
-    link->child.out = SUBPROCESS_PIPE;
-    link->child.error = link->words_fd;
-    if (subprocess_start(&link->child, err) != 0 ||
-        fdio_set_nonblocking(link->child.stdin_fd, true, err) != 0 ||
-        fdio_set_nonblocking(link->child.stdout_fd, true, err) != 0) {
-        link_free(link);
-        return NULL;
-    }
-    link->child.argv = NULL;
-    return link;
-}
-
-int link_read_fd(const struct link *link)
-{
-    return link->child.stdout_fd;
-}
-
-int link_write_fd(const struct link *link)
-{
-    return link->child.stdin_fd;
-}
-
-void link_shutdown(struct link *link)
-{
-    fdio_close(&link->child.stdin_fd);
-}
-
 /* Learn how the child ended; a child that goes on after its streams were closed is asked,
  * then made, to end. */
-static void wait_for_end(struct link *link)
+static void wait_for_end(struct process_link *link)
 {
     if (link->has_ended || link->child.pid <= 0) {
         return;
     }
-    link_shutdown(link);
+    fdio_close(&link->child.stdin_fd);
     int64_t deadline = clock_monotonic_ns() + END_GRACE_MS * NS_PER_MS;
     pid_t ended = 0;
     while ((ended = waitpid(link->child.pid, &link->status, WNOHANG)) == 0 &&
@@ -114,23 +72,8 @@ static void wait_for_end(struct link *link)
     link->has_ended = true;
 }
 
-void link_free(struct link *link)
-{
-    if (link == NULL) {
-        return;
-    }
-    fdio_close(&link->child.stdout_fd);
-    wait_for_end(link);
-    fdio_close(&link->child.stdin_fd);
-    fdio_close(&link->words_fd);
-    if (link->free_context != NULL) {
-        link->free_context(link->context);
-    }
-    free(link);
-}
-
 /* The end of what the child said, each line made safe. */
-static void read_words(const struct link *link, struct strbuf *out)
+static void read_words(const struct process_link *link, struct strbuf *out)
 {
     off_t end = lseek(link->words_fd, 0, SEEK_END);
     if (end <= 0) {
@@ -149,15 +92,123 @@ static void read_words(const struct link *link, struct strbuf *out)
     }
 }
 
-int link_explain(struct link *link, const char *noise, struct error *err)
+static struct process_link *of(struct link *link)
 {
-    wait_for_end(link);
-    CLEANUP_STRBUF struct strbuf words = STRBUF_INIT;
-    read_words(link, &words);
-    return link->explain(link->context, link->status, words.data, noise, err);
+    return (struct process_link *)link;
 }
 
-struct json *link_facts(const struct link *link)
+static ssize_t process_read(struct link *link, void *out, size_t size)
 {
-    return link->describe != NULL ? link->describe(link->context) : NULL;
+    return fdio_read(of(link)->child.stdout_fd, out, size);
+}
+
+static ssize_t process_write(struct link *link, const void *data, size_t length)
+{
+    if (of(link)->child.stdin_fd < 0) {
+        errno = EPIPE;
+        return -1;
+    }
+    return fdio_write(of(link)->child.stdin_fd, data, length);
+}
+
+static void fd_ready(void *context, int fd, unsigned events)
+{
+    const struct link_watcher *watcher =
+        &((const struct process_link *)context)->link.watcher;
+    (void)fd;
+    watcher->handler(watcher->context, events);
+}
+
+/* A silent watch would not see errors, and costs poll nothing to leave out. */
+static void watch_fd(struct process_link *link, int fd, unsigned events)
+{
+    if (fd >= 0 && events != 0) {
+        loop_watch(link->link.watcher.loop, fd, events, fd_ready, link);
+    } else if (fd >= 0) {
+        loop_unwatch(link->link.watcher.loop, fd);
+    }
+}
+
+static void process_watch(struct link *link)
+{
+    watch_fd(of(link), of(link)->child.stdout_fd, link->watcher.events & LOOP_READ);
+    watch_fd(of(link), of(link)->child.stdin_fd, link->watcher.events & LOOP_WRITE);
+}
+
+static void process_shutdown(struct link *link)
+{
+    int *fd = &of(link)->child.stdin_fd;
+    if (*fd >= 0 && link->watcher.loop != NULL) {
+        loop_unwatch(link->watcher.loop, *fd);
+    }
+    fdio_close(fd);
+}
+
+static int process_explain(struct link *link, const char *noise, struct error *err)
+{
+    struct process_link *p = of(link);
+    process_shutdown(link);
+    wait_for_end(p);
+    CLEANUP_STRBUF struct strbuf words = STRBUF_INIT;
+    read_words(p, &words);
+    return p->explain(p->context, p->status, words.data, noise, err);
+}
+
+static struct json *process_facts(const struct link *link)
+{
+    const struct process_link *p = (const struct process_link *)link;
+    return p->describe != NULL ? p->describe(p->context) : NULL;
+}
+
+static void process_free(struct link *link)
+{
+    struct process_link *p = of(link);
+    fdio_close(&p->child.stdout_fd);
+    wait_for_end(p);
+    fdio_close(&p->child.stdin_fd);
+    fdio_close(&p->words_fd);
+    if (p->free_context != NULL) {
+        p->free_context(p->context);
+    }
+    free(p);
+}
+
+static const struct link_type process_type = {
+    .read = process_read,
+    .write = process_write,
+    .watch = process_watch,
+    .unwatch = process_watch,
+    .shutdown = process_shutdown,
+    .explain = process_explain,
+    .facts = process_facts,
+    .free = process_free,
+};
+
+struct link *link_process_open(const struct link_process_options *options,
+                               struct error *err)
+{
+    struct process_link *link = xcalloc(1, sizeof *link);
+    link->link.type = &process_type;
+    link->explain = options->explain;
+    link->describe = options->describe;
+    link->context = options->context;
+    link->free_context = options->free_context;
+    link->child.stdin_fd = link->child.stdout_fd = link->child.stderr_fd = -1;
+    link->words_fd = open_words(err);
+    if (link->words_fd < 0) {
+        link_free(&link->link);
+        return NULL;
+    }
+    link->child.argv = (const char *const *)options->argv;
+    link->child.in = SUBPROCESS_PIPE;
+    link->child.out = SUBPROCESS_PIPE;
+    link->child.error = link->words_fd;
+    if (subprocess_start(&link->child, err) != 0 ||
+        fdio_set_nonblocking(link->child.stdin_fd, true, err) != 0 ||
+        fdio_set_nonblocking(link->child.stdout_fd, true, err) != 0) {
+        link_free(&link->link);
+        return NULL;
+    }
+    link->child.argv = NULL;
+    return &link->link;
 }

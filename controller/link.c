@@ -1,0 +1,54 @@
+#include "controller/link.h"
+
+ssize_t link_read(struct link *link, void *out, size_t size)
+{
+    return link->type->read(link, out, size);
+}
+
+ssize_t link_write(struct link *link, const void *data, size_t length)
+{
+    return link->type->write(link, data, length);
+}
+
+void link_watch(struct link *link, struct loop *loop, unsigned events,
+                link_handler *handler, void *context)
+{
+    if (link->watcher.loop != loop) {
+        link_unwatch(link);
+    }
+    link->watcher = (struct link_watcher){loop, events, handler, context};
+    link->type->watch(link);
+}
+
+void link_unwatch(struct link *link)
+{
+    if (link->watcher.loop != NULL) {
+        link->watcher.events = 0;
+        link->watcher.handler = NULL;
+        link->type->unwatch(link);
+        link->watcher = (struct link_watcher){0};
+    }
+}
+
+void link_shutdown(struct link *link)
+{
+    link->type->shutdown(link);
+}
+
+void link_free(struct link *link)
+{
+    if (link != NULL) {
+        link_unwatch(link);
+        link->type->free(link);
+    }
+}
+
+int link_explain(struct link *link, const char *noise, struct error *err)
+{
+    return link->type->explain(link, noise, err);
+}
+
+struct json *link_facts(const struct link *link)
+{
+    return link->type->facts != NULL ? link->type->facts(link) : NULL;
+}

@@ -1,0 +1,88 @@
+/*
+ * link: an open byte stream to an executor, however it is carried. [controller]
+ *
+ * What a transport's open gives. A carrier (a child process and its pipes, an SSH session
+ * in this process) puts a struct link first in its own and fills in the table; its
+ * users call the functions below and never see a descriptor: what must be polled to
+ * make the stream go on is the carrier's business, and may change at any time.
+ *
+ * Reading and writing never block. link_watch says what one waits for; the carrier then
+ * calls back from the loop as soon as that can go on (level-triggered: again and again,
+ * until it was read or written or is no longer watched for). Its own work, such as
+ * handshakes and deadlines, goes on while it is watched.
+ *
+ * Life: open of a transport -> link_watch, link_read, link_write ... -> link_free.
+ */
+#ifndef CONTROLLER_LINK_H
+#define CONTROLLER_LINK_H
+
+#include "common/error.h"
+#include "common/json.h"
+#include "common/loop.h"
+#include "common/mem.h"
+
+#include <stddef.h>
+#include <sys/types.h>
+
+struct link;
+
+/* events: LOOP_READ, LOOP_WRITE or both: what can go on now, an end or an error
+ * included, which the next link_read or link_write tells. */
+typedef void link_handler(void *context, unsigned events);
+
+struct link_watcher {
+    struct loop *loop; /* NULL: not watched */
+    unsigned events;
+    link_handler *handler;
+    void *context;
+};
+
+/* Each as the function of its name below. */
+struct link_type {
+    ssize_t (*read)(struct link *link, void *out, size_t size);
+    ssize_t (*write)(struct link *link, const void *data, size_t length);
+    void (*watch)(struct link *link);   /* link->watcher is the new one */
+    void (*unwatch)(struct link *link); /* link->watcher.loop is still the old one */
+    void (*shutdown)(struct link *link);
+    int (*explain)(struct link *link, const char *noise, struct error *err);
+    struct json *(*facts)(const struct link *link); /* may be NULL */
+    void (*free)(struct link *link);
+};
+
+struct link {
+    const struct link_type *type;
+    struct link_watcher watcher;
+};
+
+/* Read what there is, up to size (> 0). As read(2) of a non-blocking descriptor: 0 at
+ * the end, -1 with errno, EAGAIN where nothing is there yet. */
+ssize_t link_read(struct link *link, void *out, size_t size);
+/* Take as much of data as goes. As write(2) of a non-blocking descriptor; EAGAIN where
+ * nothing goes at present. What was taken is on its way. */
+ssize_t link_write(struct link *link, const void *data, size_t length);
+/*
+ * Call handler from loop for these events (LOOP_READ | LOOP_WRITE; 0 keeps only the
+ * carrier's own work going) from now on, in place of what was watched for before. loop
+ * is borrowed until link_unwatch or link_free.
+ */
+void link_watch(struct link *link, struct loop *loop, unsigned events,
+                link_handler *handler, void *context);
+/* Have nothing on the loop any more. */
+void link_unwatch(struct link *link);
+
+/* No more will be written: the far end sees the end of its input. */
+void link_shutdown(struct link *link);
+/* End it at once and free it. Never blocks longer than a second. NULL is ignored. */
+void link_free(struct link *link);
+DEFINE_CLEANUP_FREE(link)
+/*
+ * Explain why the stream ended before or without the executor's word: phase, host and
+ * port, cause, next step, from how it ended and the last words of the far end (made
+ * safe). noise: what came on stdout before the end (may be ""). Always returns -1.
+ */
+int link_explain(struct link *link, const char *noise, struct error *err);
+/* What was negotiated, for `target check`: an object {"hostname","port","user",...};
+ * NULL where nothing is known. The caller's to free. */
+struct json *link_facts(const struct link *link);
+
+#endif
