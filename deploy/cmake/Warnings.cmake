@@ -8,7 +8,7 @@ target_compile_options(errand_flags INTERFACE
     -Wmissing-prototypes -Wold-style-definition -Wwrite-strings -Wpointer-arith -Wcast-qual
     -Wconversion -Wno-sign-conversion -Wimplicit-fallthrough -fno-common
     "SHELL:-include ${CMAKE_SOURCE_DIR}/common/banned.h"
-    -fstack-protector-strong -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.
+    -ffunction-sections -fdata-sections -fstack-protector-strong -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.
     $<$<C_COMPILER_ID:GNU>:-Wlogical-op -Wduplicated-cond -Wduplicated-branches>
     $<$<CONFIG:Release,RelWithDebInfo>:-O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2>)
 target_link_options(errand_flags INTERFACE -Wl,-z,relro,-z,now)
