@@ -62,18 +62,24 @@ static void say_sent(const struct following *f, const struct submission *s,
     char sent[FILES_SIZE_TEXT];
     char all[FILES_SIZE_TEXT];
     unsigned long long files = s->spec.files;
+    const char *plural = files == 1 ? "" : "s";
     files_format_size(sent, s->sent_bytes);
     files_format_size(all, s->spec.size_bytes);
     if (s->sent_files == 0) {
-        terminal_note(f->context->terminal, "%s on %s: %s has all %llu file%s, %s",
-                      s->spec.run, target->name, target->name, files,
-                      files == 1 ? "" : "s", all);
-        return;
+        terminal_note(
+            f->context->terminal,
+            "%s on %s: nothing to send: the project's %llu file%s, %s, %s there already",
+            s->spec.run, target->name, files, plural, all, files == 1 ? "is" : "are");
+    } else if (s->sent_files == files) {
+        terminal_note(f->context->terminal,
+                      "%s on %s: sent the project's %llu file%s, %s", s->spec.run,
+                      target->name, files, plural, all);
+    } else {
+        terminal_note(f->context->terminal,
+                      "%s on %s: sent %llu of the project's %llu files, %s of %s",
+                      s->spec.run, target->name, (unsigned long long)s->sent_files, files,
+                      sent, all);
     }
-    terminal_note(f->context->terminal,
-                  "%s on %s: sent %llu of %llu file%s, %s; the project has %s",
-                  s->spec.run, target->name, (unsigned long long)s->sent_files, files,
-                  files == 1 ? "" : "s", sent, all);
 }
 
 static void say_node(const struct following *f)

@@ -78,13 +78,14 @@ static void say_end(const struct following *f, const struct history_run *run)
     CLEANUP_STRBUF struct strbuf how = STRBUF_INIT;
     int64_t begin =
         status->started_utc_ms != 0 ? status->started_utc_ms : status->created_utc_ms;
-    run_exit_describe(&status->exit, &how);
     clock_format_duration(took, status->ended_utc_ms - begin);
-    bool has_reason = status->reason != NULL && status->reason[0] != '\0' &&
-                      strcmp(status->reason, how.data) != 0;
-    terminal_note(f->context->terminal, "%s %s after %s: %s%s%s", run->id,
-                  run_state_name(status->state), took, how.data, has_reason ? "; " : "",
-                  has_reason ? status->reason : "");
+    if (status->reason != NULL && status->reason[0] != '\0') {
+        strbuf_puts(&how, status->reason);
+    } else {
+        run_exit_describe(&status->exit, &how);
+    }
+    terminal_note(f->context->terminal, "%s %s after %s: %s", run->id,
+                  run_state_name(status->state), took, how.data);
 }
 
 /* Outputs home; a link that breaks meanwhile is tried again like any other. */
