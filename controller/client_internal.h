@@ -29,6 +29,7 @@ struct client {
     int64_t started_ns;
     struct peer *peer;
     struct client_node node;
+    char wanted[OID_HEX_SIZE]; /* digest of the executor that was asked for */
     struct client_step steps[CLIENT_STEPS_MAX];
     size_t step_count;
     struct client_slot slots[PEER_STREAMS_MAX];

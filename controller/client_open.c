@@ -231,6 +231,7 @@ static int bring_executor(struct opening *o, int64_t timeout_ms, struct error *e
     int result = fd < 0 ? error_sys(err, "open %s", file.path) : 0;
     o->upload_fd = fd;
     o->upload_bytes = file.size_bytes;
+    memcpy(c->wanted, file.digest, sizeof c->wanted);
     executor_file_release(&file);
     if (result != 0) {
         return -1;
@@ -269,6 +270,29 @@ static int copy_fact(const struct json *facts, const char *key, char *out, size_
     return 0;
 }
 
+/* Both ends are one release: what runs there must be the very file that was asked for. A
+ * node could lie, but it runs our runs in any case; what this finds is a file that was
+ * changed or damaged, and a wrapper in its place that starts another one. */
+static int check_digest(const struct client *c, const struct json *facts,
+                        struct error *err)
+{
+    const char *digest = NULL;
+    if (json_get_string(facts, "executor's marker", "digest", &digest, err) != 0) {
+        return -1;
+    }
+    if (strcmp(digest, c->wanted) == 0) {
+        return 0;
+    }
+    error_set(err, ERR_BOOTSTRAP,
+              "%s: another executor answered (%.12s) than the one that was asked for "
+              "(%.12s): its file in %s/bin was changed or is a wrapper",
+              c->target_name, digest, c->wanted, c->node.root);
+    return error_hint(err,
+                      "remove errand-executor-%.12s... there; the next connection brings "
+                      "it anew",
+                      c->wanted);
+}
+
 static int take_facts(struct client *c, const struct json *facts, struct error *err)
 {
     int64_t protocol = 0;
@@ -298,7 +322,7 @@ static int take_facts(struct client *c, const struct json *facts, struct error *
     c->node.platform = xstrdup(platform);
     c->node.root = xstrdup(root);
     c->node.clock_skew_ms = node_utc_ms - clock_utc_ms();
-    return 0;
+    return check_digest(c, facts, err);
 }
 
 static int open_link(struct client *c, struct error *err)
@@ -318,6 +342,7 @@ static int open_link(struct client *c, struct error *err)
         return -1;
     }
     int result = 0;
+    memcpy(c->wanted, file.digest, sizeof c->wanted);
     if (c->target->host != NULL) {
         result = install_line(&file, c->target->root, &line, err);
         transport.command = line.data;
