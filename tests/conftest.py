@@ -11,12 +11,15 @@ import pytest
 from support import processes
 from support.errand import MARK, Errand
 from support.faultproxy import FaultProxy
+from support.links import Link
 from support.projects import write_files
 from support.sshd import Sshd
 from support.supervision import Node
 
 # Every transport that reaches a node; the whole behaviour of a run is tried over each.
 TRANSPORTS = ("local", "openssh")
+# Those that a cable can be pulled out of.
+NETWORK = tuple(name for name in TRANSPORTS if name != "local")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -146,3 +149,21 @@ def target(transport: str, errand: Errand, request: pytest.FixtureRequest) -> st
         return "local"
     server: Sshd = request.getfixturevalue("sshd")
     return errand.add_target("node", f"--transport={transport}", *server.target_arguments())
+
+
+@pytest.fixture(params=NETWORK)
+def network(request: pytest.FixtureRequest) -> str:
+    """Each transport over a network in turn."""
+    return request.param
+
+
+@pytest.fixture
+def make_link(
+    errand: Errand, sshd: Sshd, proxy: Callable[..., FaultProxy], network: str, tmp_path: Path
+) -> Callable[..., Link]:
+    """make_link(settings={...}, **faults of FaultProxy): a target behind a proxy; see support.links."""
+
+    def make(settings: dict[str, str] | None = None, **faults) -> Link:
+        return Link(errand, sshd, proxy(sshd.port, **faults), network, tmp_path, settings or {})
+
+    return make

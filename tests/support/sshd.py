@@ -244,11 +244,16 @@ exec {shell} -c "$SSH_ORIGINAL_COMMAND"
             del keywords["stdin"]
         return subprocess.run(self.ssh(*arguments), check=False, **keywords)
 
-    def target_arguments(self) -> list[str]:
-        """What follows `errand target add NAME` to make this server a target."""
+    def target_arguments(self, port: int | None = None) -> list[str]:
+        """What follows `errand target add NAME` to make this server a target; `port` is that of a proxy before it."""
+        port = port or self.port
+        line = " ".join((f"[{self.host}]:{port}", *self.host_key.with_suffix(".pub").read_text().split()[:2]))
+        if line not in self.known_hosts.read_text():
+            with open(self.known_hosts, "a") as known_hosts:
+                known_hosts.write(f"{line}\n")
         return [
             f"{self.user}@{self.host}",
-            f"--port={self.port}",
+            f"--port={port}",
             f"--identity={self.identity}",
             f"--known-hosts={self.known_hosts}",
             "--ssh-config=/dev/null",

@@ -1,0 +1,115 @@
+"""The link is cut at every place of a run: it is started at most once, nothing of it is lost, nothing comes twice.
+
+By default a few places of each part are tried, with --soak all.
+"""
+
+import os
+
+import pytest
+from support.faultproxy import Fault
+from support.links import Link, log_of
+from support.projects import write_files
+
+KINDS = ("rst", "close", "half")
+MEGABYTE = 1_000_000
+
+
+def places(end: int, step: int, few: int, begin: int = 0) -> list:
+    """Every step-th byte from begin to end: all with --soak, else about `few` of them."""
+    all_of_them = range(begin, end, step)
+    stride = max(1, len(all_of_them) // few)
+    return [
+        at if i % stride == stride // 2 else pytest.param(at, marks=pytest.mark.soak)
+        for i, at in enumerate(all_of_them)
+    ]
+
+
+def cut(direction: str, at: int, step: int) -> Fault:
+    """The kinds take turns, so that all of them happen in all parts."""
+    return Fault(KINDS[at // step % len(KINDS)], direction, at, connection=1)
+
+
+def run_until_it_works(link: Link, **how) -> str:
+    """A link that breaks before the executor has said a word is an error of the command; the next one works."""
+    result = link.run(**how)
+    if result.code == 125:
+        assert link.starts() == [], str(result)
+        shown = link.errand.show()
+        assert (shown["status"], shown["exit"]["kind"]) == ("Failed", "could_not_start")
+        result = link.run(**how)
+    run = link.check(result)
+    assert link.starts() == [run]
+    return run
+
+
+@pytest.fixture
+def warm(make_link):
+    """A node that has the executor and the project, whose link was not cut yet."""
+
+    def make(*faults: Fault, **how) -> Link:
+        link = make_link(**how)
+        link.check(link.run(lines=10))
+        link.marks.unlink()
+        # Faults count connections from the proxy's beginning.
+        link.proxy.faults = [Fault(f.kind, f.direction, f.at, link.proxy.connections + 1, f.mask) for f in faults]
+        return link
+
+    return make
+
+
+# Handshake and login, the shell's line, two megabytes of executor.
+@pytest.mark.parametrize("at", places(2_060_000, 34_000, 4))
+def test_a_first_connection_is_cut_on_the_way_up(make_link, at):
+    link = make_link(faults=[cut("up", at, 34_000)])
+    run_until_it_works(link, lines=200)
+    assert link.proxy.connections == 2
+
+
+@pytest.mark.parametrize("at", places(7_000, 125, 4))
+def test_a_first_connection_is_cut_on_the_way_down(make_link, at):
+    link = make_link(faults=[cut("down", at, 125)])
+    run_until_it_works(link, lines=200)
+    assert link.proxy.connections == 2
+
+
+# From login over SUBMIT, ACCEPTED, FOLLOW, FETCH, GOT to COLLECTED: 6,400 bytes up, 12,000 down.
+@pytest.mark.parametrize("at", places(6_500, 52, 8))
+def test_a_small_run_is_cut_on_the_way_up(warm, at):
+    link = warm(cut("up", at, 52))
+    run = run_until_it_works(link, lines=100, output_bytes=2000)
+    assert link.is_collected(run)
+
+
+@pytest.mark.parametrize("at", places(12_500, 100, 8))
+def test_a_small_run_is_cut_on_the_way_down(warm, at):
+    link = warm(cut("down", at, 100))
+    run = run_until_it_works(link, lines=100, output_bytes=2000)
+    assert link.is_collected(run)
+
+
+@pytest.mark.parametrize("at", places(12 * MEGABYTE, 400_000, 3, begin=500_000))
+def test_a_push_goes_on_where_it_was(warm, at):
+    """What arrived before the cut is not sent again: a pack at most, which was under way."""
+    link = warm(cut("up", at, 400_000))
+    write_files(link.errand.cwd, {f"data/{i}": os.urandom(100_000) for i in range(120)})
+    before = link.proxy.count().up
+    link.check(link.run(lines=100))
+    assert link.proxy.connections == 3
+    assert link.proxy.count().up - before < 12 * MEGABYTE + 3 * MEGABYTE
+
+
+@pytest.mark.parametrize("at", places(2_600_000, 100_000, 4, begin=100_000))
+def test_a_log_is_whole_and_has_nothing_twice(warm, at):
+    link = warm(cut("down", at, 100_000))
+    run = link.check(link.run(lines=50_000))
+    assert link.log_at_home(run) == log_of(50_000)
+    assert link.proxy.connections == 3
+
+
+@pytest.mark.parametrize("at", places(12 * MEGABYTE, 400_000, 3, begin=500_000))
+def test_outputs_go_on_where_they_were(warm, at):
+    link = warm(cut("down", at, 400_000))
+    before = link.proxy.count().down
+    link.check(link.run(lines=100, output_bytes=12 * MEGABYTE))
+    assert link.proxy.connections == 3
+    assert link.proxy.count().down - before < 12 * MEGABYTE + 3 * MEGABYTE

@@ -1,0 +1,148 @@
+"""A controller, a node, and between them a link that breaks: what the link tests stand on."""
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from support.errand import Errand, Result
+from support.faultproxy import FaultProxy
+from support.projects import write_files
+from support.sshd import Sshd
+from support.waiting import wait_for
+
+# Arguments: a file that gets a line for each start, lines of log, bytes of outputs, and a file to wait for in the
+# middle of the log ("" for none).
+SCRIPT = r"""
+import hashlib, os, sys
+from time import sleep
+marks, lines, output_bytes, gate = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+with open(marks, "a") as file:
+    file.write(os.environ["ERRAND_RUN_ID"] + "\n")
+out = sys.stdout.buffer
+for i in range(lines):
+    if gate and i == lines // 2:
+        out.flush()
+        while not os.path.exists(gate):
+            sleep(0.01)
+    out.write(b"%08d %s\n" % (i, b"." * (i % 90)))
+out.flush()
+if output_bytes:
+    os.makedirs("outputs/deep")
+    for name in ("one", "deep/two"):
+        with open("outputs/" + name, "wb") as file:
+            for i in range(0, output_bytes // 2, 64):
+                file.write(hashlib.sha512(b"%s %d" % (name.encode(), i)).digest())
+"""
+
+
+def log_of(lines: int) -> bytes:
+    """What SCRIPT writes."""
+    return b"".join(b"%08d %s\n" % (i, b"." * (i % 90)) for i in range(lines))
+
+
+def outputs_of(output_bytes: int) -> dict[str, bytes]:
+    """What SCRIPT leaves in outputs/."""
+    return {
+        name: b"".join(hashlib.sha512(b"%s %d" % (name.encode(), i)).digest() for i in range(0, output_bytes // 2, 64))
+        for name in (("one", "deep/two") if output_bytes else ())
+    }
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@dataclass
+class Link:
+    """One node behind a proxy, as the target "node" of one controller.
+
+    script() are the words of `errand run` for a run of SCRIPT with so much log and so many outputs; check() looks
+    whether all of it came home."""
+
+    errand: Errand
+    sshd: Sshd
+    proxy: FaultProxy
+    transport: str
+    folder: Path
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.target = "node"
+        self.marks = self.folder / "marks"
+        self.gate = self.folder / "gate"
+        self.lines = 0
+        self.output_bytes = 0
+        arguments = self.sshd.target_arguments(self.proxy.port)
+        self.errand.add_target(self.target, f"--transport={self.transport}", *arguments)
+        self.set(**self.settings)
+        write_files(self.errand.cwd, {"work.py": SCRIPT})
+
+    def set(self, **settings: str) -> None:
+        """Write the user's configuration."""
+        text = "".join(f"{name}: {value}\n" for name, value in settings.items())
+        write_files(self.errand.home, {"config/config.yaml": text})
+
+    def script(self, lines: int = 100, output_bytes: int = 0, is_gated: bool = False) -> list[str]:
+        self.lines = lines
+        self.output_bytes = output_bytes
+        gate = str(self.gate) if is_gated else ""
+        return ["work.py", str(self.marks), str(lines), str(output_bytes), gate]
+
+    def run(self, *options: str, **how) -> Result:
+        """`errand run` of script(**how) to its end."""
+        return self.errand.run("run", "--target", self.target, *options, *self.script(**how))
+
+    def start(self, *options: str, **how):
+        """The same, in the background."""
+        return self.errand.start("run", "--target", self.target, *options, *self.script(**how))
+
+    def submit(self, *options: str, **how) -> str:
+        return self.errand.submit("--target", self.target, *options, *self.script(**how))
+
+    def starts(self) -> list[str]:
+        """The run ids that a script was started for, in order."""
+        return self.marks.read_text().split() if self.marks.exists() else []
+
+    def home(self, run: str) -> Path:
+        return self.errand.home / "state" / "runs" / run
+
+    def log_at_home(self, run: str) -> bytes:
+        return (self.home(run) / "driver.log").read_bytes()
+
+    def check_home(self, run: str) -> None:
+        """Log and outputs of an ended run are at home, every byte once, and it was started once."""
+        assert self.log_at_home(run) == log_of(self.lines)
+        assert not (self.home(run) / "driver.log.1").exists()
+        outputs = self.home(run) / "outputs"
+        assert files_below(outputs) == outputs_of(self.output_bytes)
+        assert self.starts().count(run) == 1
+        shown = self.errand.show(run)
+        assert (shown["status"], shown["exit"]) == ("Completed", {"kind": "exited", "code": 0})
+
+    def check(self, result: Result) -> str:
+        """The `errand run` or `follow` that ended so has shown the whole log, and check_home. Returns the run's id."""
+        assert result.code == 0, str(result)
+        assert result.out == log_of(self.lines), str(result)
+        found = re.search(r"errand: ([a-z2-7]{16}) Completed", result.errors)
+        assert found, str(result)
+        self.check_home(found[1])
+        return found[1]
+
+    def is_collected(self, run: str) -> bool:
+        """Whether the node was told that all is at home."""
+        return any(Path(self.sshd.home, ".errand").rglob(f"runs/{run}/collected"))
+
+    def wait_for_log(self, run: str, at_least: int, deadline_s: float = 30) -> None:
+        """Until so many bytes of the log are at home."""
+        log = self.home(run) / "driver.log"
+        wait_for(lambda: log.exists() and log.stat().st_size >= at_least, f"{at_least} bytes of log", deadline_s)
+
+    def last_run(self) -> str:
+        """The newest run of the history, without asking a node."""
+        return self.errand.json("list", "--offline", "-n", "1")["runs"][0]["id"]
+
+
+def points(total: int, count: int) -> list[int]:
+    """`count` places in 0...total, evenly apart."""
+    return sorted({round(total * i / max(1, count - 1)) for i in range(count)})
