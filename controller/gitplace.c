@@ -1,3 +1,4 @@
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "controller/gitplace.h"
 
 #include <fcntl.h>
@@ -39,19 +40,40 @@ static char *read_line(const char *folder, const char *name, const char *prefix)
     return text.length > skip ? xstrdup(text.data + skip) : NULL;
 }
 
+/* The folder that has what the worktrees of the repository in git share: git itself, or
+ * what stands in its commondir (gitrepository-layout). */
+static char *common_folder(const char *git)
+{
+    CLEANUP_FREE char *named = read_line(git, "commondir", "");
+    CLEANUP_FREE char *path = named ? files_join(git, named) : NULL;
+    char *real = path ? realpath(path, NULL) : NULL;
+
+    /* It is named as "../..", which nobody wants to read in the name of a rule's file. */
+    return real ? real : xstrdup(path ? path : git);
+}
+
+/* What git looks for (setup.c, is_git_directory). */
+static bool is_repository(const char *git)
+{
+    CLEANUP_FREE char *common = common_folder(git);
+    CLEANUP_FREE char *head = read_line(git, "HEAD", "");
+
+    return head && is_there(common, "objects", S_IFDIR) &&
+           is_there(common, "refs", S_IFDIR);
+}
+
 /* The folder that git keeps top's repository in, malloc'ed; NULL: there is none. */
 static char *git_folder(const char *top)
 {
     CLEANUP_FREE char *path = files_join(top, ".git");
     CLEANUP_FREE char *named = NULL;
 
-    if (is_there(top, ".git", S_IFDIR)) {
-        /* What git itself looks for (setup.c, is_git_directory), HEAD being enough here.
-         */
-        return is_there(path, "HEAD", S_IFREG) ? TAKE_PTR(path) : NULL;
+    if (is_there(top, ".git", S_IFREG)) {
+        named = read_line(top, ".git", "gitdir: ");
+        free(path);
+        path = named ? files_join(top, named) : NULL;
     }
-    named = is_there(top, ".git", S_IFREG) ? read_line(top, ".git", "gitdir: ") : NULL;
-    return named ? files_join(top, named) : NULL;
+    return path && is_repository(path) ? TAKE_PTR(path) : NULL;
 }
 
 size_t gitplace_find_top(const char *folder)
@@ -81,19 +103,19 @@ size_t gitplace_find_top(const char *folder)
     return 0;
 }
 
+char *gitplace_index_path(const char *top)
+{
+    CLEANUP_FREE char *git = git_folder(top);
+
+    return git ? files_join(git, "index") : NULL;
+}
+
 char *gitplace_exclude_path(const char *top)
 {
     CLEANUP_FREE char *git = git_folder(top);
-    CLEANUP_FREE char *common = NULL, *folder = NULL;
+    CLEANUP_FREE char *common = git ? common_folder(git) : NULL;
 
-    if (!git) {
-        return NULL;
-    }
-    /* A worktree of its own shares what stands in its commondir (gitrepository-layout).
-     */
-    common = read_line(git, "commondir", "");
-    folder = common ? files_join(git, common) : xstrdup(git);
-    return files_join(folder, "info/exclude");
+    return common ? files_join(common, "info/exclude") : NULL;
 }
 
 static char *default_excludes(void)

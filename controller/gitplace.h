@@ -25,6 +25,9 @@ size_t gitplace_find_top(const char *folder);
  */
 char *gitplace_exclude_path(const char *top);
 
+/* The path of its index, malloc'ed; the same goes for it. A worktree has its own. */
+char *gitplace_index_path(const char *top);
+
 /*
  * The user's own ignore file: core.excludesFile as the git program has it when run in
  * folder, else git/ignore in $XDG_CONFIG_HOME or ~/.config. malloc'ed; NULL: nowhere. A

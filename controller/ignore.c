@@ -7,42 +7,39 @@
 
 #include "common/files.h"
 #include "common/tree.h"
+#include "controller/gitindex.h"
 #include "controller/gitplace.h"
-#include "controller/ignore_file.h"
+#include "controller/ignore_lists.h"
+#include "controller/included.h"
 
 /* How what is in a folder is judged. */
 enum mode {
     BY_RULES,
-    IS_PASSAGE, /* the folder is left out; only paths to include are in */
+    IS_TRACKED, /* git's rules leave it out; what git tracks is in all the same */
+    IS_PASSAGE, /* it is left out; only paths to include are in */
     IS_WHOLE,   /* the folder is included; only what is built in stays out */
 };
 
-/* A file's rules, for what lies below a folder. */
-struct list {
-    struct ignore_file *file; /* owned, unless is_borrowed */
-    size_t base;              /* where paths begin for it, in bytes of the full path */
-    bool is_borrowed;
-};
-
-/* The later stand before the earlier. */
-struct lists {
-    struct list *items;
-    size_t count, capacity;
+/* A repository that is walked: the project's, or one in it. */
+struct repository {
+    struct gitindex *index;
+    size_t base; /* where paths begin for it, in bytes of the full path */
 };
 
 struct level {
     enum mode mode;
-    size_t errand_count, git_count; /* of the lists above it */
-    size_t git_from;                /* the first of git's lists that counts */
-    struct ignore_reason why;       /* of IS_PASSAGE */
+    size_t errand_count, git_count, repository_count; /* of those above it */
+    size_t git_from;          /* the first of git's lists that counts */
+    struct ignore_reason why; /* it is left out */
 };
 
 struct ignore {
     struct strvec include;
     char *project;
     char *own; /* errand's folder, from the project; NULL: not in it */
-    struct ignore_file *global;
-    struct lists errand, git;
+    struct ignore_lists errand, git;
+    struct repository *repositories;
+    size_t repository_count, repository_capacity;
     struct level *levels;
     size_t level_count, level_capacity;
     bool has_amlignore;
@@ -80,29 +77,7 @@ static bool has_mark(unsigned marks, enum ignore_mark mark)
     return (marks >> mark & 1) != 0;
 }
 
-/* ---- lists ---- */
-
-static void push_list(struct lists *lists, struct ignore_file *file, size_t base,
-                      bool is_borrowed)
-{
-    if (lists->count == lists->capacity) {
-        lists->capacity = lists->capacity > 0 ? lists->capacity * 2 : 16;
-        lists->items = xrealloc(lists->items, lists->capacity, sizeof(*lists->items));
-    }
-    lists->items[lists->count++] =
-        (struct list){.file = file, .base = base, .is_borrowed = is_borrowed};
-}
-
-static void pop_lists(struct lists *lists, size_t count)
-{
-    while (lists->count > count) {
-        struct list *last = &lists->items[--lists->count];
-
-        if (!last->is_borrowed) {
-            ignore_file_free(last->file);
-        }
-    }
-}
+/* ---- rules ---- */
 
 /* A path as a sentence names it: from the project, or whole where it lies elsewhere. */
 static const char *show(const struct ignore *ig, const char *path)
@@ -115,64 +90,62 @@ static const char *show(const struct ignore *ig, const char *path)
     return path;
 }
 
-/* A file that may have rules. */
-struct source {
-    int dir_fd;
-    const char *name;
-    const char *shown;
-    bool is_nofollow;
-};
-
-/* Read it into lists, where it is there. */
-static int read_list(struct ignore *ig, struct lists *lists, const struct source *source,
-                     size_t base, struct error *err)
-{
-    struct error inner = ERROR_INIT;
-    struct ignore_file *file =
-        ignore_file_read(source->dir_fd, source->name, show(ig, source->shown),
-                         source->is_nofollow, &inner);
-
-    if (file) {
-        push_list(lists, file, base, false);
-    }
-    return inner.code == ERR_NONE ? 0 : error_set(err, inner.code, "%s", inner.text);
-}
-
-static const struct ignore_rule *find_rule(const struct lists *lists, size_t from,
-                                           const char *full, struct ignore_entry *entry,
-                                           struct ignore_reason *out)
-{
-    for (size_t i = lists->count; i-- > from;) {
-        const struct list *list = &lists->items[i];
-        const struct ignore_rule *rule;
-
-        entry->path = full + list->base;
-        entry->path_length = (size_t)(entry->name + entry->name_length - entry->path);
-        rule = ignore_file_match(list->file, entry);
-        if (rule) {
-            out->file = ignore_file_shown(list->file);
-            out->line = rule->line;
-            out->rule = rule->text;
-            return rule;
-        }
-    }
-    return NULL;
-}
-
-/* The rule about the full path, whose last component has name_length bytes. */
-static const struct ignore_rule *judge(const struct ignore *ig, size_t git_from,
-                                       const char *full, size_t length,
-                                       size_t name_length, bool is_folder,
+/* The rule of lists about subject, but for the first from of them. */
+static const struct ignore_rule *judge(const struct ignore_lists *lists, size_t from,
+                                       const struct ignore_subject *subject,
                                        struct ignore_reason *out)
 {
-    struct ignore_entry entry = {
-        .name = full + length - name_length,
-        .name_length = name_length,
-        .is_folder = is_folder,
-    };
-    const struct ignore_rule *rule = find_rule(&ig->errand, 0, full, &entry, out);
+    const struct ignore_rule *rule = ignore_lists_find(lists, from, subject, &out->file);
 
-    return rule ? rule : find_rule(&ig->git, git_from, full, &entry, out);
+    if (rule) {
+        out->line = rule->line;
+        out->rule = rule->text;
+    }
+    return rule;
+}
+
+/* ---- repositories ---- */
+
+static void push_repository(struct ignore *ig, const char *top, size_t base)
+{
+    if (ig->repository_count == ig->repository_capacity) {
+        ig->repository_capacity =
+            ig->repository_capacity > 0 ? ig->repository_capacity * 2 : 4;
+        ig->repositories = xrealloc(ig->repositories, ig->repository_capacity,
+                                    sizeof(*ig->repositories));
+    }
+    ig->repositories[ig->repository_count++] =
+        (struct repository){.index = gitindex_new(top), .base = base};
+}
+
+static void pop_repositories(struct ignore *ig, size_t count)
+{
+    while (ig->repository_count > count) {
+        gitindex_free(ig->repositories[--ig->repository_count].index);
+    }
+}
+
+static enum gitindex_match find_tracked(const struct ignore *ig,
+                                        const struct ignore_subject *subject)
+{
+    const struct repository *repository;
+
+    if (ig->repository_count == 0 || ig->has_amlignore) {
+        return GITINDEX_NONE;
+    }
+    repository = &ig->repositories[ig->repository_count - 1];
+    return gitindex_find(repository->index, subject->full + repository->base,
+                         subject->is_folder);
+}
+
+/* The user's own rules, which git asks its configuration for in folder. */
+static int read_global(struct ignore *ig, const char *folder, size_t base,
+                       struct error *err)
+{
+    CLEANUP_FREE char *path = gitplace_global_excludes(folder);
+    struct ignore_source source = {AT_FDCWD, path, path ? show(ig, path) : NULL, false};
+
+    return path ? ignore_lists_read(&ig->git, &source, base, err) : 0;
 }
 
 /* ---- what lies above the project ---- */
@@ -182,12 +155,14 @@ static int read_repository(struct ignore *ig, const char *top, size_t base,
                            struct error *err)
 {
     CLEANUP_FREE char *exclude = gitplace_exclude_path(top);
-    struct source source = {.dir_fd = AT_FDCWD, .name = exclude, .shown = exclude};
+    struct ignore_source source = {AT_FDCWD, exclude, exclude ? show(ig, exclude) : NULL,
+                                   false};
 
-    if (ig->global) {
-        push_list(&ig->git, ig->global, base, true);
-    }
-    return exclude ? read_list(ig, &ig->git, &source, base, err) : 0;
+    push_repository(ig, top, base);
+    return read_global(ig, top, base, err) < 0 ||
+                   (exclude && ignore_lists_read(&ig->git, &source, base, err) < 0)
+               ? -1
+               : 0;
 }
 
 /* The rules in the folder that is the first length bytes of the project's path. */
@@ -196,13 +171,28 @@ static int read_above(struct ignore *ig, size_t length, size_t base, struct erro
     CLEANUP_FREE char *folder = xstrndup(ig->project, length);
     CLEANUP_FREE char *git = files_join(folder, ".gitignore");
     CLEANUP_FREE char *errand = files_join(folder, ".errandignore");
-    struct source git_source = {AT_FDCWD, git, git, true};
-    struct source errand_source = {AT_FDCWD, errand, errand, true};
+    struct ignore_source git_source = {AT_FDCWD, git, show(ig, git), true};
+    struct ignore_source errand_source = {AT_FDCWD, errand, show(ig, errand), true};
 
-    return read_list(ig, &ig->git, &git_source, base, err) < 0 ||
-                   read_list(ig, &ig->errand, &errand_source, base, err) < 0
+    return ignore_lists_read(&ig->git, &git_source, base, err) < 0 ||
+                   ignore_lists_read(&ig->errand, &errand_source, base, err) < 0
                ? -1
                : 0;
+}
+
+/* True where the rules that were read so far leave out the folder that is the first
+ * length bytes of the project's path. */
+static bool is_left_out(struct ignore *ig, size_t skip, size_t start, size_t length)
+{
+    CLEANUP_FREE char *folder = xstrndup(ig->project, length);
+    struct ignore_subject subject = {folder + skip, length - skip, length - start, true};
+    struct ignore_reason why;
+    const struct ignore_rule *rule = judge(&ig->errand, 0, &subject, &why);
+
+    if (!rule) {
+        rule = judge(&ig->git, 0, &subject, &why);
+    }
+    return rule && !rule->is_negated;
 }
 
 /*
@@ -223,15 +213,12 @@ static int read_all_above(struct ignore *ig, const char *top, struct error *err)
     while (length < strlen(project)) {
         size_t base = length == top_length ? 0 : length + 1 - skip;
         size_t start = skip + base;
-        struct ignore_reason why = {.file = NULL};
-        const struct ignore_rule *rule;
 
         if (read_above(ig, length, base, err) < 0) {
             return -1;
         }
         length = start + strcspn(project + start, "/");
-        rule = judge(ig, 0, project + skip, length - skip, length - start, true, &why);
-        if (rule && !rule->is_negated) {
+        if (is_left_out(ig, skip, start, length)) {
             return 1;
         }
     }
@@ -268,83 +255,11 @@ static int read_outer(struct ignore *ig, struct error *err)
         set_prefix(ig, ig->project + skip);
         return 0;
     }
-    pop_lists(&ig->git, 0);
-    pop_lists(&ig->errand, 0);
+    ignore_lists_pop(&ig->git, 0);
+    ignore_lists_pop(&ig->errand, 0);
+    pop_repositories(ig, 0);
     set_prefix(ig, "");
-    if (ig->global) {
-        push_list(&ig->git, ig->global, 0, true);
-    }
-    return 0;
-}
-
-/* ---- paths to include ---- */
-
-static bool is_component(const char *path, size_t length, const char *text)
-{
-    return strlen(text) == length && memcmp(path, text, length) == 0;
-}
-
-/* Keep the path without "." components and superfluous slashes. */
-static int add_include(struct ignore *ig, const char *path, struct error *err)
-{
-    CLEANUP_STRBUF struct strbuf clean = STRBUF_INIT;
-    const char *p = path;
-
-    if (path[0] == '/') {
-        return error_set(err, ERR_CONFIG,
-                         "snapshot.include: %s: paths begin at the project's folder",
-                         path);
-    }
-    while (*p != '\0') {
-        size_t length = strcspn(p, "/");
-
-        if (is_component(p, length, "..")) {
-            return error_set(err, ERR_CONFIG, "snapshot.include: %s leaves the project",
-                             path);
-        }
-        if (length > 0 && !is_component(p, length, ".")) {
-            strbuf_printf(&clean, "%s%.*s", clean.length > 0 ? "/" : "", (int)length, p);
-        }
-        p += length + (p[length] == '/');
-    }
-    strvec_push(&ig->include, clean.data);
-    return 0;
-}
-
-enum relation {
-    IS_APART,
-    IS_ABOVE, /* a folder on the way to a path to include */
-    IS_IT,
-    IS_BELOW,
-};
-
-static enum relation relate(const struct ignore *ig, const char *path,
-                            const char **out_include)
-{
-    size_t length = ig->include.count > 0 ? strlen(path) : 0;
-    enum relation found = IS_APART;
-
-    for (size_t i = 0; i < ig->include.count && found < IS_IT; i++) {
-        const char *include = ig->include.items[i];
-        size_t include_length = strlen(include);
-        size_t common = length < include_length ? length : include_length;
-
-        if (memcmp(path, include, common) != 0) {
-            continue;
-        }
-        if (length == include_length) {
-            found = IS_IT;
-        } else if (length > include_length &&
-                   (include_length == 0 || path[include_length] == '/')) {
-            found = IS_BELOW;
-        } else if (length < include_length && include[length] == '/') {
-            found = IS_ABOVE;
-        } else {
-            continue;
-        }
-        *out_include = include;
-    }
-    return found;
+    return read_global(ig, ig->project, 0, err);
 }
 
 /* ---- life ---- */
@@ -362,22 +277,13 @@ static char *below(const char *folder, const char *path)
 struct ignore *ignore_new(const struct ignore_options *options, struct error *err)
 {
     CLEANUP(ignore_cleanup) struct ignore *ig = xcalloc(1, sizeof(*ig));
-    CLEANUP_FREE char *global = gitplace_global_excludes(options->project);
-    struct error inner = ERROR_INIT;
 
     ig->project = xstrdup(options->project);
     ig->own = below(ig->project, options->own);
     for (size_t i = 0; options->include && i < options->include->count; i++) {
-        if (add_include(ig, options->include->items[i], err) < 0) {
+        if (included_add(&ig->include, options->include->items[i], err) < 0) {
             return NULL;
         }
-    }
-    ig->global = global
-                     ? ignore_file_read(AT_FDCWD, global, show(ig, global), false, &inner)
-                     : NULL;
-    if (inner.code != ERR_NONE) {
-        error_set(err, inner.code, "%s", inner.text);
-        return NULL;
     }
     return read_outer(ig, err) < 0 ? NULL : TAKE_PTR(ig);
 }
@@ -385,12 +291,11 @@ struct ignore *ignore_new(const struct ignore_options *options, struct error *er
 void ignore_free(struct ignore *ig)
 {
     if (ig) {
-        pop_lists(&ig->errand, 0);
-        pop_lists(&ig->git, 0);
-        ignore_file_free(ig->global);
+        ignore_lists_release(&ig->errand);
+        ignore_lists_release(&ig->git);
+        pop_repositories(ig, 0);
+        free(ig->repositories);
         strvec_release(&ig->include);
-        free(ig->errand.items);
-        free(ig->git.items);
         free(ig->levels);
         free(ig->project);
         free(ig->own);
@@ -415,21 +320,53 @@ static const char *find_built_in(const struct ignore *ig, const char *path,
     return ig->own && strcmp(path, ig->own) == 0 ? OWN_FOLDER : NULL;
 }
 
+/* The rule about the entry. In a folder that git's rules leave out its own are not asked:
+ * there the folder's counts. */
+static const struct ignore_rule *find_counting(const struct ignore *ig,
+                                               const struct ignore_subject *subject,
+                                               bool *out_is_out,
+                                               struct ignore_reason *out)
+{
+    const struct level *level = &ig->levels[ig->level_count - 1];
+    const struct ignore_rule *rule = judge(&ig->errand, 0, subject, out);
+    bool is_ours = rule != NULL;
+
+    if (!rule && level->mode == BY_RULES) {
+        rule = judge(&ig->git, level->git_from, subject, out);
+    }
+    *out_is_out = rule && !rule->is_negated;
+    if (!rule && level->mode == IS_TRACKED) {
+        *out = level->why;
+        out->is_implied = *out_is_out = true;
+    }
+    out->is_gits = *out_is_out && !is_ours;
+    return rule;
+}
+
 static bool judge_by_rules(struct ignore *ig, const char *path, const char *name,
                            bool is_folder, struct ignore_reason *out)
 {
-    const struct level *level = &ig->levels[ig->level_count - 1];
     size_t length = strlen(path);
+    struct ignore_subject subject = {ig->full, ig->prefix_length + length, strlen(name),
+                                     is_folder};
     const struct ignore_rule *rule;
+    bool is_out;
 
     assert(length < TREE_PATH_MAX);
     memcpy(ig->full + ig->prefix_length, path, length + 1);
-    rule = judge(ig, level->git_from, ig->full, ig->prefix_length + length, strlen(name),
-                 is_folder, out);
-    if (rule && !rule->is_negated) {
-        return false;
+    rule = find_counting(ig, &subject, &is_out, out);
+    ig->next_is_named = rule && !is_out && rule->names_it;
+    if (is_out) {
+        enum gitindex_match match =
+            out->is_gits ? find_tracked(ig, &subject) : GITINDEX_NONE;
+
+        if (match == GITINDEX_NONE) {
+            return false;
+        }
+        ig->next.mode = match == GITINDEX_IT ? BY_RULES : IS_TRACKED;
+        ig->next.why = *out;
+        out->is_tracked = true;
     }
-    ig->next_is_named = rule && rule->names_it;
     if (!ig->next_is_named) {
         out->built_in = find_built_in(ig, path, name, is_folder);
     }
@@ -441,26 +378,29 @@ bool ignore_takes(struct ignore *ig, const char *path, const char *name, bool is
 {
     const struct level *level = &ig->levels[ig->level_count - 1];
     const char *include = NULL;
-    enum relation relation = relate(ig, path, &include);
+    enum included_relation relation = included_relate(&ig->include, path, &include);
 
     *out = (struct ignore_reason){.file = NULL};
     ig->next = (struct level){.mode = IS_WHOLE};
-    ig->next_is_named = relation == IS_IT;
-    if (relation == IS_IT || relation == IS_BELOW) {
+    ig->next_is_named = relation == INCLUDED_IT;
+    if (relation == INCLUDED_IT || relation == INCLUDED_BELOW) {
         out->built_in =
-            relation == IS_IT ? NULL : find_built_in(ig, path, name, is_folder);
+            relation == INCLUDED_IT ? NULL : find_built_in(ig, path, name, is_folder);
         out->included = include;
         return !out->built_in;
     }
     ig->next.mode = BY_RULES;
     if (level->mode == IS_PASSAGE) {
         *out = level->why;
+        out->is_implied = true;
     } else if (judge_by_rules(ig, path, name, is_folder, out)) {
+        out->is_passage = ig->next.mode == IS_TRACKED;
         return true;
     }
     ig->next.mode = IS_PASSAGE;
     ig->next.why = *out;
-    return relation == IS_ABOVE && is_folder;
+    out->is_passage = relation == INCLUDED_ABOVE && is_folder;
+    return out->is_passage;
 }
 
 /* ---- folders ---- */
@@ -477,6 +417,7 @@ static void push_level(struct ignore *ig, const struct level *level)
     *added = *level;
     added->errand_count = ig->errand.count;
     added->git_count = ig->git.count;
+    added->repository_count = ig->repository_count;
     added->git_from = ig->level_count > 1 ? ig->levels[ig->level_count - 2].git_from : 0;
 }
 
@@ -488,14 +429,14 @@ static const char *find_environment(unsigned marks)
     return has_mark(marks, IGNORE_MARK_CONDA) ? "conda environment (conda-meta)" : NULL;
 }
 
-static int read_own(struct ignore *ig, struct lists *lists, int dir_fd, const char *path,
-                    const char *name, struct error *err)
+static int read_own(struct ignore *ig, struct ignore_lists *lists, int dir_fd,
+                    const char *path, const char *name, struct error *err)
 {
     CLEANUP_FREE char *shown = files_join(path, name);
     size_t base = ig->prefix_length + (path[0] == '\0' ? 0 : strlen(path) + 1);
-    struct source source = {dir_fd, name, shown, true};
+    struct ignore_source source = {dir_fd, name, shown, true};
 
-    return read_list(ig, lists, &source, base, err);
+    return ignore_lists_read(lists, &source, base, err);
 }
 
 static int read_git_rules(struct ignore *ig, int dir_fd, const char *path, unsigned marks,
@@ -503,7 +444,7 @@ static int read_git_rules(struct ignore *ig, int dir_fd, const char *path, unsig
 {
     struct level *level = &ig->levels[ig->level_count - 1];
 
-    if (ig->has_amlignore) {
+    if (ig->has_amlignore || level->mode != BY_RULES) {
         return 0;
     }
     if (path[0] != '\0' && has_mark(marks, IGNORE_MARK_GIT)) {
@@ -552,7 +493,7 @@ int ignore_enter(struct ignore *ig, int dir_fd, const char *path, unsigned marks
         const char *include = NULL;
 
         ig->next = (struct level){.mode = BY_RULES};
-        if (relate(ig, path, &include) == IS_IT) {
+        if (included_relate(&ig->include, path, &include) == INCLUDED_IT) {
             ig->next.mode = IS_WHOLE;
         }
     }
@@ -560,13 +501,13 @@ int ignore_enter(struct ignore *ig, int dir_fd, const char *path, unsigned marks
         const char *include = NULL;
 
         *out = (struct ignore_reason){.built_in = environment};
-        if (relate(ig, path, &include) != IS_ABOVE) {
+        if (included_relate(&ig->include, path, &include) != INCLUDED_ABOVE) {
             return 1;
         }
         ig->next = (struct level){.mode = IS_PASSAGE, .why = *out};
     }
     push_level(ig, &ig->next);
-    if (ig->next.mode == BY_RULES && read_rules(ig, dir_fd, path, marks, err) < 0) {
+    if (ig->next.mode < IS_PASSAGE && read_rules(ig, dir_fd, path, marks, err) < 0) {
         ignore_leave(ig);
         return -1;
     }
@@ -579,12 +520,13 @@ void ignore_leave(struct ignore *ig)
 
     assert(ig->level_count > 0);
     level = &ig->levels[ig->level_count - 1];
-    pop_lists(&ig->errand, level->errand_count);
-    pop_lists(&ig->git, level->git_count);
+    ignore_lists_pop(&ig->errand, level->errand_count);
+    ignore_lists_pop(&ig->git, level->git_count);
+    pop_repositories(ig, level->repository_count);
     ig->level_count--;
 }
 
-void ignore_describe(const struct ignore_reason *reason, struct strbuf *out)
+static void describe_rule(const struct ignore_reason *reason, struct strbuf *out)
 {
     if (reason->built_in) {
         strbuf_printf(out, "built-in: %s", reason->built_in);
@@ -592,5 +534,20 @@ void ignore_describe(const struct ignore_reason *reason, struct strbuf *out)
         strbuf_printf(out, "snapshot.include: %s", reason->included);
     } else if (reason->file) {
         strbuf_printf(out, "%s:%u: %s", reason->file, reason->line, reason->rule);
+    }
+}
+
+void ignore_describe(const struct ignore_reason *reason, struct strbuf *out)
+{
+    if (reason->is_passage) {
+        describe_rule(reason, out);
+        strbuf_printf(out, " (but for what %s)",
+                      reason->is_tracked ? "git tracks" : "snapshot.include names");
+    } else if (reason->is_tracked && !reason->built_in) {
+        strbuf_puts(out, "git tracks it (else left out by ");
+        describe_rule(reason, out);
+        strbuf_putc(out, ')');
+    } else {
+        describe_rule(reason, out);
     }
 }

@@ -14,8 +14,9 @@
  * not entered, so that nothing in it can be taken in again, except by 1.
  *
  * As in git, a repository within the project has its own rules: the .gitignore files
- * above it say nothing about what is in it. Unlike git, the rules count for tracked files
- * too. A project that the repository around it ignores is not taken for a part of it.
+ * above it say nothing about what is in it. And what git tracks is in, whatever its rules
+ * say (those of 3: a .errandignore, and what is built in, leave out tracked files too). A
+ * project that the repository around it ignores is not taken for a part of it.
  *
  * The caller walks: ignore_takes for every entry of a folder, ignore_enter for a folder
  * that was taken (and first of all for the project itself), ignore_leave when it is done.
@@ -51,6 +52,11 @@ struct ignore_reason {
     const char *rule;     /* "data/" */
     const char *built_in; /* "virtual environment", or NULL */
     const char *included; /* the path of snapshot.include, or NULL */
+    bool is_gits;         /* one of git's rules leaves it out, or would */
+    bool is_tracked; /* git tracks it, or something in it, so that rule does not count */
+    bool is_passage; /* a folder that is left out, but entered for what is in it all the
+                        same */
+    bool is_implied; /* its folder is such a one, and this is why */
 };
 
 /* Names whose presence in a folder means something; bit i of marks stands for row i. */
@@ -87,7 +93,9 @@ int ignore_enter(struct ignore *ig, int dir_fd, const char *path, unsigned marks
                  struct ignore_reason *out, struct error *err);
 void ignore_leave(struct ignore *ig);
 
-/* Append ".gitignore:3: data/", "built-in: .git", or "snapshot.include: data/a.csv". */
+/* Append ".gitignore:3: data/", "built-in: .git", "snapshot.include: data/a.csv", "git
+ * tracks it (else left out by .gitignore:3: data/)", or of a passage ".gitignore:3: data/
+ * (but for what git tracks)". */
 void ignore_describe(const struct ignore_reason *reason, struct strbuf *out);
 
 #endif

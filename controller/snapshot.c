@@ -81,7 +81,7 @@ static bool filter(void *context, int dir_fd, const char *path, const char *name
     bool takes = ignore_takes(m->project.ignore, path, name, is_folder, &reason);
 
     (void)dir_fd;
-    if (!takes) {
+    if ((!takes || reason.is_passage) && !reason.is_implied) {
         add_left_out(m->out, path, is_folder, &reason);
     }
     return takes;

@@ -22,8 +22,8 @@ struct snapshot_problem {
 };
 
 struct snapshot_left_out {
-    char *path; /* a file or folder that a rule left out, not walked */
-    char *rule; /* ".gitignore:3: data/", "built-in: .git" */
+    char *path; /* a file or folder that a rule left out, as a whole or nearly */
+    char *rule; /* as ignore_describe says it */
     bool is_folder, is_built_in;
 };
 

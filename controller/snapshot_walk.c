@@ -81,7 +81,7 @@ static void say_in(struct search *s, const struct ignore_reason *reason)
     size_t before;
 
     s->is_done = s->is_in = true;
-    strbuf_puts(s->out, "in: ");
+    strbuf_puts(s->out, reason->is_passage ? "in parts: left out by " : "in: ");
     before = s->out->length;
     ignore_describe(reason, s->out);
     if (s->out->length == before) {
