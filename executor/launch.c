@@ -368,10 +368,21 @@ static int start_script(struct launch *l, const struct arguments *args)
     return code;
 }
 
+/* Descriptors are the process's, which ends. */
+static void release(struct launch *l)
+{
+    noderoot_free(l->root);
+    runspec_release(&l->spec);
+    strvec_release(&l->environment);
+    strvec_release(&l->argv);
+    free(l->program);
+}
+
 int launch_main(int argc, char **argv)
 {
     struct arguments args;
     struct error err = ERROR_INIT;
+    CLEANUP(release)
     struct launch l = {.run_fd = -1, .exit_fd = -1, .log.fd = -1};
     runspec_init(&l.spec);
     if (arguments_parse(argc, argv, &args, &err) < 0) {

@@ -240,14 +240,25 @@ static void say(int ready_fd, int status, const char *text)
     (void)fdio_write_full(ready_fd, &r, sizeof(r));
 }
 
+/* What prepare made. Descriptors stay open, and the queue entry held, until the process
+ * is gone. */
+static void free_supervisor(struct supervisor **p)
+{
+    struct supervisor *s = *p;
+    processes_free(s->processes);
+    runspec_release(&s->spec);
+    noderoot_free(s->root);
+    free(s);
+}
+
 /* The process that stays. */
 static int stay(const struct arguments *args, int *ready_fd)
 {
     struct error err = ERROR_INIT;
     CLEANUP_STRVEC struct strvec environment = STRVEC_INIT;
-    struct strbuf secrets;
+    CLEANUP_STRBUF struct strbuf secrets;
     strbuf_init(&secrets, SECRETS_MAX);
-    struct supervisor *s = xcalloc(1, sizeof(*s));
+    CLEANUP(free_supervisor) struct supervisor *s = xcalloc(1, sizeof(*s));
     s->run_fd = s->exit_fd = s->entry_fd = s->control_fd = -1;
     s->peer_fd = s->signal_fd = s->limit_fd = s->adopted_fd = -1;
     s->cancel.grace_ms = -1;

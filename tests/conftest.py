@@ -45,6 +45,13 @@ def mark() -> Iterator[str]:
 
 
 @pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests under strace: LeakSanitizer does not work there, so that sanitized programs look for all but leaks."""
+    if "ASAN_OPTIONS" in os.environ:
+        monkeypatch.setenv("ASAN_OPTIONS", os.environ["ASAN_OPTIONS"] + ":detect_leaks=0")
+
+
+@pytest.fixture
 def make_sshd(tmp_path: Path, mark: str) -> Iterator[Callable[..., Sshd]]:
     """make_sshd(**options of Sshd): another private sshd, started; each call is another machine-like node."""
     count = itertools.count()

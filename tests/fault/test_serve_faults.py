@@ -60,6 +60,7 @@ def submit_and_die(connect: Callable[..., Wire], root: Path, spec_bytes: bytes, 
 
 
 @needs_strace
+@pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("call", STEPS)
 def test_a_submission_killed_anywhere_can_be_made_again_and_starts_once(connect, tmp_path, call):
     """Each try is a node of its own, so that also the making of the root is cut."""
@@ -84,6 +85,7 @@ def test_a_submission_killed_anywhere_can_be_made_again_and_starts_once(connect,
 
 
 @needs_strace
+@pytest.mark.usefixtures("traced")
 def test_a_cancel_killed_anywhere_can_be_made_again(connect, tmp_path):
     root, survived, when = tmp_path / "node", False, 0
     while not survived:

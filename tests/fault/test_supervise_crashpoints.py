@@ -13,7 +13,10 @@ from support import inject, processes
 from support.supervision import EXECUTOR, Run, open_gate, wait_gate
 from support.waiting import wait_for
 
-pytestmark = pytest.mark.skipif(not inject.is_possible("strace"), reason="strace may not trace here")
+pytestmark = [
+    pytest.mark.skipif(not inject.is_possible("strace"), reason="strace may not trace here"),
+    pytest.mark.usefixtures("traced"),
+]
 
 # More calls than any of them makes from the start, or from the end of the script, on.
 START_CALLS, END_CALLS = 420, 130
