@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* realpath, gethostname */
 #include "controller/submission_plan.h"
 
+#include "common/bytes.h"
 #include "common/clock.h"
 #include "common/fdio.h"
 #include "common/files.h"
@@ -18,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define EXPERIMENT_MAX ((size_t)128) /* bytes: FORMATS.md 4.1 */
 #define SECRET_MAX ((size_t)64 << 10)
 #define NAMES_LOOKED_AT 2000
 
@@ -336,7 +338,11 @@ static char *experiment_name(const struct config *config, const char *chosen)
     const char *name = slash != NULL ? slash + 1 : project;
     CLEANUP_STRBUF struct strbuf safe = STRBUF_INIT;
     terminal_make_safe(name, strlen(name), &safe);
-    return xstrndup(safe.length > 0 ? safe.data : "default", 128);
+    if (safe.length == 0) {
+        return xstrdup("default");
+    }
+    size_t most = safe.length < EXPERIMENT_MAX ? safe.length : EXPERIMENT_MAX;
+    return xstrndup(safe.data, bytes_utf8_prefix(safe.data, most));
 }
 
 static void plan_limits(struct runspec *spec, const struct config *config,

@@ -100,6 +100,14 @@ def test_a_script_killed_by_a_signal_gives_128_and_its_number(errand, target):
     assert errand.show()["exit"] == {"kind": "signaled", "signal": "SIGUSR1"}
 
 
+@pytest.mark.parametrize(("name", "experiment"), [("p", "p"), ("a" + "é" * 100, "a" + "é" * 63)])
+def test_an_experiment_without_a_name_has_the_folders(errand, make_project, name, experiment):
+    """Cut to 128 bytes between letters; short ones were read beyond their end."""
+    errand.cwd = make_project(name=name)
+    errand.ok("run", "train.py")
+    assert errand.show("@")["experiment"] == experiment
+
+
 def test_arguments_arrive_byte_for_byte(errand, target):
     write_files(errand.cwd, {"t.py": "import sys, os\nfor a in sys.argv[1:]: print(os.fsencode(a).hex())\n"})
     arguments = ["", " ", "a b", "-x", "--help", "--", "line\nbreak", "'\"$HOME`\\", "ünï", b"\xff\xfe raw", "*"]
