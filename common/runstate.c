@@ -524,15 +524,16 @@ int run_status_take(struct run_status *status, const char *line, size_t length,
 {
     CLEANUP_JSON struct json *j = NULL;
     struct run_status next = *status;
+    struct error inner = ERROR_INIT;
     const char *reason;
 
     if (length > JOURNAL_LINE_MAX) {
         return error_set(err, ERR_CORRUPT, WHAT ": %zu bytes, more than %d", length,
                          JOURNAL_LINE_MAX);
     }
-    j = json_parse(line, length, err);
+    j = json_parse(line, length, &inner);
     if (j == NULL) {
-        return error_wrap(err, WHAT);
+        return error_set(err, ERR_CORRUPT, WHAT ": %s", inner.text);
     }
     if (json_get_integer(j, WHAT, "seq", 1, JSON_INTEGER_MAX, &next.seq, err) < 0) {
         return -1;

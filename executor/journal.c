@@ -148,71 +148,47 @@ int journal_create(int run_fd, const struct journal_entry *first, struct error *
     return 0;
 }
 
-/* True where text is a line of a journal; its numbers go into j. */
-static bool parse_line(const char *text, size_t length, struct journal *j)
+/* What is behind the last line that counts goes. */
+static int cut_torn(int fd, uint64_t end, struct error *err)
 {
-    CLEANUP_JSON struct json *line = json_parse(text, length, NULL);
-    const char *state = NULL;
-    return line != NULL &&
-           json_get_integer(line, "journal", "seq", 1, JSON_INTEGER_MAX, &j->seq, NULL) ==
-               0 &&
-           json_get_integer(line, "journal", "attempt", 1, JSON_INTEGER_MAX, &j->attempt,
-                            NULL) == 0 &&
-           json_get_string(line, "journal", "state", &state, NULL) == 0 &&
-           run_state_parse(state, &j->state, NULL) == 0;
-}
-
-/* Find the last whole line in the last bytes of the journal. *out_end: where it ends.
- * False: there is none. */
-static bool find_last_line(const char *tail, size_t length, struct journal *j,
-                           size_t *out_end)
-{
-    size_t end = length;
-    while (end > 0) {
-        if (tail[end - 1] != '\n') {
-            end--;
-            continue;
-        }
-        size_t begin = end - 1;
-        while (begin > 0 && tail[begin - 1] != '\n') {
-            begin--;
-        }
-        if (parse_line(tail + begin, end - 1 - begin, j)) {
-            *out_end = end;
-            return true;
-        }
-        end = begin;
+    struct stat st;
+    if (fstat(fd, &st) < 0) {
+        return error_sys(err, "look at the journal");
     }
-    return false;
+    if (end >= (uint64_t)st.st_size) {
+        return 0;
+    }
+    if (ftruncate(fd, (off_t)end) < 0 || fdatasync(fd) < 0) {
+        return error_sys(err, "cut a torn line off the journal");
+    }
+    reserve(fd, (off_t)end);
+    return 0;
 }
 
 int journal_open(struct journal *j, int run_fd, struct error *err)
 {
-    *j = (struct journal){.fd = -1};
+    CLEANUP(run_status_release) struct run_status status;
     CLEANUP_FD int fd = openat(run_fd, "journal", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0) {
+    uint64_t end = 0;
+    *j = (struct journal){.fd = -1};
+    run_status_init(&status);
+    if (fd < 0) {
         return error_sys(err, "open the journal");
     }
-    /* A torn line of ours and the whole one before it fit twice. */
-    char tail[4 * JOURNAL_LINE_MAX];
-    size_t want = st.st_size < (off_t)sizeof(tail) ? (size_t)st.st_size : sizeof(tail);
-    off_t from = st.st_size - (off_t)want;
-    ssize_t got = fdio_pread_full(fd, tail, want, (uint64_t)from);
-    if (got < 0) {
-        return error_sys(err, "read the journal");
+    /* By its reader's rules: what one writes the other must be able to read. */
+    if (journal_read_more(run_fd, &end, &status, NULL, err) < 0) {
+        return -1;
     }
-    size_t end = 0;
-    if (!find_last_line(tail, (size_t)got, j, &end)) {
-        return error_set(err, ERR_CORRUPT, "the journal has no whole line at its end");
+    if (status.seq == 0) {
+        return error_set(err, ERR_CORRUPT, "the journal has no whole line");
     }
-    if (end < (size_t)got) {
-        if (ftruncate(fd, from + (off_t)end) < 0 || fdatasync(fd) < 0) {
-            return error_sys(err, "cut a torn line off the journal");
-        }
-        reserve(fd, from + (off_t)end);
+    if (cut_torn(fd, end, err) < 0) {
+        return -1;
     }
-    j->fd = take_fd(&fd);
+    *j = (struct journal){.fd = take_fd(&fd),
+                          .seq = status.seq,
+                          .attempt = status.attempt,
+                          .state = status.state};
     return 0;
 }
 

@@ -136,6 +136,33 @@ static void a_last_line_that_is_no_json_is_cut_too(void **state)
     assert_string_equal(mended, one);
 }
 
+/* What the reader takes as never written the writer cuts off: else it would stand in the
+ * middle after the next line, and the journal could not be read again. */
+static void a_last_line_that_cannot_follow_is_cut_too(void **state)
+{
+    static const char *const lines[] = {
+        "{\"seq\":2}",
+        "{\"seq\":3,\"time\":\"2026-11-23T10:00:00.000Z\",\"attempt\":1,"
+        "\"state\":\"Running\",\"reason\":\"\"}",
+        "{\"seq\":2,\"time\":\"now\",\"attempt\":1,\"state\":\"Running\",\"reason\":"
+        "\"\"}",
+    };
+    struct scratch *s = *state;
+    const struct journal_entry running = {.state = RUN_RUNNING, .attempt = 1};
+    assert_int_equal(journal_create(s->fd, &first, NULL), 0);
+    CLEANUP_FREE char *one = file_text(s->fd, "journal");
+    for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+        CLEANUP_FREE char *bad = xasprintf("%s%s\n", one, lines[i]);
+        CLEANUP(run_status_release) struct run_status status;
+        file_write(s->fd, "journal", bad);
+        append(s, &running, 1);
+        run_status_init(&status);
+        assert_int_equal(journal_read(s->fd, &status, NULL), 0);
+        assert_int_equal(status.seq, 2);
+        assert_int_equal(status.state, RUN_RUNNING);
+    }
+}
+
 static void a_journal_without_a_whole_line_is_damaged(void **state)
 {
     struct scratch *s = *state;
@@ -239,6 +266,7 @@ int main(void)
         NODE_TEST(what_is_written_reads_back),
         NODE_TEST(a_journal_is_made_once),
         NODE_TEST(room_is_reserved_and_kept),
+        NODE_TEST(a_last_line_that_cannot_follow_is_cut_too),
         NODE_TEST(a_torn_tail_is_cut_at_every_byte),
         NODE_TEST(a_last_line_that_is_no_json_is_cut_too),
         NODE_TEST(a_journal_without_a_whole_line_is_damaged),
