@@ -15,6 +15,7 @@
 
 /* At the end of each slot: '#', 16 digits, newline. */
 #define TRAILER 18
+#define STATUS_MAX 255 /* that a process can exit with */
 
 static uint64_t slot_offset(int64_t attempt, enum stage stage)
 {
@@ -100,27 +101,40 @@ static void copy_text(char *out, size_t size, const char *s)
     snprintf(out, size, "%s", s != NULL ? s : "");
 }
 
-static bool parse_slot(const struct json *j, struct exitslot *out)
+/* How the stage ended. False: the slot does not say it as a process can end. */
+static bool parse_exit(const struct json *j, struct run_exit *out)
 {
     const char *kind = json_string(json_get(j, "kind"));
     const char *name = json_string(json_get(j, "signal"));
+    int64_t code = 0;
+    *out = (struct run_exit){.kind = RUN_EXIT_NONE};
+    if (kind != NULL && strcmp(kind, "signaled") == 0 && name != NULL) {
+        out->kind = RUN_EXIT_SIGNALED;
+        out->signal = run_signal_parse(name);
+        return true;
+    }
+    if (kind == NULL ||
+        json_get_integer(j, "exit slot", "code", 0, STATUS_MAX, &code, NULL) < 0) {
+        return false;
+    }
+    out->code = (int)code;
+    if (strcmp(kind, "exited") == 0) {
+        out->kind = RUN_EXIT_EXITED;
+    } else if (strcmp(kind, "could_not_start") == 0) {
+        out->kind = RUN_EXIT_COULD_NOT_START;
+    }
+    return out->kind != RUN_EXIT_NONE;
+}
+
+static bool parse_slot(const struct json *j, struct exitslot *out)
+{
     *out = (struct exitslot){
         .attempt = json_integer(json_get(j, "attempt")),
         .stage = (enum stage)json_integer(json_get(j, "stage")),
         .start = (uint64_t)json_integer(json_get(j, "start")),
-        .exit.code = (int)json_integer(json_get(j, "code")),
     };
-    if (kind == NULL || json_get_time(j, "exit slot", "time", &out->utc_ms, NULL) < 0) {
-        return false;
-    }
-    if (strcmp(kind, "exited") == 0) {
-        out->exit.kind = RUN_EXIT_EXITED;
-    } else if (strcmp(kind, "could_not_start") == 0) {
-        out->exit.kind = RUN_EXIT_COULD_NOT_START;
-    } else if (strcmp(kind, "signaled") == 0 && name != NULL) {
-        out->exit.kind = RUN_EXIT_SIGNALED;
-        out->exit.signal = subprocess_signal_number(name);
-    } else {
+    if (!parse_exit(j, &out->exit) ||
+        json_get_time(j, "exit slot", "time", &out->utc_ms, NULL) < 0) {
         return false;
     }
     copy_text(out->by, sizeof(out->by), json_string(json_get(j, "by")));

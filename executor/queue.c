@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include "common/bytes.h"
+#include "common/clock.h"
 #include "common/fdio.h"
 #include "common/files.h"
+#include "common/shape.h"
 #include "executor/jsonline.h"
 
 #define ENTRY_TEXT 4096 /* and a newline */
@@ -171,10 +173,76 @@ int queue_list(const struct noderoot *root, struct strvec *out, struct error *er
     return 0;
 }
 
+/* FORMATS.md 4.6. A process id is what signals go to: one that can be none is refused. */
+static const struct shape a_number = {
+    .kind = SHAPE_INTEGER, .min = -JSON_INTEGER_MAX, .max = JSON_INTEGER_MAX};
+static const struct shape a_count = {
+    .kind = SHAPE_INTEGER, .min = 0, .max = JSON_INTEGER_MAX};
+static const struct shape an_attempt = {
+    .kind = SHAPE_INTEGER, .min = 1, .max = JSON_INTEGER_MAX};
+static const struct shape a_pid = {.kind = SHAPE_INTEGER, .min = 1, .max = INT32_MAX};
+static const struct shape a_boot = {.kind = SHAPE_STRING,
+                                    .max = sizeof(((struct process_id *)NULL)->boot) - 1};
+static const struct shape a_digest = {.kind = SHAPE_STRING, .max = OID_HEX_SIZE - 1};
+static const struct shape a_run = {.kind = SHAPE_RUN_ID};
+static const struct shape a_time = {.kind = SHAPE_TIME};
+static const struct shape any_object = {.kind = SHAPE_OBJECT};
+
+static const struct shape_member process_members[] = {
+    {.key = "boot", .shape = &a_boot},
+    {.key = "pid", .shape = &a_pid},
+    {.key = "start", .shape = &a_count},
+    {.key = "attempt", .shape = &an_attempt},
+    {.key = NULL},
+};
+static const struct shape a_process = {.kind = SHAPE_OBJECT, .members = process_members};
+
+static const struct shape_member resource_members[] = {
+    {.key = "slots", .shape = &a_count},
+    {.key = "gpus", .shape = &a_count},
+    {.key = NULL},
+};
+static const struct shape resources = {.kind = SHAPE_OBJECT, .members = resource_members};
+
+static const struct shape_member entry_members[] = {
+    {.key = "run", .shape = &a_run},
+    {.key = "ticket", .shape = &a_count},
+    {.key = "accepted", .shape = &a_time},
+    {.key = "priority", .shape = &a_number},
+    {.key = "resources", .shape = &resources},
+    {.key = "grant", .shape = &any_object, .may_be_null = true},
+    {.key = "executor", .shape = &a_digest},
+    {.key = "process", .shape = &a_process, .may_be_null = true},
+    {.key = NULL},
+};
+static const struct shape an_entry = {.kind = SHAPE_OBJECT, .members = entry_members};
+
 static void copy_string(char *out, size_t size, const struct json *j)
 {
-    const char *s = json_string(j);
-    snprintf(out, size, "%s", s != NULL ? s : "");
+    snprintf(out, size, "%s", json_string(j));
+}
+
+static void take_entry(const struct json *j, struct queue_entry *out)
+{
+    const struct json *needs = json_get(j, "resources");
+    const struct json *process = json_get(j, "process");
+    *out = (struct queue_entry){
+        .ticket = json_integer(json_get(j, "ticket")),
+        .priority = json_integer(json_get(j, "priority")),
+        .slots = json_integer(json_get(needs, "slots")),
+        .gpus = json_integer(json_get(needs, "gpus")),
+        .is_granted = json_is_object(json_get(j, "grant")),
+        .process.pid = json_integer(json_get(process, "pid")),
+        .process.start = (uint64_t)json_integer(json_get(process, "start")),
+        .attempt = json_integer(json_get(process, "attempt")),
+    };
+    (void)clock_parse(json_string(json_get(j, "accepted")), &out->accepted_utc_ms, NULL);
+    copy_string(out->run, sizeof(out->run), json_get(j, "run"));
+    copy_string(out->executor, sizeof(out->executor), json_get(j, "executor"));
+    if (json_is_object(process)) {
+        copy_string(out->process.boot, sizeof(out->process.boot),
+                    json_get(process, "boot"));
+    }
 }
 
 int queue_read(int entry_fd, struct queue_entry *out, struct error *err)
@@ -184,25 +252,11 @@ int queue_read(int entry_fd, struct queue_entry *out, struct error *err)
     if (got < 0) {
         return error_sys(err, "read a queue entry");
     }
-    *out = (struct queue_entry){.attempt = 0};
     CLEANUP_JSON struct json *j = json_parse(text, (size_t)got, err);
-    if (j == NULL ||
-        json_get_time(j, "queue entry", "accepted", &out->accepted_utc_ms, err) < 0) {
+    if (j == NULL || shape_check(&an_entry, j, err) < 0) {
         return error_wrap(err, "a queue entry");
     }
-    copy_string(out->run, sizeof(out->run), json_get(j, "run"));
-    copy_string(out->executor, sizeof(out->executor), json_get(j, "executor"));
-    out->ticket = json_integer(json_get(j, "ticket"));
-    out->priority = json_integer(json_get(j, "priority"));
-    const struct json *resources = json_get(j, "resources");
-    out->slots = json_integer(json_get(resources, "slots"));
-    out->gpus = json_integer(json_get(resources, "gpus"));
-    out->is_granted = json_is_object(json_get(j, "grant"));
-    const struct json *process = json_get(j, "process");
-    copy_string(out->process.boot, sizeof(out->process.boot), json_get(process, "boot"));
-    out->process.pid = json_integer(json_get(process, "pid"));
-    out->process.start = (uint64_t)json_integer(json_get(process, "start"));
-    out->attempt = json_integer(json_get(process, "attempt"));
+    take_entry(j, out);
     return 0;
 }
 

@@ -118,6 +118,19 @@ static void text_that_grows_by_escapes_still_fits(void **state)
     assert_int_equal(out.exit.code, 1);
 }
 
+static void an_end_that_no_process_has_is_not_believed(void **state)
+{
+    CLEANUP_FD int fd = open_exit(*state);
+    struct exitslot out;
+    struct exitslot slot =
+        make_slot(1, STAGE_RUN, (struct run_exit){.kind = RUN_EXIT_EXITED, .code = 256});
+    assert_int_equal(exitslot_write(fd, &slot, NULL), 0);
+    assert_int_equal(exitslot_read(fd, 1, STAGE_RUN, &out), EXITSLOT_BAD);
+    slot.exit.code = -1;
+    assert_int_equal(exitslot_write(fd, &slot, NULL), 0);
+    assert_int_equal(exitslot_read(fd, 1, STAGE_RUN, &out), EXITSLOT_BAD);
+}
+
 static void allocating_keeps_what_is_there(void **state)
 {
     CLEANUP_FD int fd = open_exit(*state);
@@ -142,6 +155,7 @@ int main(void)
         NODE_TEST(a_damaged_slot_is_known_as_such),
         NODE_TEST(a_slot_of_another_place_is_not_believed),
         NODE_TEST(text_that_grows_by_escapes_still_fits),
+        NODE_TEST(an_end_that_no_process_has_is_not_believed),
         NODE_TEST(allocating_keeps_what_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

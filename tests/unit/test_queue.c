@@ -123,6 +123,27 @@ static void what_is_no_entry_is_damaged(void **state)
     assert_int_equal(err.code, ERR_CORRUPT);
 }
 
+/* A negative pid, or one that is cut to another, would be somebody else's to kill. */
+static void a_process_that_cannot_be_is_damage(void **state)
+{
+    static const char *const pids[] = {"-1", "0", "4294967297", "\"1\""};
+    CLEANUP(noderoot_cleanup) struct noderoot *root = node_root(*state);
+    struct queue_entry out;
+    for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
+        struct error err = ERROR_INIT;
+        CLEANUP_FREE char *text = xasprintf(
+            "{\"run\":\"run-a\",\"ticket\":1,\"accepted\":\"2026-11-23T10:00:00.000Z\","
+            "\"priority\":0,\"resources\":{\"slots\":1,\"gpus\":0},\"grant\":null,"
+            "\"executor\":\"e\",\"process\":{\"boot\":\"b\",\"pid\":%s,\"start\":1,"
+            "\"attempt\":1}}",
+            pids[i]);
+        file_write(root->fd, "queue/run-a", text);
+        assert_int_equal(queue_read_id(root, "run-a", &out, &err), -1);
+        assert_int_equal(err.code, ERR_CORRUPT);
+        assert_non_null(strstr(err.text, "pid"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +153,7 @@ int main(void)
         NODE_TEST(a_held_entry_is_busy_until_it_is_given_up),
         NODE_TEST(the_list_has_entries_alone),
         NODE_TEST(what_is_no_entry_is_damaged),
+        NODE_TEST(a_process_that_cannot_be_is_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
