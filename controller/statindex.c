@@ -120,7 +120,8 @@ static bool is_whole(const struct strbuf *file)
     struct oid digest;
 
     if (file->length < HEAD_SIZE + OID_SIZE || memcmp(bytes, MAGIC, 8) != 0 ||
-        bytes_get_u32(bytes + 8) != VERSION) {
+        bytes_get_u32(bytes + 8) != VERSION ||
+        bytes_get_u64(bytes + WRITTEN_AT) > INT64_MAX) {
         return false;
     }
     oid_of_bytes(bytes, file->length - OID_SIZE, &digest);

@@ -54,14 +54,25 @@ static struct json *load(const char *path, struct error *err)
     return TAKE_PTR(j);
 }
 
-/* Whether the record is of the file path; its digest is borrowed from it. */
-static bool is_record_of(const struct json *record, const char *path,
-                         const char **out_digest)
+/* What was agreed to: a file and the digest of its values, which is borrowed. */
+struct trust_record {
+    struct strbuf path;
+    const char *digest;
+    int64_t utc_ms;
+};
+
+/* False where it is no record: it counts for nothing and is not kept. */
+static bool read_record(const struct json *j, struct trust_record *out)
 {
-    CLEANUP_STRBUF struct strbuf recorded = STRBUF_INIT;
-    return json_get_bytes(record, "trust.json", "path", &recorded, NULL) == 0 &&
-           json_get_string(record, "trust.json", "digest", out_digest, NULL) == 0 &&
-           recorded.length == strlen(path) && strcmp(recorded.data, path) == 0;
+    return json_get_bytes(j, "trust.json", "path", &out->path, NULL) == 0 &&
+           strlen(out->path.data) == out->path.length &&
+           json_get_string(j, "trust.json", "digest", &out->digest, NULL) == 0 &&
+           json_get_time(j, "trust.json", "time", &out->utc_ms, NULL) == 0;
+}
+
+static void record_release(struct trust_record *record)
+{
+    strbuf_release(&record->path);
 }
 
 int trust_check(const struct home *home, struct trust_claim *claim, struct error *err)
@@ -72,11 +83,11 @@ int trust_check(const struct home *home, struct trust_claim *claim, struct error
         return -1;
     }
     claim->is_trusted = false;
-    const struct json *record = json_first(json_get(j, "files"));
-    for (; record != NULL; record = json_next(record)) {
-        const char *digest = NULL;
-        if (is_record_of(record, claim->path, &digest) &&
-            strcmp(digest, claim->digest) == 0) {
+    const struct json *item = json_first(json_get(j, "files"));
+    for (; item != NULL; item = json_next(item)) {
+        CLEANUP(record_release) struct trust_record record = {.path = STRBUF_INIT};
+        if (read_record(item, &record) && strcmp(record.path.data, claim->path) == 0 &&
+            strcmp(record.digest, claim->digest) == 0) {
             claim->is_trusted = true;
         }
     }
@@ -97,17 +108,16 @@ static void append_record(struct json *files, const char *path, const char *dige
 static bool copy_others(const struct json *j, const char *path, struct json *files)
 {
     bool was_there = false;
-    const struct json *record = json_first(json_get(j, "files"));
-    for (; record != NULL; record = json_next(record)) {
-        const char *digest = NULL;
-        CLEANUP_STRBUF struct strbuf other = STRBUF_INIT;
-        int64_t utc_ms = 0;
-        if (is_record_of(record, path, &digest)) {
+    const struct json *item = json_first(json_get(j, "files"));
+    for (; item != NULL; item = json_next(item)) {
+        CLEANUP(record_release) struct trust_record record = {.path = STRBUF_INIT};
+        if (!read_record(item, &record)) {
+            continue;
+        }
+        if (strcmp(record.path.data, path) == 0) {
             was_there = true;
-        } else if (json_get_bytes(record, "trust.json", "path", &other, NULL) == 0 &&
-                   json_get_string(record, "trust.json", "digest", &digest, NULL) == 0 &&
-                   json_get_time(record, "trust.json", "time", &utc_ms, NULL) == 0) {
-            append_record(files, other.data, digest, utc_ms);
+        } else {
+            append_record(files, record.path.data, record.digest, record.utc_ms);
         }
     }
     return was_there;

@@ -97,6 +97,21 @@ static void a_damaged_record_is_never_consent(void **state)
     }
 }
 
+/* It was believed once, and lost when another file was agreed to. */
+static void a_record_without_a_time_is_no_consent(void **state)
+{
+    const struct place *p = *state;
+    CLEANUP_FREE char *digest = xmalloc(OID_HEX_SIZE);
+    memset(digest, '1', OID_HEX_SIZE - 1);
+    digest[OID_HEX_SIZE - 1] = '\0';
+    CLEANUP_FREE char *text = xasprintf(
+        "{\"format\":1,\"files\":[{\"path\":\"/a\",\"digest\":\"%s\"}]}", digest);
+    place_write(p, "home/state/trust.json", text);
+    assert_false(is_trusted(p, "/a", '1'));
+    trust(p, "/b", '1');
+    assert_false(is_trusted(p, "/a", '1'));
+}
+
 static void several_at_once_lose_nothing(void **state)
 {
     enum { PROCESSES = 8 };
@@ -130,6 +145,7 @@ int main(void)
         place_test(trust_can_be_taken_back),
         place_test(without_a_terminal_nobody_agrees),
         place_test(a_damaged_record_is_never_consent),
+        place_test(a_record_without_a_time_is_no_consent),
         place_test(several_at_once_lose_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
