@@ -9,7 +9,7 @@
  *
  * and the bootstrap script, where it finds no executor to start, with
  *
- *     ERRAND-BOOTSTRAP missing|noexec|nospace|readonly|nohome|failed <words>
+ *     ERRAND-BOOTSTRAP missing|nohome|nospace|noexec|failed <words>
  *
  * each on a line of its own. At most MARKER_NOISE_MAX bytes of noise are skipped; the
  * last MARKER_NOISE_KEEP of them are kept for the sentence when nothing comes.

@@ -205,8 +205,8 @@ static int opening_wait(struct opening *o, int64_t timeout_ms, struct error *err
 static int find_wanted(struct client *c, const char *words, struct executor_file *out,
                        struct error *err)
 {
-    char os[64];
-    char machine[64];
+    char os[INSTALL_NAME_SIZE];
+    char machine[INSTALL_NAME_SIZE];
     struct utsname here;
     if (install_answer(words, c->target_name, os, machine, err) != 0) {
         return -1;
@@ -243,8 +243,8 @@ static int bring_executor(struct opening *o, int64_t timeout_ms, struct error *e
         return -1;
     }
     if (o->kind == MARKER_IS_BOOTSTRAP) {
-        char os[64];
-        char machine[64];
+        char os[INSTALL_NAME_SIZE];
+        char machine[INSTALL_NAME_SIZE];
         if (install_answer(o->marker.line.data, c->target_name, os, machine, err) == 0) {
             return error_set(err, ERR_BOOTSTRAP,
                              "%s: the node asked for the executor twice", c->target_name);

@@ -150,31 +150,54 @@ int install_line(const struct executor_file *file, const char *root, struct strb
     return 0;
 }
 
-int install_answer(const char *words, const char *target, char os[64], char machine[64],
-                   struct error *err)
+/* The next word of *rest, into out: a system's or machine's name as uname has it, which
+ * becomes part of a file's name. */
+static bool take_name(const char **rest, char out[INSTALL_NAME_SIZE])
 {
-    char details[512] = "";
-    if (sscanf(words, "missing %63s %63s", os, machine) == 2) {
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const char *word = *rest + strspn(*rest, " ");
+    size_t length = strspn(word, allowed);
+    if (length == 0 || length >= INSTALL_NAME_SIZE || word[0] == '.' ||
+        (word[length] != ' ' && word[length] != '\0')) {
+        return false;
+    }
+    memcpy(out, word, length);
+    out[length] = '\0';
+    *rest = word + length;
+    return true;
+}
+
+/* The details behind the word, where words begin with it; else NULL. */
+static const char *after(const char *words, const char *word)
+{
+    size_t length = strlen(word);
+    bool is_it = strncmp(words, word, length) == 0 &&
+                 (words[length] == ' ' || words[length] == '\0');
+    return is_it ? words + length + strspn(words + length, " ") : NULL;
+}
+
+int install_answer(const char *words, const char *target, char os[INSTALL_NAME_SIZE],
+                   char machine[INSTALL_NAME_SIZE], struct error *err)
+{
+    const char *details = after(words, "missing");
+    if (details != NULL && take_name(&details, os) && take_name(&details, machine)) {
         return 0;
     }
-    const char *space = strchr(words, ' ');
-    if (space != NULL) {
-        (void)snprintf(details, sizeof details, "%s", space + 1);
-    }
-    if (strncmp(words, "nohome", 6) == 0) {
+    if ((details = after(words, "nohome")) != NULL) {
         error_set(err, ERR_BOOTSTRAP, "%s: %s cannot be written", target, details);
         return error_hint(err,
                           "give the target a folder that can: errand target add %s HOST "
                           "--root DIR --force",
                           target);
     }
-    if (strncmp(words, "nospace", 7) == 0) {
+    if ((details = after(words, "nospace")) != NULL) {
         error_set(err, ERR_BOOTSTRAP, "%s: no room for the executor (2 MB) in %s", target,
                   details);
         return error_hint(
             err, "free some space there, or choose another disk with --root DIR");
     }
-    if (strncmp(words, "noexec", 6) == 0) {
+    if ((details = after(words, "noexec")) != NULL) {
         error_set(err, ERR_BOOTSTRAP,
                   "%s: programs may not be executed in %s (mounted noexec)", target,
                   details);
@@ -182,7 +205,8 @@ int install_answer(const char *words, const char *target, char os[64], char mach
             err, "choose another folder: errand target add %s HOST --root DIR --force",
             target);
     }
+    details = after(words, "failed");
     error_set(err, ERR_BOOTSTRAP, "%s: the executor does not run there: %s", target,
-              details);
+              details != NULL ? details : words);
     return error_hint(err, "look at the node with ssh: uname -a; df ~; mount");
 }

@@ -44,12 +44,14 @@ void executor_file_release(struct executor_file *file);
 int install_line(const struct executor_file *file, const char *root, struct strbuf *out,
                  struct error *err);
 
+#define INSTALL_NAME_SIZE 64
+
 /*
  * What the words behind MARKER_BOOTSTRAP mean. 0: "missing", the executor is wanted, for
- * this platform; -1: ERR_BOOTSTRAP with a sentence and a hint. os and machine have 64
- * bytes each.
+ * this platform: names of letters, digits and ._- alone, which may become part of a
+ * file's name; -1: ERR_BOOTSTRAP with a sentence and a hint.
  */
-int install_answer(const char *words, const char *target, char os[64], char machine[64],
-                   struct error *err);
+int install_answer(const char *words, const char *target, char os[INSTALL_NAME_SIZE],
+                   char machine[INSTALL_NAME_SIZE], struct error *err);
 
 #endif
