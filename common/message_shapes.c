@@ -284,6 +284,7 @@ static const struct shape_member gc_members[] = {
     MUST("is_dry", &a_bool),
     MUST("keep_days", &days),
     MAY_BE_NULL("max_store_bytes", &a_count),
+    MAY("min_free_bytes", &a_count),
     END_OF_MEMBERS,
 };
 static const struct shape gc = OBJECT(gc_members);

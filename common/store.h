@@ -61,6 +61,9 @@ struct store_root {
 bool store_has_root(const struct store *store, const struct oid *root);
 int store_read_root(const struct store *store, const struct oid *root,
                     struct store_root *out, struct error *err);
+/* True where the root is there, and stays for a day at least: collection spares what was
+ * used within it. For who reads from it without holding the lock. */
+bool store_use_root(struct store *store, const struct oid *root);
 /*
  * Check that everything below root is there (what base reaches is believed; base may be
  * NULL or not be a root, then it is ignored), sync, make it visible. Where it is there
@@ -80,18 +83,49 @@ int store_visit_roots(struct store *store, store_root_visitor *visit, void *cont
 int store_lock(struct store *store, bool is_exclusive, int deadline_ms,
                struct error *err);
 
-/*
- * Collect: remove the roots that keep (may be NULL: none is kept) does not name, then
- * every object no remaining root reaches, sparing what is younger than min_age_ms.
- * is_dry: only count. Takes the exclusive lock (ERR_BUSY).
- */
-struct store_gc_result {
-    uint64_t roots_removed, objects_removed, bytes_removed, objects_kept, bytes_kept;
+/* What speaks for a root. */
+enum store_need {
+    STORE_UNUSED, /* nothing: it goes */
+    STORE_WANTED, /* stays while the store's size allows, the last used ones first */
+    STORE_NEEDED, /* stays */
 };
-typedef bool store_root_keeper(void *context, const struct store_root *root);
-int store_collect(struct store *store, store_root_keeper *keep, void *context,
-                  int64_t min_age_ms, bool is_dry, struct store_gc_result *out,
-                  struct error *err);
+typedef enum store_need store_root_judge(void *context, const struct store_root *root);
+
+#define STORE_NO_LIMIT UINT64_MAX
+
+struct store_gc_request {
+    store_root_judge *judge; /* NULL: every root is unused */
+    /* Hear of each root that goes (or would). May be NULL. */
+    void (*gone)(void *context, const struct store_root *root);
+    void *context;
+    int64_t spare_ms;   /* what arrived or was confirmed within this time stays */
+    uint64_t max_bytes; /* shrink the store to this; STORE_NO_LIMIT: whatever its size */
+    /* Shrink it until its filesystem has this many bytes free; 0: none. will_free_bytes
+     * count as free: what a caller that only counts would have removed before. */
+    uint64_t min_free_bytes, will_free_bytes;
+    bool is_dry; /* only count */
+};
+
+struct store_gc_result {
+    /* Removed; some because they were damaged, others (all of them wanted) because the
+     * store was to shrink. */
+    uint64_t roots_removed, roots_damaged, roots_over_limit;
+    uint64_t roots_needed, roots_wanted, roots_spared; /* kept, and why */
+    uint64_t objects_removed, bytes_removed;
+    uint64_t objects_kept, bytes_kept;
+    uint64_t objects_spared, bytes_spared; /* of those kept: no root reaches them */
+};
+
+/*
+ * Collect: remove the roots that nothing speaks for, then every object that no remaining
+ * root reaches. Where the store must shrink, wanted roots go too, those unused for
+ * longest first; a limit that even then does not hold is left at that. A root that lost
+ * something promises what is not there, and goes whatever speaks for it. Bytes are those
+ * of the disk. Takes the exclusive lock, and waits for it 2 s (ERR_BUSY). After a failure
+ * nothing is lost that a root reaches.
+ */
+int store_collect(struct store *store, const struct store_gc_request *request,
+                  struct store_gc_result *out, struct error *err);
 
 /* Verify every object and every root's closure; *out_bad_count objects were bad and moved
  * to bad/. */

@@ -10,17 +10,11 @@
 #include "common/clock.h"
 #include "common/files.h"
 #include "common/json.h"
-#include "common/oidset.h"
 #include "common/store_files.h"
 
 #define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
 #define BOOT_SIZE 64
 #define RECOVER_WAIT_MS 600000
-#define COLLECT_WAIT_MS 2000
-#define DAY_MS (INT64_C(86400) * 1000)
-#define TMP_AGE_MS DAY_MS
-#define BAD_AGE_MS (7 * DAY_MS)
-#define MARKED_MAX ((size_t)1 << 27)
 
 /* The boot's id, or "" where the system has none: then nothing is ever verified again. */
 static void read_boot(char out[BOOT_SIZE])
@@ -96,10 +90,6 @@ int store_now(struct store *store, int64_t *out_utc_ms, struct error *err)
     return 0;
 }
 
-/* dir_fd and name: the object's file. Return -1 (with err) to stop. */
-typedef int file_visitor(void *context, int dir_fd, const char *name,
-                         const struct oid *oid, const struct stat *st, struct error *err);
-
 static DIR *open_folder(int dir_fd, const char *name, struct error *err)
 {
     CLEANUP_FD int fd = files_open_dir(dir_fd, name, err);
@@ -113,8 +103,8 @@ static DIR *open_folder(int dir_fd, const char *name, struct error *err)
     return dir;
 }
 
-static int visit_folder(struct store *store, const char *digits, file_visitor *visit,
-                        void *context, struct error *err)
+static int visit_folder(struct store *store, const char *digits,
+                        store_file_visitor *visit, void *context, struct error *err)
 {
     CLEANUP_DIR DIR *dir = open_folder(store->objects_fd, digits, err);
     const struct dirent *entry;
@@ -143,9 +133,8 @@ static int visit_folder(struct store *store, const char *digits, file_visitor *v
     return errno != 0 ? error_sys(err, "read objects/%s", digits) : 0;
 }
 
-/* Visit the files of all objects. */
-static int visit_files(struct store *store, file_visitor *visit, void *context,
-                       struct error *err)
+int store_visit_files(struct store *store, store_file_visitor *visit, void *context,
+                      struct error *err)
 {
     for (unsigned i = 0; i < 256; i++) {
         uint8_t byte = (uint8_t)i;
@@ -161,8 +150,7 @@ static int visit_files(struct store *store, file_visitor *visit, void *context,
     return 0;
 }
 
-/* Remove what is old in tmp/ or bad/. */
-static void remove_old(int folder_fd, int64_t age_ms)
+void store_remove_old(int folder_fd, int64_t age_ms)
 {
     CLEANUP_DIR DIR *dir = open_folder(folder_fd, ".", NULL);
     int64_t now_ms = clock_utc_ms();
@@ -259,7 +247,7 @@ static int verify_since(struct store *store, int64_t since_ms, uint64_t *out_obj
     int result;
 
     strbuf_init(&check.body, OBJECT_SIZE_MAX);
-    result = visit_files(store, verify_file, &check, err);
+    result = store_visit_files(store, verify_file, &check, err);
     strbuf_release(&check.body);
     *out_objects = check.objects;
     *out_bad = check.bad;
@@ -271,6 +259,7 @@ int store_recover(struct store *store, struct error *err)
     char boot[BOOT_SIZE], synced_boot[BOOT_SIZE] = "";
     int64_t since_ms = INT64_MIN, now_ms;
     CLEANUP_FD int lock = -1;
+    struct error inner = ERROR_INIT;
     uint64_t objects, bad;
 
     read_boot(boot);
@@ -286,13 +275,22 @@ int store_recover(struct store *store, struct error *err)
     if (read_synced(store, synced_boot, &since_ms) && strcmp(boot, synced_boot) == 0) {
         return 0;
     }
-    if (store_now(store, &now_ms, err) < 0 ||
-        verify_since(store, since_ms, &objects, &bad, err) < 0 ||
+    bool has_room = store_now(store, &now_ms, &inner) == 0;
+
+    if (!has_room && inner.code != ERR_NO_SPACE) {
+        return error_set(err, inner.code, "%s", inner.text);
+    }
+    if (verify_since(store, since_ms, &objects, &bad, err) < 0 ||
         (bad > 0 && store_visit_roots(store, check_root, store, err) < 0)) {
         return -1;
     }
-    remove_old(store->tmp_fd, TMP_AGE_MS);
-    return store_write_synced(store, now_ms, err);
+    store_remove_old(store->tmp_fd, STORE_TMP_AGE_MS);
+    /* On a full disk the next one verifies again: collection must be able to open it. */
+    if (has_room && store_write_synced(store, now_ms, &inner) < 0 &&
+        inner.code != ERR_NO_SPACE) {
+        return error_set(err, inner.code, "%s", inner.text);
+    }
+    return 0;
 }
 
 int store_verify(struct store *store, uint64_t *out_object_count, uint64_t *out_bad_count,
@@ -305,103 +303,4 @@ int store_verify(struct store *store, uint64_t *out_object_count, uint64_t *out_
         return -1;
     }
     return store_visit_roots(store, check_root, store, err);
-}
-
-struct collect {
-    struct store *store;
-    struct oidset *marked;
-    store_root_keeper *keep;
-    void *keep_context;
-    int64_t now_ms, min_age_ms;
-    bool is_dry;
-    struct store_gc_result result;
-};
-
-static int mark_object(void *context, enum object_kind kind, const struct oid *oid,
-                       uint64_t size_bytes, struct error *err)
-{
-    struct collect *collect = context;
-    int added = oidset_add(collect->marked, kind, oid, 0, err);
-
-    (void)size_bytes;
-    return added < 0 ? -1 : added == 0 ? 1 : 0;
-}
-
-static int mark_root(void *context, const struct store_root *root, struct error *err)
-{
-    struct collect *collect = context;
-    struct object_source source = store_source(collect->store);
-    char hex[OID_HEX_SIZE];
-
-    if (!collect->keep || !collect->keep(collect->keep_context, root)) {
-        collect->result.roots_removed++;
-        return collect->is_dry ? 0 : store_remove_root(collect->store, &root->oid, err);
-    }
-    /* Where a tree cannot be read, what is below it cannot be marked: nothing may go. */
-    if (tree_visit_objects(&source, &root->oid, NULL, mark_object, collect, err) < 0) {
-        oid_to_hex(&root->oid, hex);
-        return error_wrap(err, "root %s", hex);
-    }
-    return 0;
-}
-
-static bool is_marked(const struct collect *collect, const struct oid *oid)
-{
-    return oidset_has(collect->marked, OBJECT_CONTENT, oid) ||
-           oidset_has(collect->marked, OBJECT_TREE, oid) ||
-           oidset_has(collect->marked, OBJECT_LIST, oid);
-}
-
-static int sweep_file(void *context, int dir_fd, const char *name, const struct oid *oid,
-                      const struct stat *st, struct error *err)
-{
-    struct collect *collect = context;
-    uint64_t size_bytes = (uint64_t)st->st_size;
-
-    if (is_marked(collect, oid) ||
-        collect->now_ms - store_time_ms(&st->st_mtim) < collect->min_age_ms) {
-        collect->result.objects_kept++;
-        collect->result.bytes_kept += size_bytes;
-        return 0;
-    }
-    if (!collect->is_dry && unlinkat(dir_fd, name, 0) != 0 && errno != ENOENT) {
-        return error_sys(err, "remove object %s", name);
-    }
-    collect->result.objects_removed++;
-    collect->result.bytes_removed += size_bytes;
-    return 0;
-}
-
-int store_collect(struct store *store, store_root_keeper *keep, void *context,
-                  int64_t min_age_ms, bool is_dry, struct store_gc_result *out,
-                  struct error *err)
-{
-    CLEANUP_FD int lock = store_lock(store, true, COLLECT_WAIT_MS, err);
-    CLEANUP(oidset_cleanup) struct oidset *marked = oidset_new(MARKED_MAX);
-    struct collect collect = {
-        .store = store,
-        .marked = marked,
-        .keep = keep,
-        .keep_context = context,
-        .now_ms = clock_utc_ms(),
-        .min_age_ms = min_age_ms,
-        .is_dry = is_dry,
-    };
-
-    if (lock < 0) {
-        return error_wrap(err, "store: collect");
-    }
-    /* Roots first and for good: a root that came back after a crash would promise what
-     * was removed. */
-    if (store_visit_roots(store, mark_root, &collect, err) < 0 ||
-        (!is_dry && files_sync_dir(store->roots_fd, err) < 0) ||
-        visit_files(store, sweep_file, &collect, err) < 0) {
-        return error_wrap(err, "store: collect");
-    }
-    if (!is_dry) {
-        remove_old(store->tmp_fd, TMP_AGE_MS);
-        remove_old(store->bad_fd, BAD_AGE_MS);
-    }
-    *out = collect.result;
-    return 0;
 }

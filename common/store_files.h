@@ -1,8 +1,8 @@
 /*
  * store_files: what the store's own sources share.            [content]
  *
- * store.c has objects, store_roots.c roots, store_check.c what looks at everything:
- * recovery, verification, collection.
+ * store.c has objects, store_roots.c roots; store_check.c (recovery, verification) and
+ * store_collect.c look at everything.
  */
 #ifndef COMMON_STORE_FILES_H
 #define COMMON_STORE_FILES_H
@@ -46,6 +46,20 @@ int store_recover(struct store *store, struct error *err);
  */
 int store_check_closure(struct store *store, const struct oid *root,
                         const struct oid *base, struct error *err);
+
+/* Visit the files of all objects. dir_fd and name: the object's file. Return -1 (with
+ * err) to stop. */
+typedef int store_file_visitor(void *context, int dir_fd, const char *name,
+                               const struct oid *oid, const struct stat *st,
+                               struct error *err);
+int store_visit_files(struct store *store, store_file_visitor *visit, void *context,
+                      struct error *err);
+
+/* Remove what is older than age_ms in the open folder tmp/ or bad/, but for what somebody
+ * has locked. */
+#define STORE_TMP_AGE_MS (INT64_C(86400) * 1000)
+#define STORE_BAD_AGE_MS (7 * STORE_TMP_AGE_MS)
+void store_remove_old(int folder_fd, int64_t age_ms);
 
 /* Milliseconds since 1970 of a file's time. */
 int64_t store_time_ms(const struct timespec *time);

@@ -13,6 +13,8 @@
 
 /* A root that is confirmed again is written again once its time is older than this. */
 #define RENEW_AFTER_MS INT64_C(60000)
+/* The same of one that is used: this much may be missing of the day that it is spared. */
+#define USE_AFTER_MS (60 * RENEW_AFTER_MS)
 /* Objects of one snapshot: 800 MB of memory, far above any project. */
 #define CLOSURE_MAX ((size_t)1 << 24)
 #define FILES_MAX (INT64_C(1) << 53)
@@ -136,6 +138,20 @@ static bool confirm_root(struct store *store, const struct oid *root)
     }
     age_ms = clock_utc_ms() - known.utc_ms;
     return (age_ms >= 0 && age_ms < RENEW_AFTER_MS) ||
+           write_root(store, root, &known.totals, NULL) == 0;
+}
+
+bool store_use_root(struct store *store, const struct oid *root)
+{
+    CLEANUP_FD int lock = store_lock(store, false, -1, NULL);
+    struct store_root known;
+    int64_t age_ms;
+
+    if (lock < 0 || store_read_root(store, root, &known, NULL) < 0) {
+        return false;
+    }
+    age_ms = clock_utc_ms() - known.utc_ms;
+    return (age_ms >= 0 && age_ms < USE_AFTER_MS) ||
            write_root(store, root, &known.totals, NULL) == 0;
 }
 

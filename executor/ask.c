@@ -89,28 +89,41 @@ static struct json *work_gc(const void *context, struct error *err)
     return janitor_clean(context, err);
 }
 
+/* A number of bytes that GC may leave out, or give as null. */
+static int take_bytes(const struct json *body, const char *key, uint64_t *out,
+                      struct error *err)
+{
+    const struct json *value = json_get(body, key);
+    int64_t bytes;
+    if (value == NULL || json_is_null(value)) {
+        return 0;
+    }
+    if (json_get_integer(body, "GC", key, 0, JSON_INTEGER_MAX, &bytes, err) < 0) {
+        return -1;
+    }
+    *out = (uint64_t)bytes;
+    return 0;
+}
+
 static int gc_event(void *request, const struct peer_event *event, struct error *err)
 {
-    static const char what[] = "GC";
     struct ask *a = request;
     struct janitor_request wanted = {
         .root = a->connection->root,
         .store = a->connection->store,
         .executor = a->connection->executor,
-        .max_store_bytes = -1,
+        .max_store_bytes = STORE_NO_LIMIT,
     };
     if (event->type != MSG_GC) {
         return 0;
     }
-    if (json_get_bool(event->json, what, "is_dry", &wanted.is_dry, err) < 0 ||
-        json_get_integer(event->json, what, "keep_days", 0, JANITOR_DAYS_MAX,
+    if (json_get_bool(event->json, "GC", "is_dry", &wanted.is_dry, err) < 0 ||
+        json_get_integer(event->json, "GC", "keep_days", 0, JANITOR_DAYS_MAX,
                          &wanted.keep_days, err) < 0) {
         return -1;
     }
-    const struct json *budget = json_get(event->json, "max_store_bytes");
-    if (budget != NULL && !json_is_null(budget) &&
-        json_get_integer(event->json, what, "max_store_bytes", 0, JSON_INTEGER_MAX,
-                         &wanted.max_store_bytes, err) < 0) {
+    if (take_bytes(event->json, "max_store_bytes", &wanted.max_store_bytes, err) < 0 ||
+        take_bytes(event->json, "min_free_bytes", &wanted.min_free_bytes, err) < 0) {
         return -1;
     }
     a->offload = offload_start(a->connection->loop, work_gc, &wanted, on_ready, a, err);

@@ -1,21 +1,18 @@
-#define _GNU_SOURCE /* O_DIRECTORY */
 #include "executor/janitor.h"
 
 #include "common/clock.h"
 #include "common/files.h"
 #include "common/oidset.h"
+#include "common/sweep.h"
 #include "executor/rundir.h"
 #include "executor/runview.h"
 #include "executor/supervise.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #define HOUR_MS (INT64_C(60) * 60 * 1000)
 #define DAY_MS (24 * HOUR_MS)
-#define WARNINGS_MAX 100
 #define EXECUTOR_PREFIX "errand-executor-"
 
 struct janitor {
@@ -23,37 +20,9 @@ struct janitor {
     int64_t now_ms;
     struct oidset *roots;    /* snapshots that runs refer to */
     struct strvec executors; /* digests of those that live runs began with */
-    struct strvec warnings;
-    uint64_t runs, kept_runs, executor_count, leftovers, bytes;
-    bool is_over_budget;
+    struct sweep sweep;
+    uint64_t runs, kept_runs, executor_count, leftovers;
 };
-
-static void warn(struct janitor *j, const struct error *why)
-{
-    if (j->warnings.count < WARNINGS_MAX) {
-        strvec_push(&j->warnings, why->text);
-    }
-}
-
-static int64_t age_ms(const struct janitor *j, const struct stat *st)
-{
-    return j->now_ms -
-           ((int64_t)st->st_mtim.tv_sec * 1000 + st->st_mtim.tv_nsec / NS_PER_MS);
-}
-
-/* Remove a name in a folder, counting what it took. */
-static void remove_name(struct janitor *j, int dir_fd, const char *name, uint64_t *count)
-{
-    struct error why = ERROR_INIT;
-    uint64_t bytes = 0;
-    (void)files_disk_usage(dir_fd, name, &bytes, NULL);
-    if (!j->request->is_dry && files_remove_tree(dir_fd, name, &why) < 0) {
-        warn(j, &why);
-        return;
-    }
-    j->bytes += bytes;
-    (*count)++;
-}
 
 /* Ended, and either safe at its submitter's or forgotten. */
 static bool is_run_due(const struct janitor *j, const char *id,
@@ -95,7 +64,7 @@ static int clean_run(struct janitor *j, int runs_fd, const char *id, struct erro
     struct error why = ERROR_INIT;
     bool is_readable = runview_open(&view, j->request->root, id, &why) == 0;
     if (!is_readable) {
-        warn(j, &why);
+        sweep_warn(&j->sweep, &why);
     } else if (view.run_fd < 0) {
         return 0; /* removed meanwhile */
     }
@@ -105,11 +74,11 @@ static int clean_run(struct janitor *j, int runs_fd, const char *id, struct erro
     uint64_t bytes = 0;
     (void)files_disk_usage(runs_fd, id, &bytes, NULL);
     if (!j->request->is_dry && rundir_remove(j->request->root, id, &why) < 0) {
-        warn(j, &why);
+        sweep_warn(&j->sweep, &why);
         return keep_run(j, id, &view.status, err);
     }
     j->runs++;
-    j->bytes += bytes;
+    j->sweep.bytes += bytes;
     return 0;
 }
 
@@ -124,96 +93,57 @@ static bool clean_runs(struct janitor *j, int runs_fd, const struct strvec *ids)
     for (size_t i = 0; i < ids->count; i++) {
         struct error why = ERROR_INIT;
         if (clean_run(j, runs_fd, ids->items[i], &why) < 0) {
-            warn(j, &why);
+            sweep_warn(&j->sweep, &why);
             are_all_known &= why.code == ERR_CORRUPT || why.code == ERR_NOT_FOUND;
         }
     }
     return are_all_known;
 }
 
-/* Call visit with each name in the folder that begins with prefix and was not changed for
- * this long. */
-typedef void name_visitor(struct janitor *j, int dir_fd, const char *name);
-
-static void visit_old_names(struct janitor *j, int dir_fd, const char *prefix,
-                            int64_t min_age_ms, name_visitor *visit)
+static void remove_leftover(void *context, int dir_fd, const char *name)
 {
-    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    CLEANUP_DIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (dir == NULL) {
-        if (fd >= 0) {
-            close(fd);
-        }
-        return;
-    }
-    struct strvec names CLEANUP_STRVEC = STRVEC_INIT;
-    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        struct stat st;
-        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 &&
-            fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            age_ms(j, &st) >= min_age_ms) {
-            strvec_push(&names, entry->d_name);
-        }
-    }
-    for (size_t i = 0; i < names.count; i++) {
-        visit(j, dir_fd, names.items[i]);
-    }
+    struct janitor *j = context;
+    sweep_remove(&j->sweep, dir_fd, name, &j->leftovers);
 }
 
-static void remove_leftover(struct janitor *j, int dir_fd, const char *name)
+static void remove_executor(void *context, int dir_fd, const char *name)
 {
-    remove_name(j, dir_fd, name, &j->leftovers);
-}
-
-static void remove_executor(struct janitor *j, int dir_fd, const char *name)
-{
+    struct janitor *j = context;
     const char *digest = name + strlen(EXECUTOR_PREFIX);
     struct oid oid;
     if (oid_from_hex(digest, &oid, NULL) == 0 &&
         strcmp(digest, j->request->executor) != 0 &&
         !strvec_contains(&j->executors, digest)) {
-        remove_name(j, dir_fd, name, &j->executor_count);
+        sweep_remove(&j->sweep, dir_fd, name, &j->executor_count);
     }
 }
 
-static bool keep_root(void *context, const struct store_root *root)
+static enum store_need judge_root(void *context, const struct store_root *root)
 {
     const struct janitor *j = context;
-    int64_t days = j->request->keep_days;
-    if (j->is_over_budget || days < 1) {
-        days = 1;
+    if (oidset_has(j->roots, OBJECT_TREE, &root->oid)) {
+        return STORE_NEEDED;
     }
-    return oidset_has(j->roots, OBJECT_TREE, &root->oid) ||
-           j->now_ms - root->utc_ms < days * DAY_MS;
+    return j->now_ms - root->utc_ms < j->request->keep_days * DAY_MS ? STORE_WANTED
+                                                                     : STORE_UNUSED;
 }
 
 static int clean_store(struct janitor *j, struct store_gc_result *out, struct error *err)
 {
     const struct janitor_request *r = j->request;
-    if (store_collect(r->store, keep_root, j, DAY_MS, r->is_dry, out, err) < 0) {
-        return -1;
-    }
-    if (r->max_store_bytes < 0 || out->bytes_kept <= (uint64_t)r->max_store_bytes) {
-        return 0;
-    }
-    j->is_over_budget = true;
-    struct store_gc_result more = {0};
-    if (store_collect(r->store, keep_root, j, DAY_MS, r->is_dry, &more, err) < 0) {
-        return -1;
-    }
-    if (r->is_dry) {
-        *out = more; /* the second count has the first in it */
-        return 0;
-    }
-    more.roots_removed += out->roots_removed;
-    more.objects_removed += out->objects_removed;
-    more.bytes_removed += out->bytes_removed;
-    *out = more;
-    return 0;
+    const struct store_gc_request request = {
+        .judge = judge_root,
+        .context = j,
+        .spare_ms = DAY_MS,
+        .max_bytes = r->max_store_bytes,
+        .min_free_bytes = r->min_free_bytes,
+        .will_free_bytes = r->is_dry ? j->sweep.bytes : 0,
+        .is_dry = r->is_dry,
+    };
+    return store_collect(r->store, &request, out, err);
 }
 
-static struct json *make_report(const struct janitor *j,
-                                const struct store_gc_result *store)
+static struct json *make_report(struct janitor *j, const struct store_gc_result *store)
 {
     struct json *report = json_new_object();
     json_add_bool(report, "is_dry", j->request->is_dry);
@@ -222,13 +152,19 @@ static struct json *make_report(const struct janitor *j,
     json_add_integer(report, "objects", (int64_t)store->objects_removed);
     json_add_integer(report, "executors", (int64_t)j->executor_count);
     json_add_integer(report, "leftovers", (int64_t)j->leftovers);
-    json_add_integer(report, "bytes", (int64_t)(j->bytes + store->bytes_removed));
+    json_add_integer(report, "bytes", (int64_t)(j->sweep.bytes + store->bytes_removed));
     json_add_integer(report, "kept_runs", (int64_t)j->kept_runs);
     json_add_integer(report, "kept_objects", (int64_t)store->objects_kept);
     json_add_integer(report, "kept_bytes", (int64_t)store->bytes_kept);
+    if (store->roots_damaged > 0) {
+        struct error why = ERROR_INIT;
+        error_set(&why, ERR_CORRUPT, "%llu snapshots had lost something and were removed",
+                  (unsigned long long)store->roots_damaged);
+        sweep_warn(&j->sweep, &why);
+    }
     struct json *warnings = json_add(report, "warnings", json_new_array());
-    for (size_t i = 0; i < j->warnings.count; i++) {
-        json_append(warnings, json_new_string(j->warnings.items[i]));
+    for (size_t i = 0; i < j->sweep.warnings.count; i++) {
+        json_append(warnings, json_new_string(j->sweep.warnings.items[i]));
     }
     return report;
 }
@@ -237,7 +173,11 @@ struct json *janitor_clean(const struct janitor_request *request, struct error *
 {
     struct strvec ids CLEANUP_STRVEC = STRVEC_INIT;
     struct store_gc_result store = {0};
-    struct janitor j = {.request = request, .now_ms = clock_utc_ms()};
+    struct janitor j = {
+        .request = request,
+        .now_ms = clock_utc_ms(),
+        .sweep = {.is_dry = request->is_dry},
+    };
     CLEANUP_FD int runs_fd = files_open_dir(request->root->fd, "runs", err);
     if (runs_fd < 0 || rundir_list(request->root, &ids, err) < 0) {
         return NULL;
@@ -249,20 +189,20 @@ struct json *janitor_clean(const struct janitor_request *request, struct error *
     struct error why = ERROR_INIT;
     bool are_all_known = clean_runs(&j, runs_fd, &ids);
     if (!request->is_dry && rundir_sweep(request->root, &why) < 0) {
-        warn(&j, &why);
+        sweep_warn(&j.sweep, &why);
     }
     if (bin_fd >= 0) {
-        visit_old_names(&j, bin_fd, ".new-", HOUR_MS, remove_leftover);
+        sweep_old(bin_fd, ".new-*", HOUR_MS, remove_leftover, &j);
     }
     /* In a root that several nodes share, the others' runs are not ours to see. */
     if (bin_fd >= 0 && are_all_known && !request->root->is_network) {
-        visit_old_names(&j, bin_fd, EXECUTOR_PREFIX, DAY_MS, remove_executor);
+        sweep_old(bin_fd, EXECUTOR_PREFIX "*", DAY_MS, remove_executor, &j);
     }
     if (are_all_known && clean_store(&j, &store, &why) < 0) {
-        warn(&j, &why);
+        sweep_warn(&j.sweep, &why);
     }
     struct json *report = make_report(&j, &store);
     strvec_release(&j.executors);
-    strvec_release(&j.warnings);
+    sweep_release(&j.sweep);
     return report;
 }

@@ -26,8 +26,10 @@ struct janitor_request {
     const char *executor; /* the digest of ours, which stays */
     bool is_dry;          /* only count */
     int64_t keep_days;
-    int64_t max_store_bytes; /* above it, snapshots that no run refers to go whatever
-                                their age, those of the last day excepted; -1: none */
+    /* Above max_store_bytes (STORE_NO_LIMIT: none), or while less than min_free_bytes are
+     * free, snapshots that no run refers to go whatever their age, the oldest first,
+     * those of the last day excepted. */
+    uint64_t max_store_bytes, min_free_bytes;
 };
 
 /*
