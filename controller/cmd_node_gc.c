@@ -4,11 +4,11 @@
 #include "controller/client.h"
 #include "controller/command.h"
 
-#include <stdio.h>
+#include <string.h>
 
 struct node_gc_args {
     const char *keep_days; /* a number, or NULL */
-    uint64_t max_store_bytes;
+    uint64_t max_store_bytes, min_free_bytes;
     bool is_dry, is_json;
 };
 
@@ -56,29 +56,63 @@ static int collect(struct command_context *context, const struct node_gc_args *a
     } else {
         json_add_string(body, "max_store_bytes", NULL);
     }
+    json_add_integer(body, "min_free_bytes", (int64_t)args->min_free_bytes);
     return client_ask(client, MSG_GC, body, take_report, report, NULL, err);
 }
 
-static int print_people(const struct node_gc_args *args, const char *name,
-                        const struct json *report, struct error *err)
+/* A number of the report; an older executor may not have it. */
+static unsigned long long number_of(const struct json *report, const char *key)
 {
-    int64_t runs = 0;
-    int64_t objects = 0;
-    int64_t bytes = 0;
-    char size[FILES_SIZE_TEXT];
-    if (json_get_integer(report, "GC's report", "runs", 0, JSON_INTEGER_MAX, &runs,
-                         err) != 0 ||
-        json_get_integer(report, "GC's report", "objects", 0, JSON_INTEGER_MAX, &objects,
-                         err) != 0 ||
-        json_get_integer(report, "GC's report", "bytes", 0, JSON_INTEGER_MAX, &bytes,
-                         err) != 0) {
-        return -1;
+    const struct json *value = json_get(report, key);
+    return value != NULL && json_is_integer(value) && json_integer(value) > 0
+               ? (unsigned long long)json_integer(value)
+               : 0;
+}
+
+/* "freed 1.2 GB: 3 runs, 2 snapshots": only what there is. */
+static void put_counts(struct strbuf *out, const struct json *report, bool is_kept)
+{
+    static const struct {
+        bool is_kept;
+        const char *key, *what;
+    } rows[] = {
+        {false, "runs", "run"},           {false, "roots", "snapshot"},
+        {false, "objects", "object"},     {false, "executors", "executor"},
+        {false, "leftovers", "leftover"}, {true, "kept_runs", "run"},
+        {true, "kept_objects", "object"},
+    };
+    const char *separator = ": ";
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        unsigned long long count = number_of(report, rows[i].key);
+        if (rows[i].is_kept == is_kept && count > 0) {
+            strbuf_printf(out, "%s%llu %s%s", separator, count, rows[i].what,
+                          count == 1 ? "" : "s");
+            separator = ", ";
+        }
     }
-    files_format_size(size, (uint64_t)bytes);
-    (void)printf("%s: %s %lld runs and %lld objects, %s\n", name,
-                 args->is_dry ? "would remove" : "removed", (long long)runs,
-                 (long long)objects, size);
-    return 0;
+    strbuf_putc(out, '\n');
+}
+
+static int print_people(struct command_context *context, const struct node_gc_args *args,
+                        const char *name, const struct json *report)
+{
+    char size[FILES_SIZE_TEXT];
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    const struct json *warnings = json_get(report, "warnings");
+    for (const struct json *w = warnings == NULL ? NULL : json_first(warnings); w != NULL;
+         w = json_next(w)) {
+        CLEANUP_STRBUF struct strbuf safe = STRBUF_INIT;
+        const char *words = json_is_string(w) ? json_string(w) : "";
+        terminal_make_safe(words, strlen(words), &safe);
+        terminal_warn(context->terminal, "%s: %s", name, safe.data);
+    }
+    files_format_size(size, number_of(report, "bytes"));
+    strbuf_printf(&text, "%s: %s %s", name, args->is_dry ? "would free" : "freed", size);
+    put_counts(&text, report, false);
+    files_format_size(size, number_of(report, "kept_bytes"));
+    strbuf_printf(&text, "%s: kept a store of %s", name, size);
+    put_counts(&text, report, true);
+    return command_print(context, &text);
 }
 
 static int node_gc_verb(void *opaque_context, void *opaque, char *const *operands,
@@ -95,16 +129,16 @@ static int node_gc_verb(void *opaque_context, void *opaque, char *const *operand
     if (args->is_json) {
         return command_print_json(context, report);
     }
-    return print_people(args, operands[0], report, &err) == 0
-               ? 0
-               : command_fail(context, false, &err, 1);
+    return print_people(context, args, operands[0], report);
 }
 
 static const struct cli_option node_gc_options[] = {
     CLI_STRING(0, "keep-days", "N", "keep runs younger than this (30)", FIELD(keep_days)),
     CLI_SIZE(0, "max-store", "SIZE", "and shrink the store to this",
              FIELD(max_store_bytes)),
-    CLI_FLAG(0, "dry-run", "only say what would go", FIELD(is_dry)),
+    CLI_SIZE(0, "min-free", "SIZE", "and further, until the disk has this much room",
+             FIELD(min_free_bytes)),
+    CLI_FLAG('n', "dry-run", "only say what would go", FIELD(is_dry)),
     CLI_FLAG(0, "json", "one JSON document on stdout", FIELD(is_json)),
     CLI_END,
 };
@@ -113,6 +147,10 @@ const struct cli_command cmd_node_gc = {
     .name = "node gc",
     .usage = "TARGET [options]",
     .help = "free space on a node: what is at home or unused goes",
+    .details =
+        "Removed are ended runs whose results are at the submitter's home (others only "
+        "after 90 days), snapshots that no run uses, old executors, and what interrupted "
+        "programs left. What arrived in the last 24 hours stays.",
     .options = node_gc_options,
     .args_size_bytes = sizeof(struct node_gc_args),
     .min_operands = 1,

@@ -58,7 +58,7 @@ static int write_to(struct following *f, const struct history_run *run, const ch
     if (command_store(f->context, err) == NULL) {
         return -1;
     }
-    if (!store_has_root(f->context->store, &run->status.outputs_root)) {
+    if (!store_use_root(f->context->store, &run->status.outputs_root)) {
         struct client_options options = {.may_ask = f->watch.options.may_ask,
                                          .loop = f->loop};
         if (f->watch.client == NULL) {

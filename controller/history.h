@@ -73,6 +73,8 @@ typedef int history_visitor(void *context, const struct history_run *run,
 /* Errors: the visitor's, or as history_find. */
 int history_visit(struct history *h, const struct history_query *query,
                   history_visitor *visit, void *context, struct error *err);
+/* Append the snapshots, as digests, of runs that were accepted and have not ended. */
+int history_open_roots(struct history *h, struct strvec *out, struct error *err);
 /* Experiments, with the number of runs. */
 int history_count_runs(struct history *h, const char *experiment, uint64_t *out,
                        struct error *err);

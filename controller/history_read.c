@@ -235,6 +235,14 @@ int history_visit(struct history *h, const struct history_query *query,
     return 0;
 }
 
+int history_open_roots(struct history *h, struct strvec *out, struct error *err)
+{
+    return list_ids(h,
+                    "SELECT DISTINCT snapshot_root FROM runs WHERE store <> ''"
+                    " AND state NOT IN ('Completed', 'Failed', 'Canceled')",
+                    NULL, 0, out, err);
+}
+
 int history_count_runs(struct history *h, const char *experiment, uint64_t *out,
                        struct error *err)
 {

@@ -37,6 +37,11 @@ static int fail(const struct sql *db, int rc, struct error *err)
                                "in runs/ are not touched");
     case SQLITE_FULL:
         return error_set(err, ERR_NO_SPACE, "%s: no space left", path);
+    case SQLITE_IOERR:
+        if (rc == SQLITE_IOERR_SHMSIZE || sqlite3_system_errno(db->db) == ENOSPC) {
+            return error_set(err, ERR_NO_SPACE, "%s: no space left", path);
+        }
+        break;
     case SQLITE_PERM:
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
@@ -62,6 +67,20 @@ static int make_file(const char *path, struct error *err)
     return 0;
 }
 
+/*
+ * SQLite would remove the files beside the database (-wal, -shm) with the last
+ * connection, and could not even read it on a full disk without making them again. Kept,
+ * they also have room for a few changes.
+ * https://sqlite.org/c3ref/c_fcntl_begin_atomic_write.html, SQLITE_FCNTL_PERSIST_WAL;
+ * https://sqlite.org/pragma.html#pragma_journal_size_limit
+ */
+static void keep_room(struct sql *db)
+{
+    int is_on = 1;
+    (void)sqlite3_file_control(db->db, NULL, SQLITE_FCNTL_PERSIST_WAL, &is_on);
+    (void)sqlite3_exec(db->db, "PRAGMA journal_size_limit = 131072", NULL, NULL, NULL);
+}
+
 struct sql *sql_open(const char *path, struct error *err)
 {
     if (make_file(path, err) != 0) {
@@ -78,6 +97,7 @@ struct sql *sql_open(const char *path, struct error *err)
         return NULL;
     }
     sqlite3_busy_timeout(db->db, BUSY_TIMEOUT_MS);
+    keep_room(db);
     return TAKE_PTR(db);
 }
 

@@ -181,6 +181,18 @@ void statindex_free(struct statindex *si)
     }
 }
 
+void statindex_peek(int dir_fd, const char *name, struct oid *out)
+{
+    CLEANUP_FD int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    uint8_t head[HEAD_SIZE];
+
+    *out = (struct oid){.digest = {0}};
+    if (fd >= 0 && fdio_read_full(fd, head, sizeof(head)) == (ssize_t)sizeof(head) &&
+        memcmp(head, MAGIC, 8) == 0 && bytes_get_u32(head + 8) == VERSION) {
+        memcpy(out->digest, head + ROOT_AT, OID_SIZE);
+    }
+}
+
 void statindex_root(const struct statindex *si, struct oid *out)
 {
     *out = (struct oid){{0}};

@@ -37,6 +37,10 @@ struct statindex *statindex_open(const char *path, int64_t walk_utc_ns);
 void statindex_free(struct statindex *si);
 DEFINE_CLEANUP_FREE(statindex)
 
+/* The root that the index name in an open folder was written for, by its head alone; zero
+ * where there is none. */
+void statindex_peek(int dir_fd, const char *name, struct oid *out);
+
 /* The root of the snapshot that it was written for; zero where it is empty. */
 void statindex_root(const struct statindex *si, struct oid *out);
 /* Believe nothing of it: its root is gone. */

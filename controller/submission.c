@@ -283,7 +283,7 @@ int submission_send(struct submission *submission, struct command_context *conte
                           &base, err) != 0) {
         return -1;
     }
-    if (!oid_is_zero(&base) && !store_has_root(context->store, &base)) {
+    if (!oid_is_zero(&base) && !store_use_root(context->store, &base)) {
         base = (struct oid){0};
     }
     int result = run_sending(&s, client, &base, &source, is_interrupted, err);
