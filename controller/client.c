@@ -201,6 +201,7 @@ void client_free(struct client *c)
     free(c->node.root);
     free(c->target_name);
     free(c->buffer);
+    executor_files_release(&c->executors);
     free(c);
 }
 

@@ -6,6 +6,7 @@
 #define CONTROLLER_CLIENT_INTERNAL_H
 
 #include "controller/client.h"
+#include "controller/install.h"
 
 #define CLIENT_READ_SIZE ((size_t)256 << 10)
 #define CLIENT_STEPS_MAX 8
@@ -22,6 +23,7 @@ struct client {
     char *target_name;
     const struct transport *transport;
     const char *reason;
+    struct executor_files executors;
     struct link *link;
     struct loop *loop;
     bool owns_loop;
@@ -29,7 +31,6 @@ struct client {
     int64_t started_ns;
     struct peer *peer;
     struct client_node node;
-    char wanted[OID_HEX_SIZE]; /* digest of the executor that was asked for */
     struct client_step steps[CLIENT_STEPS_MAX];
     size_t step_count;
     struct client_slot slots[PEER_STREAMS_MAX];

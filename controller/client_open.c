@@ -3,16 +3,16 @@
 #include "common/clock.h"
 #include "common/fdio.h"
 #include "common/marker.h"
-#include "controller/install.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define WAITING_NOTE_NS (5 * NS_PER_S)
+#define NOISE_SHOWN_MAX 200
 
 static void add_step(struct client *c, const char *name, int64_t since_ns,
                      const char *detail)
@@ -46,13 +46,35 @@ static void opening_fail(struct opening *o)
     o->is_done = true;
 }
 
-static void opening_ended(struct opening *o)
+/* The last line of what came before the marker, made safe: append. */
+static void append_noise(const struct opening *o, struct strbuf *out)
 {
-    struct strbuf *noise = &o->marker.noise;
-    CLEANUP_STRBUF struct strbuf safe = STRBUF_INIT;
-    terminal_make_safe(noise->data, noise->length, &safe);
-    (void)link_explain(o->client->link, safe.data, &o->error);
+    CLEANUP_STRBUF struct strbuf noise = STRBUF_INIT;
+    marker_noise(&o->marker, &noise);
+    const char *end = noise.data + noise.length;
+    while (end > noise.data && strchr(" \t\r\n", end[-1]) != NULL) {
+        end--;
+    }
+    const char *line = end;
+    while (line > noise.data && line[-1] != '\n' && end - line < NOISE_SHOWN_MAX) {
+        line--;
+    }
+    terminal_make_safe(line, (size_t)(end - line), out);
+}
+
+/* There will be no executor: say why. */
+static void opening_explain(struct opening *o, struct link_end end)
+{
+    CLEANUP_STRBUF struct strbuf noise = STRBUF_INIT;
+    append_noise(o, &noise);
+    end.noise = noise.data;
+    (void)link_explain(o->client->link, &end, &o->error);
     opening_fail(o);
+}
+
+static void opening_object(struct opening *o, const struct error *cause)
+{
+    opening_explain(o, (struct link_end){.cause = cause});
 }
 
 static void opening_deadline(void *context);
@@ -83,14 +105,14 @@ static void opening_read(struct opening *o)
         return;
     }
     if (length <= 0) {
-        opening_ended(o);
+        opening_explain(o, (struct link_end){0});
         return;
     }
     size_t used = 0;
+    struct error cause = ERROR_INIT;
     if (marker_input(&o->marker, c->buffer, (size_t)length, &used, &o->kind, &o->facts,
-                     &o->error) != 0) {
-        (void)error_wrap(&o->error, "%s", c->target_name);
-        opening_fail(o);
+                     &cause) != 0) {
+        opening_object(o, &cause);
         return;
     }
     if (o->kind != MARKER_NONE) {
@@ -143,17 +165,12 @@ static void opening_ready(void *context, unsigned events)
 static void opening_deadline(void *context)
 {
     struct opening *o = context;
-    struct client *c = o->client;
     o->deadline = NULL;
-    CLEANUP_STRBUF struct strbuf safe = STRBUF_INIT;
-    terminal_make_safe(o->marker.noise.data, o->marker.noise.length, &safe);
-    (void)error_set(&o->error, ERR_TIMED_OUT, "%s: login: no answer from the far end%s%s",
-                    c->target_name, safe.length > 0 ? "; it said: " : "", safe.data);
-    (void)error_hint(&o->error,
-                     "try it by hand: ssh %s; `connect_timeout` and `login_timeout` set "
-                     "how long errand waits",
-                     c->target->host != NULL ? c->target->host : "");
-    opening_fail(o);
+    if (link_may_be_asking(o->client->link)) { /* nobody knows how long a person takes */
+        arm_deadline(o);
+        return;
+    }
+    opening_explain(o, (struct link_end){.late_ms = o->timeout_ms});
 }
 
 static void opening_waits(void *context)
@@ -201,41 +218,31 @@ static int opening_wait(struct opening *o, int64_t timeout_ms, struct error *err
     return result;
 }
 
-/* The node has no executor of ours: find the right one for it. */
-static int find_wanted(struct client *c, const char *words, struct executor_file *out,
-                       struct error *err)
+/* What came is not what was to come: explain and give up. */
+static int opening_refuse(struct opening *o, const struct error *cause, struct error *err)
 {
-    char os[INSTALL_NAME_SIZE];
-    char machine[INSTALL_NAME_SIZE];
-    struct utsname here;
-    if (install_answer(words, c->target_name, os, machine, err) != 0) {
-        return -1;
-    }
-    if (uname(&here) == 0 && strcmp(here.sysname, os) == 0 &&
-        strcmp(here.machine, machine) == 0) {
-        return executor_file_find(out, err);
-    }
-    return executor_file_find_platform(c->context->config, os, machine, out, err);
+    opening_object(o, cause);
+    *err = o->error;
+    return -1;
 }
 
 /* The first connection: send the executor and wait for its marker. */
 static int bring_executor(struct opening *o, int64_t timeout_ms, struct error *err)
 {
     struct client *c = o->client;
-    struct executor_file file = {0};
+    struct error cause = ERROR_INIT;
     int64_t since = clock_monotonic_ns();
-    if (find_wanted(c, o->marker.line.data, &file, err) != 0) {
-        return -1;
+    const struct executor_file *file =
+        install_answer(o->marker.line.data, c->target_name, &c->executors, &cause);
+    if (file == NULL) {
+        return opening_refuse(o, &cause, err);
     }
-    CLEANUP_FD int fd = open(file.path, O_RDONLY | O_CLOEXEC);
-    int result = fd < 0 ? error_sys(err, "open %s", file.path) : 0;
+    CLEANUP_FD int fd = open(file->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return error_sys(err, "open %s", file->path);
+    }
     o->upload_fd = fd;
-    o->upload_bytes = file.size_bytes;
-    memcpy(c->wanted, file.digest, sizeof c->wanted);
-    executor_file_release(&file);
-    if (result != 0) {
-        return -1;
-    }
+    o->upload_bytes = file->size_bytes;
     marker_release(&o->marker);
     marker_init(&o->marker);
     strbuf_reset(&o->early);
@@ -243,13 +250,11 @@ static int bring_executor(struct opening *o, int64_t timeout_ms, struct error *e
         return -1;
     }
     if (o->kind == MARKER_IS_BOOTSTRAP) {
-        char os[INSTALL_NAME_SIZE];
-        char machine[INSTALL_NAME_SIZE];
-        if (install_answer(o->marker.line.data, c->target_name, os, machine, err) == 0) {
-            return error_set(err, ERR_BOOTSTRAP,
-                             "%s: the node asked for the executor twice", c->target_name);
+        if (install_answer(o->marker.line.data, c->target_name, &c->executors, &cause) !=
+            NULL) {
+            error_set(&cause, ERR_BOOTSTRAP, "the node asked for the executor twice");
         }
-        return -1;
+        return opening_refuse(o, &cause, err);
     }
     c->node.was_installed = true;
     add_step(c, "install", since, "the executor was brought along");
@@ -270,6 +275,19 @@ static int copy_fact(const struct json *facts, const char *key, char *out, size_
     return 0;
 }
 
+/* The executor of ours for a platform as the marker has it ("linux-x86_64"); the first
+ * where there is none. */
+static const struct executor_file *wanted_for(const struct client *c,
+                                              const char *platform)
+{
+    for (size_t i = 0; i < c->executors.count; i++) {
+        if (strcasecmp(platform, c->executors.items[i].platform) == 0) {
+            return &c->executors.items[i];
+        }
+    }
+    return &c->executors.items[0];
+}
+
 /* Both ends are one release: what runs there must be the very file that was asked for. A
  * node could lie, but it runs our runs in any case; what this finds is a file that was
  * changed or damaged, and a wrapper in its place that starts another one. */
@@ -280,17 +298,19 @@ static int check_digest(const struct client *c, const struct json *facts,
     if (json_get_string(facts, "executor's marker", "digest", &digest, err) != 0) {
         return -1;
     }
-    if (strcmp(digest, c->wanted) == 0) {
+    const char *wanted = wanted_for(c, c->node.platform)->digest;
+    if (strcmp(digest, wanted) == 0) {
         return 0;
     }
-    error_set(err, ERR_BOOTSTRAP,
-              "%s: another executor answered (%.12s) than the one that was asked for "
-              "(%.12s): its file in %s/bin was changed or is a wrapper",
-              c->target_name, digest, c->wanted, c->node.root);
+    error_set(
+        err, ERR_BOOTSTRAP,
+        "another executor answered (%.12s) than the one that was asked for (%.12s): "
+        "its file in %s/bin was changed or is a wrapper",
+        digest, wanted, c->node.root);
     return error_hint(err,
                       "remove errand-executor-%.12s... there; the next connection brings "
                       "it anew",
-                      c->wanted);
+                      wanted);
 }
 
 static int take_facts(struct client *c, const struct json *facts, struct error *err)
@@ -305,9 +325,10 @@ static int take_facts(struct client *c, const struct json *facts, struct error *
         return -1;
     }
     if (protocol != CLIENT_PROTOCOL) {
-        return error_set(err, ERR_VERSION,
-                         "%s: the executor speaks protocol %lld, this errand %d",
-                         c->target_name, (long long)protocol, CLIENT_PROTOCOL);
+        error_set(err, ERR_VERSION, "the executor speaks protocol %lld, this errand %d",
+                  (long long)protocol, CLIENT_PROTOCOL);
+        return error_hint(err, "does a ForceCommand there start another executor? Each "
+                               "errand needs its own");
     }
     if (copy_fact(facts, "store", c->node.store, sizeof c->node.store, err) != 0 ||
         copy_fact(facts, "node", c->node.node, sizeof c->node.node, err) != 0 ||
@@ -328,7 +349,6 @@ static int take_facts(struct client *c, const struct json *facts, struct error *
 static int open_link(struct client *c, struct error *err)
 {
     const struct config *config = c->context->config;
-    struct executor_file file = {0};
     CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
     struct transport_options transport = {
         .connect_timeout_ms = config_integer(config, "connect_timeout"),
@@ -338,16 +358,14 @@ static int open_link(struct client *c, struct error *err)
         .ssh_program = config_string(config, "ssh"),
     };
     c->transport = transport_find(c->target, &c->reason, err);
-    if (c->transport == NULL || executor_file_find(&file, err) != 0) {
+    if (c->transport == NULL || executor_files_find(config, &c->executors, err) != 0) {
         return -1;
     }
     int result = 0;
-    memcpy(c->wanted, file.digest, sizeof c->wanted);
     if (c->target->host != NULL) {
-        result = install_line(&file, c->target->root, &line, err);
+        result = install_line(&c->executors, c->target->root, &line, err);
         transport.command = line.data;
     }
-    executor_file_release(&file);
     if (result == 0) {
         c->link = c->transport->open(c->target, &transport, err);
     }
@@ -381,11 +399,8 @@ struct client *client_start(struct command_context *context, const struct target
 static int open_protocol(struct client *c, struct opening *o, struct error *err)
 {
     const struct config *config = c->context->config;
-    /* ssh asks by itself, and nobody knows how long a person takes; the handshake has
-     * ssh's own deadline. */
-    int64_t timeout_ms = c->options.may_ask ? 0
-                                            : config_integer(config, "connect_timeout") +
-                                                  config_integer(config, "login_timeout");
+    int64_t timeout_ms = config_integer(config, "connect_timeout") +
+                         config_integer(config, "login_timeout");
     if (opening_wait(o, timeout_ms, err) != 0) {
         return -1;
     }
@@ -394,8 +409,9 @@ static int open_protocol(struct client *c, struct opening *o, struct error *err)
         bring_executor(o, config_integer(config, "idle_timeout"), err) != 0) {
         return -1;
     }
-    if (take_facts(c, o->facts, err) != 0) {
-        return -1;
+    struct error cause = ERROR_INIT;
+    if (take_facts(c, o->facts, &cause) != 0) {
+        return opening_refuse(o, &cause, err);
     }
     client_start_protocol(c, o->early.data, o->early.length);
     return 0;

@@ -50,6 +50,11 @@ static void add_step(struct checking *c, const char *step, bool is_ok, int64_t t
     (void)fflush(stdout);
 }
 
+static int64_t since_ms(int64_t since_ns)
+{
+    return (clock_monotonic_ns() - since_ns) / NS_PER_MS;
+}
+
 static const char *text_of(const struct json *object, const char *key)
 {
     const struct json *value = json_get(object, key);
@@ -78,12 +83,8 @@ static int take_report(void *context, const struct json *report, struct error *e
 
 static void say_link(struct checking *c, const struct client *client)
 {
-    const char *reason = NULL;
-    const char *transport = client_transport(client, &reason);
     size_t count = 0;
     const struct client_step *steps = client_steps(client, &count);
-    CLEANUP_FREE char *why = xasprintf("%s (%s)", transport, reason);
-    add_step(c, "transport", true, -1, why, NULL);
     for (size_t i = 0; i < count; i++) {
         add_step(c, steps[i].name, true, steps[i].duration_ns / NS_PER_MS,
                  steps[i].detail, NULL);
@@ -91,8 +92,8 @@ static void say_link(struct checking *c, const struct client *client)
     CLEANUP_JSON struct json *facts = client_link_facts(client);
     for (const struct json *fact = json_first(facts); fact != NULL;
          fact = json_next(fact)) {
-        CLEANUP_FREE char *name = xasprintf("ssh %s", json_key(fact));
-        add_step(c, name, true, -1, json_is_string(fact) ? json_string(fact) : "", NULL);
+        add_step(c, json_key(fact), true, -1,
+                 json_is_string(fact) ? json_string(fact) : "", NULL);
     }
 }
 
@@ -111,9 +112,52 @@ static void say_clock(struct checking *c, const struct client_node *node)
             : NULL);
 }
 
+/* The step at which connecting failed. */
+static const char *failed_step(enum error_code code)
+{
+    bool is_step = code == ERR_HOST_KEY || code == ERR_LOGIN || code == ERR_BOOTSTRAP;
+    return is_step ? error_code_name(code) : "connect";
+}
+
+static int say_transport(struct checking *c, const struct target *target,
+                         struct json *document, struct error *err)
+{
+    const char *reason = NULL;
+    const struct transport *transport = transport_find(target, &reason, err);
+    if (transport == NULL) {
+        json_add_string(document, "transport", target->transport);
+        add_step(c, "transport", false, -1, err->text, err->hint);
+        return -1;
+    }
+    json_add_string(document, "transport", transport->name);
+    CLEANUP_FREE char *why = xasprintf("%s (%s)", transport->name, reason);
+    add_step(c, "transport", true, -1, why, NULL);
+    return 0;
+}
+
+static int ask_node(struct checking *c, const struct check_args *args,
+                    struct client *client, struct error *err)
+{
+    int64_t since_ns = clock_monotonic_ns();
+    CLEANUP_JSON struct json *body = json_new_object();
+    json_add_bool(body, "deep", args->is_deep);
+    if (client_ask(client, MSG_CHECK, body, take_report, c, NULL, err) != 0) {
+        add_step(c, "executor", false, since_ms(since_ns), err->text, err->hint);
+        return -1;
+    }
+    add_step(c, "round trip", true, since_ms(since_ns), "one question and its answer",
+             NULL);
+    return 0;
+}
+
+/* Every step; those that failed were shown. */
 static int check(struct checking *c, const struct check_args *args,
                  const struct target *target, struct json *document, struct error *err)
 {
+    int64_t since_ns = clock_monotonic_ns();
+    if (say_transport(c, target, document, err) != 0) {
+        return -1;
+    }
     struct client_options options = {
         .may_ask = terminal_can_ask(c->context->terminal),
         .want_accept_new = args->want_accept_new,
@@ -121,25 +165,17 @@ static int check(struct checking *c, const struct check_args *args,
     CLEANUP(client_cleanup)
     struct client *client = client_connect(c->context, target, &options, err);
     if (client == NULL) {
+        add_step(c, failed_step(err->code), false, since_ms(since_ns), err->text,
+                 err->hint);
         return -1;
     }
-    const char *reason = NULL;
     const struct client_node *node = client_node(client);
-    json_add_string(document, "transport", client_transport(client, &reason));
     say_link(c, client);
     CLEANUP_FREE char *executor =
         xasprintf("%s on %s, root %s", node->version, node->platform, node->root);
     add_step(c, "executor", true, -1, executor, NULL);
     say_clock(c, node);
-    int64_t since_ns = clock_monotonic_ns();
-    CLEANUP_JSON struct json *body = json_new_object();
-    json_add_bool(body, "deep", args->is_deep);
-    if (client_ask(client, MSG_CHECK, body, take_report, c, NULL, err) != 0) {
-        return -1;
-    }
-    add_step(c, "round trip", true, (clock_monotonic_ns() - since_ns) / NS_PER_MS,
-             "one question and its answer", NULL);
-    return 0;
+    return ask_node(c, args, client, err);
 }
 
 static void add_node(struct checking *c, struct json *document)
@@ -169,14 +205,9 @@ static int check_verb(void *opaque_context, void *opaque, char *const *operands,
     CLEANUP_JSON struct json *steps = json_new_array();
     struct checking c = {
         .context = context, .is_json = args->is_json, .is_ok = true, .steps = steps};
-    if (check(&c, args, target, document, &err) != 0) {
-        add_step(&c, error_code_name(err.code), false, -1, err.text, err.hint);
-    }
+    (void)check(&c, args, target, document, &err);
     json_add_bool(document, "ok", c.is_ok);
     (void)json_add(document, "steps", TAKE_PTR(steps));
-    if (json_get(document, "transport") == NULL) {
-        json_add_string(document, "transport", target->transport);
-    }
     add_node(&c, document);
     int printed = args->is_json ? command_print_json(context, document) : 0;
     return c.is_ok ? printed : 1;

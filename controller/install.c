@@ -4,14 +4,19 @@
 #include "common/files.h"
 #include "common/marker.h"
 #include "common/mem.h"
+#include "common/strvec.h"
+#include "controller/terminal.h"
 
-#include <ctype.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
+#define EXECUTOR "errand-executor"
+#define NAME_SIZE 48 /* of a system or a machine */
 #define EXECUTOR_SIZE_MAX (UINT64_C(64) << 20)
 
 /* Folder of this program, malloc'ed; NULL where it cannot be told. */
@@ -55,59 +60,130 @@ static int describe(const char *folder, const char *name, struct executor_file *
     return 1;
 }
 
-/* Look for name beside this program and in ../libexec/errand. As describe. */
-static int find_beside(const char *name, struct executor_file *out, struct error *err)
+/* This machine, as uname has it. */
+static void own_platform(char out[64])
+{
+    struct utsname here;
+    out[0] = '\0';
+    if (uname(&here) == 0) {
+        (void)snprintf(out, 64, "%.20s-%.40s", here.sysname, here.machine);
+    }
+}
+
+/* The folders in which an executor is looked for: beside this program, and where a
+ * package puts what is no command. */
+static void push_folders(struct strvec *folders)
 {
     CLEANUP_FREE char *folder = program_folder();
-    if (folder == NULL) {
-        return 0;
+    if (folder != NULL) {
+        strvec_push(folders, folder);
+        strvec_pushf(folders, "%s/../libexec/errand", folder);
     }
-    int found = describe(folder, name, out, err);
-    if (found != 0) {
-        return found;
-    }
-    CLEANUP_FREE char *libexec = files_join(folder, "../libexec/errand");
-    return describe(libexec, name, out, err);
 }
 
 int executor_file_find(struct executor_file *out, struct error *err)
 {
-    int found = find_beside("errand-executor", out, err);
+    CLEANUP_STRVEC struct strvec folders = STRVEC_INIT;
+    push_folders(&folders);
+    int found = 0;
+    for (size_t i = 0; found == 0 && i < folders.count; i++) {
+        found = describe(folders.items[i], EXECUTOR, out, err);
+    }
     if (found == 0) {
         error_set(err, ERR_NOT_FOUND,
                   "errand-executor is not beside errand, nor in ../libexec/errand");
         return error_hint(err, "install it beside errand; `./dev build` makes both");
     }
+    own_platform(out->platform);
     return found < 0 ? -1 : 0;
 }
 
-int executor_file_find_platform(const struct config *config, const char *os,
-                                const char *machine, struct executor_file *out,
-                                struct error *err)
+static bool has_platform(const struct executor_files *files, const char *platform)
 {
-    CLEANUP_FREE char *name = xasprintf("errand-executor-%s-%s", os, machine);
-    for (char *c = name; *c != '\0'; c++) {
-        *c = (char)tolower((unsigned char)*c);
+    for (size_t i = 0; i < files->count; i++) {
+        if (strcmp(files->items[i].platform, platform) == 0) {
+            return true;
+        }
     }
-    int found = find_beside(name, out, err);
-    const char *folder = config_string(config, "executors");
-    if (found == 0 && folder != NULL) {
-        found = describe(folder, name, out, err);
+    return false;
+}
+
+/* "aarch64" of "errand-executor-linux-aarch64", or NULL. */
+static const char *machine_of(const char *name)
+{
+    static const char begin[] = EXECUTOR "-linux-";
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+    const char *machine = name + strlen(begin);
+    return strncmp(name, begin, strlen(begin)) == 0 && machine[0] != '\0' &&
+                   machine[strspn(machine, allowed)] == '\0' && strlen(machine) <= 40
+               ? machine
+               : NULL;
+}
+
+/* Add the executors for other machines in folder; a folder that is not there has none. */
+static int add_others(const char *folder, struct executor_files *files, struct error *err)
+{
+    CLEANUP_DIR DIR *dir = opendir(folder);
+    const struct dirent *entry = NULL;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        const char *machine = machine_of(entry->d_name);
+        CLEANUP_FREE char *platform =
+            xasprintf("Linux-%s", machine != NULL ? machine : "");
+        if (machine == NULL || has_platform(files, platform) ||
+            files->count == EXECUTOR_FILES_MAX) {
+            continue;
+        }
+        struct executor_file *file = &files->items[files->count];
+        int found = describe(folder, entry->d_name, file, err);
+        if (found < 0) {
+            return -1;
+        }
+        (void)snprintf(file->platform, sizeof file->platform, "%s", platform);
+        files->count += (size_t)found;
     }
-    if (found == 0) {
-        error_set(err, ERR_UNSUPPORTED, "the node is %s on %s, and there is no %s here",
-                  os, machine, name);
-        return error_hint(err, "build the executor there (./dev build) and put it beside "
-                               "errand under that name, "
-                               "or name its folder with `executors:` in config.yaml");
+    return 0;
+}
+
+int executor_files_find(const struct config *config, struct executor_files *out,
+                        struct error *err)
+{
+    CLEANUP_STRVEC struct strvec folders = STRVEC_INIT;
+    struct error own = ERROR_INIT;
+    push_folders(&folders);
+    const char *configured = config_string(config, "executors");
+    if (configured != NULL) {
+        strvec_push(&folders, configured);
     }
-    return found < 0 ? -1 : 0;
+    if (executor_file_find(&out->items[0], &own) == 0) {
+        out->count = 1;
+    } else if (own.code != ERR_NOT_FOUND) {
+        *err = own;
+        return -1;
+    }
+    for (size_t i = 0; i < folders.count; i++) {
+        if (add_others(folders.items[i], out, err) != 0) {
+            return -1;
+        }
+    }
+    if (out->count == 0) {
+        *err = own;
+        return -1;
+    }
+    return 0;
 }
 
 void executor_file_release(struct executor_file *file)
 {
     mem_cleanup_free(&file->path);
     file->path = NULL;
+}
+
+void executor_files_release(struct executor_files *files)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        executor_file_release(&files->items[i]);
+    }
+    files->count = 0;
 }
 
 static bool root_is_plain(const char *root)
@@ -118,7 +194,25 @@ static bool root_is_plain(const char *root)
     return rest[0] == '/' && rest[strspn(rest, allowed)] == '\0';
 }
 
-int install_line(const struct executor_file *file, const char *root, struct strbuf *out,
+/* Set $d and $n, the digest and size of the executor for the node: append. Where there is
+ * but one here, no program has to run for it. */
+static void append_choice(const struct executor_files *files, struct strbuf *out)
+{
+    if (files->count == 1) {
+        strbuf_printf(out, "d=%s; n=%llu; ", files->items[0].digest,
+                      (unsigned long long)files->items[0].size_bytes);
+        return;
+    }
+    strbuf_puts(out, "case \"$(uname -s)-$(uname -m)\" in ");
+    for (size_t i = 0; i < files->count; i++) {
+        const struct executor_file *file = &files->items[i];
+        strbuf_printf(out, "%s) d=%s; n=%llu;; ", file->platform, file->digest,
+                      (unsigned long long)file->size_bytes);
+    }
+    strbuf_puts(out, "*) d=none; n=0;; esac; ");
+}
+
+int install_line(const struct executor_files *files, const char *root, struct strbuf *out,
                  struct error *err)
 {
     const char *where = root != NULL ? root : "~/.errand";
@@ -129,36 +223,35 @@ int install_line(const struct executor_file *file, const char *root, struct strb
                                "letters, digits and . _ / + -");
     }
     bool is_below_home = where[0] == '~';
-    strbuf_printf(
+    strbuf_printf(out, "exec sh -c 'umask 077; r=\"%s%s\"; ",
+                  is_below_home ? "$HOME" : "", is_below_home ? where + 1 : where);
+    append_choice(files, out);
+    strbuf_puts(
         out,
-        "exec sh -c 'umask 077; r=\"%s%s\"; f=\"$r/bin/errand-executor-%s\"; "
+        "f=\"$r/bin/errand-executor-$d\"; "
         "if test -x \"$f\"; then exec \"$f\" serve --root \"$r\"; fi; "
         "say() { echo; echo \"" MARKER_BOOTSTRAP "$*\"; }; "
         "mkdir -p \"$r/bin\" 2>/dev/null; t=\"$r/bin/.new-$$\"; "
         "if (: >\"$t\") 2>/dev/null; then :; else say nohome \"$r\"; exit 1; fi; "
         "trap \"rm -f $t\" 0; trap \"exit 1\" 1 2 13 15; "
         "say missing \"$(uname -s)\" \"$(uname -m)\"; "
-        "head -c %llu >\"$t\" 2>/dev/null; n=$(wc -c <\"$t\"); "
-        "if test \"$n\" -eq %llu; then :; else say nospace \"$r\" \"$n\"; exit 1; fi; "
+        "head -c \"$n\" >\"$t\" 2>/dev/null; s=$(wc -c <\"$t\"); "
+        "if test \"$s\" -eq \"$n\"; then :; else say nospace \"$r\"; exit 1; fi; "
         "chmod 700 \"$t\"; "
         "if test -x \"$t\"; then :; else say noexec \"$r\"; exit 1; fi; "
         "if e=$(\"$t\" version 2>&1); then :; else say failed \"$e\"; exit 1; fi; "
-        "trap - 0; exec \"$t\" serve --root \"$r\" --install \"$f\" --digest %s'",
-        is_below_home ? "$HOME" : "", is_below_home ? where + 1 : where, file->digest,
-        (unsigned long long)file->size_bytes, (unsigned long long)file->size_bytes,
-        file->digest);
+        "trap - 0; exec \"$t\" serve --root \"$r\" --install \"$f\" --digest \"$d\"'");
     return 0;
 }
 
-/* The next word of *rest, into out: a system's or machine's name as uname has it, which
- * becomes part of a file's name. */
-static bool take_name(const char **rest, char out[INSTALL_NAME_SIZE])
+/* The next word of *rest, into out: a system's or machine's name as uname has it. */
+static bool take_name(const char **rest, char out[NAME_SIZE])
 {
     static const char allowed[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     const char *word = *rest + strspn(*rest, " ");
     size_t length = strspn(word, allowed);
-    if (length == 0 || length >= INSTALL_NAME_SIZE || word[0] == '.' ||
+    if (length == 0 || length >= NAME_SIZE || word[0] == '.' ||
         (word[length] != ' ' && word[length] != '\0')) {
         return false;
     }
@@ -177,36 +270,92 @@ static const char *after(const char *words, const char *word)
     return is_it ? words + length + strspn(words + length, " ") : NULL;
 }
 
-int install_answer(const char *words, const char *target, char os[INSTALL_NAME_SIZE],
-                   char machine[INSTALL_NAME_SIZE], struct error *err)
+static int no_executor_for(const char *os, const char *machine, struct error *err)
+{
+    if (strcmp(os, "Linux") != 0) {
+        error_set(err, ERR_UNSUPPORTED, "the node runs %s; the executor is for Linux",
+                  os);
+        return error_hint(err, "a Linux machine, virtual or not, will do");
+    }
+    error_set(err, ERR_UNSUPPORTED,
+              "the node is %s on %s, and there is no " EXECUTOR "-linux-%s here", os,
+              machine, machine);
+    return error_hint(err, "build the executor there (./dev build) and put it beside "
+                           "errand under that name, or into the folder that "
+                           "`executors:` in config.yaml names");
+}
+
+static const struct executor_file *
+find_for(const char *details, const struct executor_files *files, struct error *err)
+{
+    char os[NAME_SIZE];
+    char machine[NAME_SIZE];
+    if (!take_name(&details, os) || !take_name(&details, machine)) {
+        error_set(err, ERR_BOOTSTRAP, "uname on the node does not say what it is");
+        error_hint(err, "does its PATH there lead to programs at all? See what sets it");
+        return NULL;
+    }
+    CLEANUP_FREE char *platform = xasprintf("%s-%s", os, machine);
+    for (size_t i = 0; i < files->count; i++) {
+        if (strcmp(files->items[i].platform, platform) == 0) {
+            return &files->items[i];
+        }
+    }
+    (void)no_executor_for(os, machine, err);
+    return NULL;
+}
+
+/* What the line says where it cannot take the executor. */
+static const struct refusal {
+    const char *word;
+    enum error_code code;
+    const char *text; /* with the details in the place of %s */
+    const char *hint; /* with the target in the place of %s */
+} refusals[] = {
+    {"nohome", ERR_BOOTSTRAP, "%s cannot be written",
+     "give the target a folder that can: errand target add %s HOST --root DIR --force"},
+    {"nospace", ERR_NO_SPACE, "no room for the executor (2 MB) in %s",
+     "free some space there, or choose another disk: errand target add %s HOST --root "
+     "DIR --force"},
+    {"noexec", ERR_BOOTSTRAP, "programs may not be executed in %s (mounted noexec)",
+     "choose another folder: errand target add %s HOST --root DIR --force"},
+    {"failed", ERR_BOOTSTRAP, "the executor does not run there: %s",
+     "see what the node is (uname -a), and that target %s has no odd --root"},
+};
+
+/* format with text in the place of its %s, malloc'ed: formats come from a table. */
+static char *fill(const char *format, const char *text)
+{
+    const char *place = strstr(format, "%s");
+    return xasprintf("%.*s%s%s", (int)(place - format), format, text, place + 2);
+}
+
+static void refuse(const struct refusal *refusal, const char *details, const char *target,
+                   struct error *err)
+{
+    CLEANUP_STRBUF struct strbuf safe = STRBUF_INIT;
+    terminal_make_safe(details, strlen(details), &safe);
+    CLEANUP_FREE char *text = fill(refusal->text, safe.data);
+    CLEANUP_FREE char *hint = fill(refusal->hint, target);
+    error_set(err, refusal->code, "%s", text);
+    error_hint(err, "%s", hint);
+}
+
+const struct executor_file *install_answer(const char *words, const char *target,
+                                           const struct executor_files *files,
+                                           struct error *err)
 {
     const char *details = after(words, "missing");
-    if (details != NULL && take_name(&details, os) && take_name(&details, machine)) {
-        return 0;
+    if (details != NULL) {
+        return find_for(details, files, err);
     }
-    if ((details = after(words, "nohome")) != NULL) {
-        error_set(err, ERR_BOOTSTRAP, "%s: %s cannot be written", target, details);
-        return error_hint(err,
-                          "give the target a folder that can: errand target add %s HOST "
-                          "--root DIR --force",
-                          target);
+    for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
+        details = after(words, refusals[i].word);
+        if (details != NULL) {
+            refuse(&refusals[i], details, target, err);
+            return NULL;
+        }
     }
-    if ((details = after(words, "nospace")) != NULL) {
-        error_set(err, ERR_BOOTSTRAP, "%s: no room for the executor (2 MB) in %s", target,
-                  details);
-        return error_hint(
-            err, "free some space there, or choose another disk with --root DIR");
-    }
-    if ((details = after(words, "noexec")) != NULL) {
-        error_set(err, ERR_BOOTSTRAP,
-                  "%s: programs may not be executed in %s (mounted noexec)", target,
-                  details);
-        return error_hint(
-            err, "choose another folder: errand target add %s HOST --root DIR --force",
-            target);
-    }
-    details = after(words, "failed");
-    error_set(err, ERR_BOOTSTRAP, "%s: the executor does not run there: %s", target,
-              details != NULL ? details : words);
-    return error_hint(err, "look at the node with ssh: uname -a; df ~; mount");
+    refuse(&refusals[ARRAY_SIZE(refusals) - 1], words, target, err);
+    return NULL;
 }

@@ -15,43 +15,51 @@
 #include "common/strbuf.h"
 #include "controller/config.h"
 
+/* An executor that lies here. */
 struct executor_file {
     char *path;
     uint64_t size_bytes;
     char digest[OID_HEX_SIZE];
+    char platform[64]; /* as uname has it: "Linux-x86_64" */
+};
+
+#define EXECUTOR_FILES_MAX 16
+
+struct executor_files {
+    struct executor_file items[EXECUTOR_FILES_MAX];
+    size_t count;
 };
 
 /*
- * The executor beside this program (errand-executor), or in ../libexec/errand. Errors:
- * ERR_NOT_FOUND, ERR_IO.
+ * The executor for this machine: errand-executor beside this program, or in
+ * ../libexec/errand. Errors: ERR_NOT_FOUND, ERR_IO.
  */
 int executor_file_find(struct executor_file *out, struct error *err);
-/*
- * The executor for another platform as uname names it ("Linux", "aarch64"):
- * errand-executor-linux-aarch64 in the same folders or in the folder that `executors`
- * configures. Errors: ERR_UNSUPPORTED, with where it was looked for.
- */
-int executor_file_find_platform(const struct config *config, const char *os,
-                                const char *machine, struct executor_file *out,
-                                struct error *err);
 void executor_file_release(struct executor_file *file);
+/*
+ * All executors that are here: that for this machine, and those for others
+ * (errand-executor-linux-aarch64) in the same folders and in the one that `executors`
+ * configures. Errors: ERR_NOT_FOUND (not even one), ERR_IO.
+ */
+int executor_files_find(const struct config *config, struct executor_files *out,
+                        struct error *err);
+void executor_files_release(struct executor_files *files);
 
 /*
  * Append the line for the far end's shell. root: NULL for ~/.errand, else absolute or
  * beginning with "~/". Errors: ERR_CONFIG (a root with characters other than letters,
  * digits and ._/~+-).
  */
-int install_line(const struct executor_file *file, const char *root, struct strbuf *out,
+int install_line(const struct executor_files *files, const char *root, struct strbuf *out,
                  struct error *err);
 
-#define INSTALL_NAME_SIZE 64
-
 /*
- * What the words behind MARKER_BOOTSTRAP mean. 0: "missing", the executor is wanted, for
- * this platform: names of letters, digits and ._- alone, which may become part of a
- * file's name; -1: ERR_BOOTSTRAP with a sentence and a hint.
+ * What the words behind MARKER_BOOTSTRAP mean: the file that is wanted there, borrowed
+ * from files; or NULL: ERR_UNSUPPORTED, ERR_BOOTSTRAP, ERR_NO_SPACE with a hint, made
+ * safe. target: the target's name, for the hint.
  */
-int install_answer(const char *words, const char *target, char os[INSTALL_NAME_SIZE],
-                   char machine[INSTALL_NAME_SIZE], struct error *err);
+const struct executor_file *install_answer(const char *words, const char *target,
+                                           const struct executor_files *files,
+                                           struct error *err);
 
 #endif

@@ -43,9 +43,14 @@ void link_free(struct link *link)
     }
 }
 
-int link_explain(struct link *link, const char *noise, struct error *err)
+int link_explain(struct link *link, const struct link_end *end, struct error *err)
 {
-    return link->type->explain(link, noise, err);
+    return link->type->explain(link, end, err);
+}
+
+bool link_may_be_asking(const struct link *link)
+{
+    return link->type->may_be_asking != NULL && link->type->may_be_asking(link);
 }
 
 struct json *link_facts(const struct link *link)

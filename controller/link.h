@@ -21,7 +21,9 @@
 #include "common/loop.h"
 #include "common/mem.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct link;
@@ -37,6 +39,13 @@ struct link_watcher {
     void *context;
 };
 
+/* What the user of a link saw of its end, or holds against it. */
+struct link_end {
+    const char *noise; /* the last words on stdout before it, made safe; may be "" */
+    int64_t late_ms;   /* > 0: it did not end, but nobody waits any longer */
+    const struct error *cause; /* what is wrong with what came, or NULL */
+};
+
 /* Each as the function of its name below. */
 struct link_type {
     ssize_t (*read)(struct link *link, void *out, size_t size);
@@ -44,7 +53,8 @@ struct link_type {
     void (*watch)(struct link *link);   /* link->watcher is the new one */
     void (*unwatch)(struct link *link); /* link->watcher.loop is still the old one */
     void (*shutdown)(struct link *link);
-    int (*explain)(struct link *link, const char *noise, struct error *err);
+    int (*explain)(struct link *link, const struct link_end *end, struct error *err);
+    bool (*may_be_asking)(const struct link *link); /* may be NULL: never */
     struct json *(*facts)(const struct link *link); /* may be NULL */
     void (*free)(struct link *link);
 };
@@ -76,13 +86,17 @@ void link_shutdown(struct link *link);
 void link_free(struct link *link);
 DEFINE_CLEANUP_FREE(link)
 /*
- * Explain why the stream ended before or without the executor's word: phase, host and
- * port, cause, next step, from how it ended and the last words of the far end (made
- * safe). noise: what came on stdout before the end (may be ""). Always returns -1.
+ * Explain why there is no executor at the other end, or none any more: phase, host and
+ * port, cause, next step, from how the stream ended and the last words of the far end
+ * (made safe). The link can only be freed afterwards. Always returns -1.
  */
-int link_explain(struct link *link, const char *noise, struct error *err);
-/* What was negotiated, for `target check`: an object {"hostname","port","user",...};
- * NULL where nothing is known. The caller's to free. */
+int link_explain(struct link *link, const struct link_end *end, struct error *err);
+/* True where the carrier may just now be asking a person something: no deadline should
+ * end that. */
+bool link_may_be_asking(const struct link *link);
+/* What was negotiated, for `target check`: an object of texts whose keys are the steps
+ * to show ("address", "server", "host_key", "cipher", "login" ...); NULL where nothing
+ * is known. The caller's to free. */
 struct json *link_facts(const struct link *link);
 
 #endif

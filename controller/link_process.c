@@ -16,19 +16,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WORDS_MAX ((size_t)4 << 10) /* of stderr, from its end */
-#define END_GRACE_MS 500
+#define WORDS_MAX ((size_t)64 << 10) /* of stderr, from its end */
+#define END_GRACE_MS 500             /* for a child whose streams were closed */
+#define STOP_GRACE_MS 100            /* for one that was asked to end */
 
 struct process_link {
     struct link link;
     struct subprocess child;
     int words_fd; /* what the child said on stderr */
     bool has_ended;
+    bool has_spoken; /* something came from it */
     int status;
-    link_explainer *explain;
-    link_describer *describe;
-    void *context;
-    void (*free_context)(void *context);
+    struct link_process_options options; /* argv is not kept */
 };
 
 static int open_words(struct error *err)
@@ -48,28 +47,42 @@ static int open_words(struct error *err)
     return fd;
 }
 
-/* Learn how the child ended; a child that goes on after its streams were closed is asked,
- * then made, to end. */
-static void wait_for_end(struct process_link *link)
+/* True once the child has ended, which is waited for until deadline_ns. */
+static bool has_ended_by(struct process_link *link, int64_t deadline_ns)
+{
+    pid_t ended = 0;
+    while ((ended = waitpid(link->child.pid, &link->status, WNOHANG)) == 0 &&
+           clock_monotonic_ns() < deadline_ns) {
+        (void)poll(NULL, 0, 2);
+    }
+    return ended != 0;
+}
+
+/* The child, and what it started where that is known. */
+static void signal_child(const struct process_link *link, int number)
+{
+    pid_t pid = link->child.pid;
+    (void)kill(link->options.has_terminal ? pid : -pid, number);
+}
+
+/* Learn how the child ended. One that goes on for grace_ms after its streams were closed
+ * is asked, then made, to end. */
+static void wait_for_end(struct process_link *link, int64_t grace_ms)
 {
     if (link->has_ended || link->child.pid <= 0) {
         return;
     }
+    link->has_ended = true;
     fdio_close(&link->child.stdin_fd);
-    int64_t deadline = clock_monotonic_ns() + END_GRACE_MS * NS_PER_MS;
-    pid_t ended = 0;
-    while ((ended = waitpid(link->child.pid, &link->status, WNOHANG)) == 0 &&
-           clock_monotonic_ns() < deadline) {
-        (void)poll(NULL, 0, 2);
+    if (has_ended_by(link, clock_monotonic_ns() + grace_ms * NS_PER_MS)) {
+        return;
     }
-    if (ended == 0) {
-        (void)kill(link->child.pid, SIGTERM);
-        (void)poll(NULL, 0, 50);
-        (void)kill(link->child.pid, SIGKILL);
+    signal_child(link, SIGTERM);
+    if (!has_ended_by(link, clock_monotonic_ns() + STOP_GRACE_MS * NS_PER_MS)) {
+        signal_child(link, SIGKILL);
         while (waitpid(link->child.pid, &link->status, 0) < 0 && errno == EINTR) {
         }
     }
-    link->has_ended = true;
 }
 
 /* The end of what the child said, each line made safe. */
@@ -80,7 +93,7 @@ static void read_words(const struct process_link *link, struct strbuf *out)
         return;
     }
     uint64_t from = (uint64_t)end > WORDS_MAX ? (uint64_t)end - WORDS_MAX : 0;
-    char words[WORDS_MAX + 1];
+    CLEANUP_FREE char *words = xmalloc(WORDS_MAX + 1);
     ssize_t length = fdio_pread_full(link->words_fd, words, WORDS_MAX, from);
     words[length > 0 ? length : 0] = '\0';
     char *rest = words;
@@ -99,7 +112,9 @@ static struct process_link *of(struct link *link)
 
 static ssize_t process_read(struct link *link, void *out, size_t size)
 {
-    return fdio_read(of(link)->child.stdout_fd, out, size);
+    ssize_t length = fdio_read(of(link)->child.stdout_fd, out, size);
+    of(link)->has_spoken = of(link)->has_spoken || length > 0;
+    return length;
 }
 
 static ssize_t process_write(struct link *link, const void *data, size_t length)
@@ -144,31 +159,56 @@ static void process_shutdown(struct link *link)
     fdio_close(fd);
 }
 
-static int process_explain(struct link *link, const char *noise, struct error *err)
+static int process_explain(struct link *link, const struct link_end *end,
+                           struct error *err)
 {
     struct process_link *p = of(link);
+    bool goes_on = end->late_ms > 0 || end->cause != NULL;
+    CLEANUP_STRBUF struct strbuf words = STRBUF_INIT;
     process_shutdown(link);
-    wait_for_end(p);
+    if (goes_on) { /* before it says that it was ended */
+        read_words(p, &words);
+    }
+    wait_for_end(p, goes_on ? 0 : END_GRACE_MS);
+    if (!goes_on) {
+        read_words(p, &words);
+    }
+    const struct process_end all = {.status = p->status, .words = words.data, .end = end};
+    return p->options.explain(p->options.context, &all, err);
+}
+
+static bool process_may_be_asking(const struct link *link)
+{
+    const struct process_link *p = (const struct process_link *)link;
+    if (p->options.may_be_asking == NULL) {
+        return false;
+    }
     CLEANUP_STRBUF struct strbuf words = STRBUF_INIT;
     read_words(p, &words);
-    return p->explain(p->context, p->status, words.data, noise, err);
+    return p->options.may_be_asking(p->options.context, words.data);
 }
 
 static struct json *process_facts(const struct link *link)
 {
     const struct process_link *p = (const struct process_link *)link;
-    return p->describe != NULL ? p->describe(p->context) : NULL;
+    if (p->options.describe == NULL) {
+        return NULL;
+    }
+    CLEANUP_STRBUF struct strbuf words = STRBUF_INIT;
+    read_words(p, &words);
+    return p->options.describe(p->options.context, words.data);
 }
 
 static void process_free(struct link *link)
 {
     struct process_link *p = of(link);
     fdio_close(&p->child.stdout_fd);
-    wait_for_end(p);
+    /* One that still connects has nothing to finish. */
+    wait_for_end(p, p->has_spoken ? END_GRACE_MS : 0);
     fdio_close(&p->child.stdin_fd);
     fdio_close(&p->words_fd);
-    if (p->free_context != NULL) {
-        p->free_context(p->context);
+    if (p->options.free_context != NULL) {
+        p->options.free_context(p->options.context);
     }
     free(p);
 }
@@ -180,6 +220,7 @@ static const struct link_type process_type = {
     .unwatch = process_watch,
     .shutdown = process_shutdown,
     .explain = process_explain,
+    .may_be_asking = process_may_be_asking,
     .facts = process_facts,
     .free = process_free,
 };
@@ -189,10 +230,8 @@ struct link *link_process_open(const struct link_process_options *options,
 {
     struct process_link *link = xcalloc(1, sizeof *link);
     link->link.type = &process_type;
-    link->explain = options->explain;
-    link->describe = options->describe;
-    link->context = options->context;
-    link->free_context = options->free_context;
+    link->options = *options;
+    link->options.argv = NULL;
     link->child.stdin_fd = link->child.stdout_fd = link->child.stderr_fd = -1;
     link->words_fd = open_words(err);
     if (link->words_fd < 0) {
@@ -203,6 +242,7 @@ struct link *link_process_open(const struct link_process_options *options,
     link->child.in = SUBPROCESS_PIPE;
     link->child.out = SUBPROCESS_PIPE;
     link->child.error = link->words_fd;
+    link->child.want_session = !options->has_terminal;
     if (subprocess_start(&link->child, err) != 0 ||
         fdio_set_nonblocking(link->child.stdin_fd, true, err) != 0 ||
         fdio_set_nonblocking(link->child.stdout_fd, true, err) != 0) {

@@ -13,16 +13,29 @@
 
 #include <sys/types.h>
 
-/* Turns the end of the child into a sentence. words: its last words on stderr, made safe.
- * Always returns -1. */
-typedef int link_explainer(const void *context, int status, const char *words,
-                           const char *noise, struct error *err);
-typedef struct json *link_describer(const void *context);
+/* How the child ended, and what it said on stderr: its last words, line by line, made
+ * safe. */
+struct process_end {
+    int status; /* as waitpid has it */
+    const char *words;
+    const struct link_end *end;
+};
+
+/* Turns that into a sentence. Always returns -1. */
+typedef int link_explainer(const void *context, const struct process_end *end,
+                           struct error *err);
+/* link_facts, from what it has said so far. */
+typedef struct json *link_describer(const void *context, const char *words);
+/* link_may_be_asking, from what it has said so far. */
+typedef bool link_asker(const void *context, const char *words);
 
 struct link_process_options {
     char *const *argv;
+    bool has_terminal; /* the child keeps ours, to ask; else it leads a session of its
+                          own, and ends with all that it started */
     link_explainer *explain;
-    link_describer *describe;
+    link_describer *describe;  /* may be NULL */
+    link_asker *may_be_asking; /* may be NULL */
     void *context; /* owned by the link from now on, also on failure: free_context */
     void (*free_context)(void *context);
 };

@@ -1,21 +1,32 @@
 #include "controller/link_process.h"
 #include "controller/transport_table.h"
 
+#include "common/clock.h"
 #include "common/mem.h"
 #include "common/strbuf.h"
 #include "common/strvec.h"
 #include "common/subprocess.h"
 #include "controller/install.h"
 
-static int explain(const void *context, int status, const char *words, const char *noise,
-                   struct error *err)
+static int explain(const void *context, const struct process_end *p, struct error *err)
 {
     (void)context;
-    (void)noise;
     CLEANUP_STRBUF struct strbuf how = STRBUF_INIT;
-    subprocess_describe_status(status, &how);
+    subprocess_describe_status(p->status, &how);
+    const char *said = p->words[0] != '\0' ? p->words : p->end->noise;
+    if (p->end->cause != NULL) {
+        error_set(err, p->end->cause->code, "local: start: %s", p->end->cause->text);
+        return error_hint(err, "%s", p->end->cause->hint);
+    }
+    if (p->end->late_ms > 0) {
+        char waited[CLOCK_TEXT_SIZE];
+        clock_format_duration(waited, p->end->late_ms);
+        return error_set(err, ERR_TIMED_OUT,
+                         "local: start: no word from the executor for %s%s%s", waited,
+                         said[0] != '\0' ? "; it said: " : "", said);
+    }
     return error_set(err, ERR_LINK, "local: the executor %s%s%s", how.data,
-                     words[0] != '\0' ? ": " : "", words);
+                     said[0] != '\0' ? ": " : "", said);
 }
 
 static struct link *open_local(const struct target *target,

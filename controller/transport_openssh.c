@@ -4,6 +4,8 @@
  * one; without one it runs in batch mode.
  */
 #include "controller/link_process.h"
+#include "controller/openssh_explain.h"
+#include "controller/ssh_words.h"
 #include "controller/transport_table.h"
 
 #include "common/json.h"
@@ -16,13 +18,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define RESOLVE_TIMEOUT_MS 10000
-#define SSH_OWN_FAILURE 255
 
 struct openssh {
     char *target, *host;
     struct strvec resolve; /* the `ssh -G` that tells what the settings come to */
+    char *by_hand;         /* what a person would type to get there */
     bool may_ask;
 };
 
@@ -31,6 +34,7 @@ static void free_openssh(void *context)
     struct openssh *o = context;
     free(o->target);
     free(o->host);
+    free(o->by_hand);
     strvec_release(&o->resolve);
     free(o);
 }
@@ -61,144 +65,132 @@ static bool resolve(const struct openssh *o, struct strbuf *out)
            WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-static struct json *describe(const void *context)
+/* "me@10.1.2.3 port 22" of what `ssh -G` printed: append. */
+static void append_address(const struct strbuf *settings, struct strbuf *out)
 {
-    static const char *const keys[] = {"hostname",  "port",         "user",
-                                       "proxyjump", "proxycommand", "controlpath"};
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    if (!resolve(context, &text)) {
-        return NULL;
-    }
-    struct json *facts = json_new_object();
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        CLEANUP_STRBUF struct strbuf value = STRBUF_INIT;
-        if (resolved_value(text.data, keys[i], &value)) {
-            json_add_string(facts, keys[i], value.data);
-        }
-    }
-    return facts;
-}
-
-/* What ssh says when it fails, what that is, and what to do: the first row whose words
- * occur counts. */
-static const struct failure {
-    const char *words;
-    enum error_code code;
-    const char *phase, *hint;
-} failures[] = {
-    {"REMOTE HOST IDENTIFICATION HAS CHANGED", ERR_HOST_KEY, "host key",
-     "the machine was set up anew, or somebody is in between: find out which; if it is "
-     "right, remove the old key with "
-     "ssh-keygen -R and try again"},
-    {"is marked as revoked", ERR_HOST_KEY, "host key",
-     "this key was revoked: do not connect; ask the administrator"},
-    {"Host key verification failed", ERR_HOST_KEY, "host key",
-     "the key is not known here: connect once from a terminal and check its fingerprint, "
-     "or use --accept-new"},
-    {"No matching host key", ERR_HOST_KEY, "host key",
-     "the two ends share no kind of host key: see HostKeyAlgorithms"},
-    {"no matching host key type found", ERR_HOST_KEY, "handshake",
-     "see HostKeyAlgorithms in ssh_config(5)"},
-    {"no matching", ERR_CONNECT, "handshake",
-     "the two ends share no algorithm: see ssh_config(5)"},
-    {"Permission denied", ERR_LOGIN, "login",
-     "check user, key and agent: ssh-add -l; errand target add has --identity FILE; a "
-     "password can be asked for on a "
-     "terminal only"},
-    {"Too many authentication failures", ERR_LOGIN, "login",
-     "the agent offered too many keys: name one with --identity FILE"},
-    {"Could not resolve hostname", ERR_CONNECT, "resolve",
-     "check the host's name: errand target list"},
-    {"Connection refused", ERR_CONNECT, "connect",
-     "is sshd running there, and is the port right?"},
-    {"timed out", ERR_CONNECT, "connect",
-     "is the machine up, and does a firewall let the port through?"},
-    {"No route to host", ERR_CONNECT, "connect",
-     "is the machine up and the network right?"},
-    {"Network is unreachable", ERR_CONNECT, "connect", "is this machine's network up?"},
-    {"Not allowed at this time", ERR_CONNECT, "connect",
-     "the server penalises this address for earlier failures: wait a minute"},
-    {"Connection closed by", ERR_CONNECT, "handshake",
-     "the server hung up: too many connections at once (MaxStartups), or it does not "
-     "want this address"},
-    {"Connection reset", ERR_CONNECT, "handshake",
-     "the server hung up: too many connections at once (MaxStartups), or it does not "
-     "want this address"},
-    {"Bad configuration option", ERR_CONFIG, "configuration",
-     "mend ~/.ssh/config, or name another with --ssh-config"},
-    {"Bad owner or permissions", ERR_CONFIG, "configuration", "chmod 600 ~/.ssh/config"},
-    {"UNPROTECTED PRIVATE KEY", ERR_LOGIN, "login", "chmod 600 the key file"},
-};
-
-static const struct failure *find_failure(const char *words)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(failures); i++) {
-        if (strstr(words, failures[i].words) != NULL) {
-            return &failures[i];
-        }
-    }
-    return NULL;
+    CLEANUP_STRBUF struct strbuf host = STRBUF_INIT;
+    CLEANUP_STRBUF struct strbuf port = STRBUF_INIT;
+    CLEANUP_STRBUF struct strbuf user = STRBUF_INIT;
+    (void)resolved_value(settings->data, "hostname", &host);
+    (void)resolved_value(settings->data, "port", &port);
+    (void)resolved_value(settings->data, "user", &user);
+    strbuf_printf(out, "%s@%s port %s", user.data, host.data, port.data);
 }
 
 /* "gpu1 (me@10.1.2.3 port 22)": append. */
 static void append_where(const struct openssh *o, struct strbuf *out)
 {
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    strbuf_puts(out, o->target);
-    if (!resolve(o, &text)) {
-        strbuf_printf(out, " (%s)", o->host);
+    CLEANUP_STRBUF struct strbuf settings = STRBUF_INIT;
+    strbuf_printf(out, "%s (", o->target);
+    if (resolve(o, &settings)) {
+        append_address(&settings, out);
+    } else {
+        strbuf_puts(out, o->host);
+    }
+    strbuf_putc(out, ')');
+}
+
+static void add_fact(struct json *facts, const char *key, const char *text)
+{
+    if (text != NULL && text[0] != '\0') {
+        json_add_string(facts, key, text);
+    }
+}
+
+static void add_host_key(struct json *facts, const struct ssh_words *words)
+{
+    if (words->host_key == NULL) {
         return;
     }
-    CLEANUP_STRBUF struct strbuf host = STRBUF_INIT;
-    CLEANUP_STRBUF struct strbuf port = STRBUF_INIT;
-    CLEANUP_STRBUF struct strbuf user = STRBUF_INIT;
-    (void)resolved_value(text.data, "hostname", &host);
-    (void)resolved_value(text.data, "port", &port);
-    (void)resolved_value(text.data, "user", &user);
-    strbuf_printf(out, " (%s@%s port %s)", user.data, host.data, port.data);
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    strbuf_puts(&text, words->host_key);
+    if (words->found_in != NULL) {
+        strbuf_printf(&text, ", known in %s", words->found_in);
+    } else if (ssh_words_find(words, "Permanently added") != NULL) {
+        strbuf_puts(&text, ", new: added to the known hosts");
+    }
+    add_fact(facts, "host_key", text.data);
 }
 
-/* The last line of ssh's words that says something, as the cause. */
-static const char *last_line(const char *words)
+static struct json *describe(const void *context, const char *text)
 {
-    const char *newline = strrchr(words, '\n');
-    return newline != NULL && newline[1] != '\0' ? newline + 1 : words;
+    const struct openssh *o = context;
+    struct ssh_words words;
+    CLEANUP_STRBUF struct strbuf settings = STRBUF_INIT;
+    CLEANUP_STRBUF struct strbuf jump = STRBUF_INIT;
+    CLEANUP_STRBUF struct strbuf address = STRBUF_INIT;
+    ssh_words_read(&words, text);
+    struct json *facts = json_new_object();
+    if (resolve(o, &settings)) {
+        append_address(&settings, &address);
+        add_fact(facts, "address", address.data);
+        (void)(resolved_value(settings.data, "proxyjump", &jump) ||
+               resolved_value(settings.data, "proxycommand", &jump));
+        add_fact(facts, "jump_host", jump.data);
+    }
+    add_fact(facts, "server", words.software);
+    if (words.is_multiplexed) {
+        add_fact(facts, "shared", "over the connection that your ssh keeps open");
+    }
+    add_host_key(facts, &words);
+    add_fact(facts, "key_exchange", words.key_exchange);
+    add_fact(facts, "cipher", words.cipher);
+    CLEANUP_FREE char *login = words.method != NULL && words.accepted_key != NULL
+                                   ? xasprintf("%s: %s", words.method, words.accepted_key)
+                                   : NULL;
+    add_fact(facts, "login", login != NULL ? login : words.method);
+    ssh_words_release(&words);
+    return facts;
 }
 
-static int explain(const void *context, int status, const char *words, const char *noise,
-                   struct error *err)
+/* ssh asks about an unknown key, for a passphrase or a password between these. */
+static bool may_be_asking(const void *context, const char *text)
+{
+    const struct openssh *o = context;
+    struct ssh_words words;
+    ssh_words_read(&words, text);
+    bool asks = words.phase == SSH_CHECKS_KEY || words.phase == SSH_LOGS_IN ||
+                (words.has_proxy && words.phase == SSH_CONNECTS);
+    ssh_words_release(&words);
+    return o->may_ask && asks;
+}
+
+static int explain(const void *context, const struct process_end *end, struct error *err)
 {
     const struct openssh *o = context;
     CLEANUP_STRBUF struct strbuf where = STRBUF_INIT;
     append_where(o, &where);
-    const struct failure *failure = find_failure(words);
-    if (failure != NULL && WIFEXITED(status) && WEXITSTATUS(status) == SSH_OWN_FAILURE) {
-        error_set(err, failure->code, "%s: %s: %s", where.data, failure->phase,
-                  failure->code == ERR_HOST_KEY ? words : last_line(words));
-        return error_hint(err, "%s", failure->hint);
-    }
-    CLEANUP_STRBUF struct strbuf how = STRBUF_INIT;
-    subprocess_describe_status(status, &how);
-    const char *said = words[0] != '\0' ? last_line(words) : noise;
-    error_set(err, ERR_LINK,
-              "%s: the connection ended before the executor answered: ssh %s%s%s",
-              where.data, how.data, said[0] != '\0' ? ": " : "", said);
-    return error_hint(err, "try it by hand: ssh %s true", o->host);
+    const struct openssh_story story = {
+        .where = where.data,
+        .by_hand = o->by_hand,
+        .target = o->target,
+        .may_ask = o->may_ask,
+    };
+    return openssh_explain(&story, end, err);
 }
 
-/* The options that `ssh -G` and the connection share. */
-static void push_settings(struct strvec *argv, const struct target *target)
+/* The options that a person would type, too. */
+static void push_place(struct strvec *argv, const struct target *target)
 {
     if (target->ssh_config != NULL) {
         strvec_push(argv, "-F");
         strvec_push(argv, target->ssh_config);
     }
     if (target->port != 0) {
-        strvec_pushf(argv, "-p%lld", (long long)target->port);
+        strvec_push(argv, "-p");
+        strvec_pushf(argv, "%lld", (long long)target->port);
     }
     if (target->identity != NULL) {
         strvec_push(argv, "-i");
         strvec_push(argv, target->identity);
+    }
+}
+
+/* The options that `ssh -G` and the connection share. */
+static void push_settings(struct strvec *argv, const struct target *target)
+{
+    push_place(argv, target);
+    if (target->identity != NULL) {
         strvec_push(argv, "-oIdentitiesOnly=yes");
     }
     if (target->known_hosts != NULL) {
@@ -220,20 +212,46 @@ static void push_connection(struct strvec *argv, const struct transport_options 
     strvec_push(argv, "-oClearAllForwardings=yes");
     strvec_push(argv, "-oRequestTTY=no");
     strvec_push(argv, "-oRemoteCommand=none");
-    strvec_push(argv, "-oLogLevel=ERROR");
+    strvec_push(argv, "-oLogLevel=DEBUG1"); /* ssh_words.h reads it */
     strvec_pushf(argv, "-oBatchMode=%s", options->may_ask ? "no" : "yes");
     strvec_pushf(argv, "-oStrictHostKeyChecking=%s",
                  options->want_accept_new ? "accept-new"
                                           : (options->may_ask ? "ask" : "yes"));
 }
 
+/* "ssh -p 2222 gpu1": a fresh string. */
+static char *by_hand(const struct target *target, const struct transport_options *options)
+{
+    CLEANUP_STRVEC struct strvec words = STRVEC_INIT;
+    struct strbuf text = STRBUF_INIT;
+    strvec_push(&words, options->ssh_program);
+    push_place(&words, target);
+    strvec_push(&words, target->host);
+    for (size_t i = 0; i < words.count; i++) {
+        strbuf_puts(&text, i > 0 ? " " : "");
+        subprocess_quote(&text, words.items[i]);
+    }
+    return strbuf_detach(&text);
+}
+
 static struct link *open_openssh(const struct target *target,
                                  const struct transport_options *options,
                                  struct error *err)
 {
+    if (target->ssh_config != NULL && access(target->ssh_config, R_OK) != 0) {
+        /* ssh takes a missing one for an empty one. */
+        (void)error_sys(err, "%s: configuration: read %s", target->name,
+                        target->ssh_config);
+        error_hint(err,
+                   "name another: errand target add %s HOST --ssh-config FILE "
+                   "--force",
+                   target->name);
+        return NULL;
+    }
     struct openssh *o = xcalloc(1, sizeof *o);
     o->target = xstrdup(target->name);
     o->host = xstrdup(target->host);
+    o->by_hand = by_hand(target, options);
     o->may_ask = options->may_ask;
     strvec_push(&o->resolve, options->ssh_program);
     strvec_push(&o->resolve, "-G");
@@ -250,8 +268,10 @@ static struct link *open_openssh(const struct target *target,
     strvec_push(&argv, options->command);
     struct link_process_options process = {
         .argv = strvec_argv(&argv),
+        .has_terminal = options->may_ask,
         .explain = explain,
         .describe = describe,
+        .may_be_asking = may_be_asking,
         .context = o,
         .free_context = free_openssh,
     };

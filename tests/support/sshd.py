@@ -64,7 +64,7 @@ class Sshd:
     """One sshd. Life: Sshd(folder, ...) -> start() -> stop(), or as a context manager. stop() may be called twice,
     and start() again after it: the port, the keys and the node's home stay.
 
-    lines:   further lines of sshd_config; sshd takes the first of a kind, and these come first
+    lines:   further lines of sshd_config, in place of those of the same kind
     shell:   path of the shell that plays the login shell (fish, tcsh, ...); default: the user's own
     env:     further variables of every session
     options: further arguments of sshd
@@ -130,31 +130,30 @@ ConnectTimeout 20
         login = self._write_login() if self.shell else None
         home = {"HOME": str(self.folder / "nothing")} if login else {}
         env = " ".join(f'"{name}={value}"' for name, value in (self.env | home).items())
+        ours = (
+            f"Port {self.port}",
+            f"ListenAddress {self.host}",
+            f"HostKey {self.host_key}",
+            f"AuthorizedKeysFile {self.authorized_keys}",
+            f"PidFile {self.folder}/sshd.pid",
+            f"SetEnv {env}",
+            f"UsePAM {'yes' if is_locked_account() else 'no'}",
+            *((f"ForceCommand {login}",) if login else ()),
+            "StrictModes no",
+            "PasswordAuthentication no",
+            "KbdInteractiveAuthentication no",
+            "PermitRootLogin yes",
+            "PrintMotd no",
+            "PrintLastLog no",
+            "MaxStartups 200",
+            "MaxSessions 100",
+            "LogLevel VERBOSE",
+        )
+        # For most of them the first of a kind counts, for some (MaxStartups) the last.
+        given = {line.split()[0].lower() for line in self.lines}
         config = self.folder / "sshd_config"
         config.write_text(
-            "\n".join(
-                (
-                    *self.lines,
-                    f"Port {self.port}",
-                    f"ListenAddress {self.host}",
-                    f"HostKey {self.host_key}",
-                    f"AuthorizedKeysFile {self.authorized_keys}",
-                    f"PidFile {self.folder}/sshd.pid",
-                    f"SetEnv {env}",
-                    f"UsePAM {'yes' if is_locked_account() else 'no'}",
-                    *((f"ForceCommand {login}",) if login else ()),
-                    "StrictModes no",
-                    "PasswordAuthentication no",
-                    "KbdInteractiveAuthentication no",
-                    "PermitRootLogin yes",
-                    "PrintMotd no",
-                    "PrintLastLog no",
-                    "MaxStartups 200",
-                    "MaxSessions 100",
-                    "LogLevel VERBOSE",
-                    "",
-                )
-            )
+            "\n".join((*self.lines, *(line for line in ours if line.split()[0].lower() not in given), ""))
         )
         return config
 
