@@ -210,6 +210,14 @@ static void become_default(void)
     }
 }
 
+static void ignore_interrupts(void)
+{
+    struct sigaction action = {.sa_handler = SIG_IGN};
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGQUIT, &action, NULL);
+}
+
 static void child_descriptors(const struct launch *launch)
 {
     for (int i = 0; i < 3; i++) {
@@ -256,6 +264,9 @@ static void run_child(const struct launch *launch)
     const struct subprocess *sp = launch->sp;
 
     become_default();
+    if (sp->want_no_interrupt) {
+        ignore_interrupts();
+    }
     if (sp->want_session && setsid() < 0) {
         fail(launch, STEP_SESSION);
     }

@@ -4,8 +4,9 @@
  * A request is a struct, zero-initialised, then filled. Failure to execute comes back as
  * an error of the call itself ({step,
  * errno} over a close-on-exec pipe), so that "python3: not found" never looks
- * like the program's own exit 127. The child has default signal handlers, an empty signal
- * mask, and no descriptor but 0, 1, 2 and those in keep_fds.
+ * like the program's own exit 127. The child has default signal handlers (but see
+ * want_no_interrupt), an empty signal mask, and no descriptor but 0, 1, 2 and those in
+ * keep_fds.
  */
 #ifndef COMMON_SUBPROCESS_H
 #define COMMON_SUBPROCESS_H
@@ -38,6 +39,8 @@ struct subprocess {
     int dir_fd; /* the child's working folder, where has_dir */
     bool has_dir;
     bool want_session;      /* setsid; subprocess_stop then signals the group */
+    bool want_no_interrupt; /* SIGINT and SIGQUIT are ignored: Ctrl-C, which the terminal
+                               sends to the child too, is the caller's alone to act on */
     bool want_parent_death; /* SIGTERM for the child when the caller's thread dies (Linux
                                only) */
 

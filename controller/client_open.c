@@ -177,8 +177,10 @@ static void opening_waits(void *context)
 {
     struct opening *o = context;
     o->note = NULL;
-    terminal_note(o->client->context->terminal, "waiting for %s to answer",
-                  o->client->target_name);
+    if (!o->client->options.is_again) {
+        terminal_note(o->client->context->terminal, "waiting for %s to answer",
+                      o->client->target_name);
+    }
 }
 
 static bool is_interrupted(const struct client *c)

@@ -191,7 +191,7 @@ static int bring_up_to_date(struct following *f, struct history_run *run,
         return 0;
     }
     f->watch.options.until_now = true;
-    f->watch.options.give_up_after_ms = 1;
+    f->watch.options.give_up_after_ms = WATCH_NEVER_AGAIN;
     f->interrupt.run = NULL;
     if (watch_run(&f->watch, run, err) == 0) {
         return 0;
@@ -264,9 +264,9 @@ const struct cli_command cmd_logs = {
 
 /* ---- wait ---- */
 
-/* Wait for one run; its exit status. */
+/* Wait for one run; its exit status, or that of the interrupt. */
 static int wait_for(struct command_context *context, const struct follow_args *args,
-                    const char *name, struct json *documents)
+                    const char *name, struct json *documents, bool *out_interrupted)
 {
     struct following f = {.context = context};
     struct history_run run;
@@ -278,6 +278,7 @@ static int wait_for(struct command_context *context, const struct follow_args *a
     } else {
         f.watch.options.give_up_after_ms = args->give_up_after_ms;
         status = following_go(&f, &run);
+        *out_interrupted = f.interrupt.is_interrupted;
         if (following_reload(&f, &run, &err) == 0 &&
             run_state_is_final(run.status.state)) {
             (void)json_append(documents, command_run_to_json(&run, true));
@@ -297,9 +298,10 @@ static int wait_verb(void *opaque_context, void *opaque, char *const *operands,
     CLEANUP_JSON struct json *document = json_new_object();
     struct json *runs = json_add(document, "runs", json_new_array());
     for (size_t i = 0; i < operand_count; i++) {
-        int one = wait_for(context, args, operands[i], runs);
-        if (one >= 128 + 1 && one != 143 && one != 137 && json_count(runs) <= i) {
-            return one; /* interrupted */
+        bool is_interrupted = false;
+        int one = wait_for(context, args, operands[i], runs, &is_interrupted);
+        if (is_interrupted) {
+            return one;
         }
         status = status == 0 ? one : status;
     }

@@ -106,7 +106,7 @@ static int outputs_verb(void *context, void *opaque, char *const *operands,
                    following_init(&f, context, run.target, &err) == 0;
     if (is_good) {
         f.watch.options.give_up_after_ms =
-            args->give_up_after_ms > 0 ? args->give_up_after_ms : 1;
+            args->give_up_after_ms > 0 ? args->give_up_after_ms : WATCH_NEVER_AGAIN;
         is_good = bring_home(&f, &run, &err) == 0 &&
                   (args->to == NULL || oid_is_zero(&run.status.outputs_root) ||
                    write_to(&f, &run, args->to, &err) == 0);

@@ -105,19 +105,34 @@ static void say_node(const struct following *f)
 static int send_until_accepted(struct following *f, struct submission *s,
                                struct error *err)
 {
-    unsigned try_count = 0;
-    int64_t since_ns = clock_monotonic_ns();
     for (;;) {
         int result = submission_send(s, f->context, f->watch.client, f->target,
                                      &f->interrupt.is_interrupted, err);
+        if (s->has_progress) {
+            watch_is_well(&f->watch);
+        }
         if (result == 0 || !watch_may_pass(err) || f->interrupt.is_interrupted) {
             return result;
         }
         struct error why = *err;
-        if (watch_reconnect(&f->watch, since_ns, &try_count, &why, err) != 0) {
+        if (watch_reconnect(&f->watch, &why, err) != 0) {
             return -1;
         }
     }
+}
+
+/* A node that was not reached yet may be misspelt: only who names a time waits for it. */
+static int wait_for_node(struct following *f, struct error *err)
+{
+    if (client_wait(f->watch.client, err) == 0) {
+        return 0;
+    }
+    if (f->watch.options.give_up_after_ms == 0 || !watch_may_pass(err) ||
+        f->interrupt.is_interrupted) {
+        return -1;
+    }
+    struct error why = *err;
+    return watch_reconnect(&f->watch, &why, err);
 }
 
 static int prepare(struct following *f, struct run_args *args, struct submission *s,
@@ -140,7 +155,7 @@ static int prepare(struct following *f, struct run_args *args, struct submission
         submission_record(s, f->context, f->target, err) != 0) {
         return -1;
     }
-    return client_wait(f->watch.client, err);
+    return wait_for_node(f, err);
 }
 
 /* Until the run is accepted. After a failure the history says why it never was. */

@@ -16,6 +16,7 @@
 
 #define OUTPUTS "outputs"
 #define WARNINGS_MAX 1000
+#define PROGRESS_MIN_BYTES (1u << 20) /* less has come before a person can read it */
 
 void fetch_result_release(struct fetch_result *result)
 {
@@ -68,6 +69,17 @@ static int take_offer(struct fetching *f, const struct json *offer, struct error
     return f->receive != NULL ? 0 : -1;
 }
 
+/* Trees count in what came and not in the total, which is that of the files. */
+static void show_progress(const struct fetching *f,
+                          const struct transfer_progress *progress)
+{
+    uint64_t total = f->result->totals.size_bytes;
+    uint64_t done = progress->bytes_sent < total ? progress->bytes_sent : total;
+    if (total > PROGRESS_MIN_BYTES) {
+        terminal_progress(f->context->terminal, "fetching outputs", done, total);
+    }
+}
+
 static int take_objects(struct fetching *f, const struct peer_event *event,
                         struct error *err)
 {
@@ -80,8 +92,8 @@ static int take_objects(struct fetching *f, const struct peer_event *event,
     }
     struct transfer_progress progress;
     receive_progress(f->receive, &progress);
-    terminal_progress(f->context->terminal, "fetching outputs", progress.bytes_sent,
-                      f->result->totals.size_bytes);
+    f->result->has_progress |= progress.objects_sent > 0;
+    show_progress(f, &progress);
     if (is_complete) {
         peer_send(client_peer(f->client), f->stream, MSG_GOT, NULL);
     }

@@ -12,7 +12,8 @@
 #include "controller/client.h"
 
 struct fetch_result {
-    bool has_outputs; /* false: the run left none */
+    bool has_outputs;  /* false: the run left none */
+    bool has_progress; /* something came, also where it failed afterwards */
     struct oid root;
     struct tree_totals totals;
     struct strvec warnings;

@@ -92,18 +92,19 @@ static void say_end(const struct following *f, const struct history_run *run)
 static int collect(struct following *f, struct history_run *run, char **out_path,
                    struct fetch_result *result, struct error *err)
 {
-    unsigned try_count = 0;
-    int64_t since_ns = clock_monotonic_ns();
     for (;;) {
         int done = fetch_collect(f->context, f->watch.client, run,
                                  &f->interrupt.is_interrupted, out_path, result, err);
+        if (done == 0 || result->has_progress) {
+            watch_is_well(&f->watch);
+        }
         if (done == 0 || !watch_may_pass(err) || f->interrupt.is_interrupted) {
             return done;
         }
         struct error why = *err;
         fetch_result_release(result);
         *result = (struct fetch_result){0};
-        if (watch_reconnect(&f->watch, since_ns, &try_count, &why, err) != 0) {
+        if (watch_reconnect(&f->watch, &why, err) != 0) {
             return -1;
         }
     }

@@ -243,6 +243,9 @@ struct link *link_process_open(const struct link_process_options *options,
     link->child.out = SUBPROCESS_PIPE;
     link->child.error = link->words_fd;
     link->child.want_session = !options->has_terminal;
+    /* What Ctrl-C means is decided here (interrupt.h): the link lives on while the person
+     * is asked, or while the far end is told. */
+    link->child.want_no_interrupt = true;
     if (subprocess_start(&link->child, err) != 0 ||
         fdio_set_nonblocking(link->child.stdin_fd, true, err) != 0 ||
         fdio_set_nonblocking(link->child.stdout_fd, true, err) != 0) {

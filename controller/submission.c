@@ -10,7 +10,7 @@
 
 void submission_init(struct submission *s)
 {
-    *s = (struct submission){0};
+    *s = (struct submission){.missing_objects = UINT64_MAX};
     runspec_init(&s->spec);
     strbuf_init(&s->bytes, RUNSPEC_SIZE_MAX);
 }
@@ -120,6 +120,7 @@ struct sending {
     struct strvec lines;
     bool is_done;
     bool has_error;
+    bool has_need; /* the node has said what it misses */
     struct error error;
 };
 
@@ -158,9 +159,23 @@ static int take_accepted(struct sending *s, const struct json *body, struct erro
     return 0;
 }
 
+/* What is missing at the beginning of a connection tells how far the one before came. */
+static void note_need(struct sending *s, const struct json *body)
+{
+    int64_t objects = json_integer(json_get(body, "objects"));
+    if (!s->has_need && (uint64_t)objects < s->submission->missing_objects) {
+        s->submission->missing_objects = (uint64_t)objects;
+        s->submission->has_progress = true;
+    }
+    s->has_need = true;
+}
+
 static int sending_event(void *context, const struct peer_event *event, struct error *err)
 {
     struct sending *s = context;
+    if (event->type == MSG_NEED) {
+        note_need(s, event->json);
+    }
     if (event->type == MSG_ACCEPTED) {
         return take_accepted(s, event->json, err);
     }
@@ -275,6 +290,7 @@ int submission_send(struct submission *submission, struct command_context *conte
 {
     struct oid base;
     struct sending s = {.submission = submission, .context = context};
+    submission->has_progress = false;
     CLEANUP(oidset_cleanup) struct oidset *sent = oidset_new(TRANSFER_OBJECTS_MAX);
     struct counted_source counted = {.inner = store_source(context->store), .sent = sent};
     struct object_source source = {

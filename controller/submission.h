@@ -40,6 +40,8 @@ struct submission {
     struct json *secrets; /* name to byte string, or NULL */
     bool is_new;          /* after sending: accepted now, not before */
     uint64_t sent_files, sent_bytes, wire_bytes;
+    bool has_progress;        /* the last submission_send got further than those before */
+    uint64_t missing_objects; /* the fewest that a node asked for first */
 };
 
 void submission_init(struct submission *submission);

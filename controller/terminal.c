@@ -76,6 +76,11 @@ static int open_tty(void)
     return take_fd(&fd);
 }
 
+bool terminal_is_live(const struct terminal *t)
+{
+    return t->is_err_terminal;
+}
+
 bool terminal_can_ask(const struct terminal *t)
 {
     (void)t;
@@ -196,6 +201,20 @@ static size_t columns(void)
     return size.ws_col;
 }
 
+/* Put text, as much of it as fits, where the last such line stands. */
+static void rewrite_line(struct terminal *t, const struct strbuf *text)
+{
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
+    size_t shown = columns() - 1;
+    if (!t->has_progress) {
+        begin_line(t, &line);
+    }
+    strbuf_puts(&line, "\r\x1b[K");
+    terminal_make_safe(text->data, text->length < shown ? text->length : shown, &line);
+    t->has_progress = true;
+    write_err(&line);
+}
+
 void terminal_progress(struct terminal *t, const char *what, uint64_t done_bytes,
                        uint64_t total_bytes)
 {
@@ -217,20 +236,27 @@ void terminal_progress(struct terminal *t, const char *what, uint64_t done_bytes
     t->progress_ns = now;
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT, line = STRBUF_INIT;
     describe_progress(what, done_bytes, total_bytes, &text);
-    if (!t->is_err_terminal) {
-        strbuf_puts(&line, "errand: ");
-        terminal_make_safe(text.data, text.length, &line);
-        strbuf_putc(&line, '\n');
-    } else {
-        if (!t->has_progress) {
-            begin_line(t, &line);
-        }
-        strbuf_puts(&line, "\r\x1b[K");
-        size_t shown = columns() - 1;
-        terminal_make_safe(text.data, text.length < shown ? text.length : shown, &line);
-        t->has_progress = true;
+    if (t->is_err_terminal) {
+        rewrite_line(t, &text);
+        return;
     }
+    strbuf_puts(&line, "errand: ");
+    terminal_make_safe(text.data, text.length, &line);
+    strbuf_putc(&line, '\n');
     write_err(&line);
+}
+
+void terminal_status(struct terminal *t, const char *format, ...)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    va_list args;
+    if (t->is_quiet || !t->is_err_terminal) {
+        return;
+    }
+    va_start(args, format);
+    strbuf_vprintf(&text, format, args);
+    va_end(args);
+    rewrite_line(t, &text);
 }
 
 void terminal_progress_clear(struct terminal *t)

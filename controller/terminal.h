@@ -19,6 +19,8 @@ struct terminal;
 struct terminal *terminal_new(bool is_quiet);
 void terminal_free(struct terminal *t);
 
+/* True where stderr is a terminal on which lines can be rewritten. */
+bool terminal_is_live(const struct terminal *t);
 /* True where a person sits at /dev/tty and may be asked. */
 bool terminal_can_ask(const struct terminal *t);
 
@@ -38,6 +40,12 @@ void terminal_error(struct terminal *t, const struct error *err);
  * unknown). Rewrites its line at most 10 times a second. */
 void terminal_progress(struct terminal *t, const char *what, uint64_t done_bytes,
                        uint64_t total_bytes);
+/* A line that stands for as long as something lasts ("trying again in 42 s"), in the
+ * place of the progress line; on a terminal only, elsewhere nothing. Rewritten by the
+ * next one. */
+void terminal_status(struct terminal *t, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Take away what terminal_progress or terminal_status wrote last. */
 void terminal_progress_clear(struct terminal *t);
 
 /* Ask on /dev/tty; an empty answer is the default. Errors: ERR_USAGE where there is no

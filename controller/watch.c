@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define LASTING_NS (60 * NS_PER_S) /* a connection that lasted so long was a good one */
+
 /* One connection's worth of following. */
 struct tailing {
     struct watch *watch;
@@ -17,12 +19,6 @@ struct tailing {
     bool has_end;
     struct error error; /* from the executor, or the screen */
 };
-
-bool watch_may_pass(const struct error *err)
-{
-    return err->code == ERR_LINK || err->code == ERR_CONNECT ||
-           err->code == ERR_TIMED_OUT || err->code == ERR_BUSY;
-}
 
 /* ---- what comes ---- */
 
@@ -154,125 +150,58 @@ static int check_store(const struct watch *watch, const struct history_run *run,
 
 /* ---- again and again ---- */
 
-struct pause {
-    bool is_over;
-};
-
-static void pause_ends(void *context)
+/* True where the connection did something for us, or lasted: the next loss is another
+ * trouble. */
+static bool has_progress(const struct tailing *f, int64_t begin_seq,
+                         const uint64_t begin_offsets[RUNLOG_FILES], int64_t connected_ns)
 {
-    struct pause *pause = context;
-    pause->is_over = true;
+    bool is_longer = f->run->status.seq != begin_seq;
+    for (int i = 0; i < RUNLOG_FILES; i++) {
+        is_longer |= f->log.files[i].offset != begin_offsets[i];
+    }
+    return is_longer || clock_monotonic_ns() - connected_ns > LASTING_NS;
 }
 
-/* Wait, unless interrupted. */
-static int sleep_ms(const struct watch *watch, int64_t ms, struct error *err)
+/* Over the connection that there is. */
+static int follow_this_time(struct tailing *f, struct error *err)
 {
-    struct pause pause = {0};
-    struct loop *loop = watch->interrupt->loop;
-    struct loop_timer *timer =
-        loop_timer_at(loop, clock_monotonic_ns() + ms * NS_PER_MS, pause_ends, &pause);
-    int result = 0;
-    while (result == 0 && !pause.is_over && !watch->interrupt->is_interrupted) {
-        result = loop_step(loop, -1, err);
+    int64_t begin_seq = f->run->status.seq;
+    int64_t connected_ns = clock_monotonic_ns();
+    uint64_t begin_offsets[RUNLOG_FILES];
+    for (int i = 0; i < RUNLOG_FILES; i++) {
+        begin_offsets[i] = f->log.files[i].offset;
     }
-    if (!pause.is_over) {
-        loop_timer_cancel(loop, timer);
+    if (check_store(f->watch, f->run, err) != 0) {
+        return -1;
+    }
+    int result = follow_once(f, err);
+    if (has_progress(f, begin_seq, begin_offsets, connected_ns)) {
+        watch_is_well(f->watch);
     }
     return result;
 }
 
-static int give_up(const struct watch *watch, int64_t since_ns, const struct error *why,
-                   struct error *err)
+static int say_run_goes_on(const struct tailing *f, struct error *err)
 {
-    char text[CLOCK_TEXT_SIZE];
-    clock_format_duration(text, (clock_monotonic_ns() - since_ns) / NS_PER_MS);
-    struct error reason = *why;
-    error_set(err, ERR_TIMED_OUT, "gave up after %s: %.900s", text, reason.text);
-    return error_hint(
-        err, "the run goes on if the node does; come back with: errand follow %s",
-        watch->interrupt->run != NULL ? watch->interrupt->run : "@");
-}
-
-int watch_reconnect(struct watch *watch, int64_t since_ns, unsigned *try_count,
-                    const struct error *why, struct error *err)
-{
-    struct error reason = *why;
-    int64_t limit_ms = watch->options.give_up_after_ms;
-    client_free(watch->client);
-    watch->client = NULL;
-    while (!watch->interrupt->is_interrupted) {
-        int64_t delay_ms = client_backoff_ms((*try_count)++);
-        int64_t past_ms = (clock_monotonic_ns() - since_ns) / NS_PER_MS;
-        if (limit_ms > 0 && past_ms + delay_ms >= limit_ms) {
-            return give_up(watch, since_ns, &reason, err);
-        }
-        char text[CLOCK_TEXT_SIZE];
-        clock_format_duration(text, delay_ms);
-        terminal_note(watch->context->terminal, "%s; trying again in %s", reason.text,
-                      text);
-        if (sleep_ms(watch, delay_ms, err) != 0) {
-            return -1;
-        }
-        if (watch->interrupt->is_interrupted) {
-            break;
-        }
-        struct client_options options = {
-            .may_ask = watch->options.may_ask,
-            .want_accept_new = watch->options.want_accept_new,
-            .loop = watch->interrupt->loop,
-            .is_interrupted = &watch->interrupt->is_interrupted,
-        };
-        watch->client = client_connect(watch->context, watch->target, &options, &reason);
-        if (watch->client != NULL) {
-            terminal_note(watch->context->terminal, "connected to %s again",
-                          watch->target->name);
-            return 0;
-        }
-        if (!watch_may_pass(&reason)) {
-            *err = reason;
-            return -1;
-        }
-    }
-    return error_set(err, ERR_CANCELED, "interrupted");
-}
-
-static int connect_first(struct watch *watch, struct error *err)
-{
-    struct client_options options = {
-        .may_ask = watch->options.may_ask,
-        .want_accept_new = watch->options.want_accept_new,
-        .loop = watch->interrupt->loop,
-        .is_interrupted = &watch->interrupt->is_interrupted,
-    };
-    if (watch->client == NULL) {
-        watch->client = client_connect(watch->context, watch->target, &options, err);
-    }
-    return watch->client != NULL ? 0 : -1;
+    return err->code != ERR_TIMED_OUT
+               ? -1
+               : error_hint(err,
+                            "a lost link does not end a run; come back with: errand "
+                            "follow %s",
+                            f->run->id);
 }
 
 /* Until the stream's END has come. */
 static int follow_to_the_end(struct tailing *f, struct error *err)
 {
     struct watch *watch = f->watch;
-    unsigned try_count = 0;
-    int64_t trouble_ns = clock_monotonic_ns();
-    int result = connect_first(watch, err);
+    if (watch->client == NULL) {
+        watch->client = watch_connect(watch, err);
+    }
+    int result = watch->client != NULL ? 0 : -1;
     for (;;) {
-        int64_t begin_seq = f->run->status.seq;
-        uint64_t begin_offset = f->log.files[RUNLOG_DRIVER].offset;
         if (result == 0) {
-            result = check_store(watch, f->run, err);
-        }
-        if (result == 0) {
-            int64_t connected_ns = clock_monotonic_ns();
-            result = follow_once(f, err);
-            bool has_progress = f->run->status.seq != begin_seq ||
-                                f->log.files[RUNLOG_DRIVER].offset != begin_offset ||
-                                clock_monotonic_ns() - connected_ns > 60 * NS_PER_S;
-            if (has_progress) {
-                try_count = 0;
-                trouble_ns = clock_monotonic_ns();
-            }
+            result = follow_this_time(f, err);
         }
         if (watch->interrupt->is_interrupted) {
             return error_set(err, ERR_CANCELED, "interrupted");
@@ -281,9 +210,9 @@ static int follow_to_the_end(struct tailing *f, struct error *err)
             return result;
         }
         struct error why = *err;
-        result = watch_reconnect(watch, trouble_ns, &try_count, &why, err);
+        result = watch_reconnect(watch, &why, err);
         if (result != 0) {
-            return -1;
+            return say_run_goes_on(f, err);
         }
     }
 }

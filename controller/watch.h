@@ -12,12 +12,24 @@
 #include "controller/client.h"
 #include "controller/interrupt.h"
 
+#define WATCH_NEVER_AGAIN (-1)
+
 struct watch_options {
     bool want_screen;         /* show the log on stdout */
     uint64_t screen_from;     /* bytes of the log that are not shown */
     bool until_now;           /* end when everything there is has come (logs) */
-    int64_t give_up_after_ms; /* 0: try for ever */
+    int64_t give_up_after_ms; /* 0: try for ever; WATCH_NEVER_AGAIN: do not try again */
     bool may_ask, want_accept_new;
+};
+
+/* What reconnecting remembers from one loss to the next, as long as nothing got done in
+ * between. */
+struct watch_trouble {
+    int64_t since_ns; /* when it began, monotonic; 0: all is well */
+    unsigned try_count;
+    int64_t said_ns, say_again_ns;
+    enum error_code said_code;
+    bool is_said; /* the loss was told, its end was not yet */
 };
 
 struct watch {
@@ -27,6 +39,7 @@ struct watch {
     struct watch_options options;
     struct client
         *client; /* an open connection to begin with, or NULL; what is open afterwards */
+    struct watch_trouble trouble;
 };
 
 /*
@@ -38,13 +51,18 @@ struct watch {
  */
 int watch_run(struct watch *watch, struct history_run *run, struct error *err);
 
+/* Connect for the first time, with questions where they may be asked. NULL: as
+ * client_connect. */
+struct client *watch_connect(struct watch *watch, struct error *err);
 /*
- * Connect, and where the failure may pass by itself say so, wait, and try again until
- * watch's deadline or interrupt. first_ms: clock_monotonic time in ms at which the
- * trouble began.
+ * The link was lost, or could not be made (why): say so, wait, and try again, until there
+ * is a new connection (watch->client), a failure that does not pass by itself, the
+ * interrupt (ERR_CANCELED), or give_up_after has passed since the trouble began
+ * (ERR_TIMED_OUT, without a hint: what the caller can say of the run).
  */
-int watch_reconnect(struct watch *watch, int64_t since_ns, unsigned *try_count,
-                    const struct error *why, struct error *err);
+int watch_reconnect(struct watch *watch, const struct error *why, struct error *err);
+/* Something got done over the link: what comes next is new trouble, with its own time. */
+void watch_is_well(struct watch *watch);
 /* True for failures that may pass: the link, the network, a server that is busy. */
 bool watch_may_pass(const struct error *err);
 

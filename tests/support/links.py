@@ -97,6 +97,11 @@ class Link:
         """The same, in the background."""
         return self.errand.start("run", "--target", self.target, *options, *self.script(**how))
 
+    def terminal(self, *options: str, size: dict[str, int] | None = None, **how):
+        """The same on a terminal, which is wide so that no line is cut."""
+        words = ("run", "--target", self.target, *options, *self.script(**how))
+        return self.errand.terminal(*words, **(size or {"columns": 400}))
+
     def submit(self, *options: str, **how) -> str:
         return self.errand.submit("--target", self.target, *options, *self.script(**how))
 
@@ -106,6 +111,11 @@ class Link:
 
     def home(self, run: str) -> Path:
         return self.errand.home / "state" / "runs" / run
+
+    def node_log(self, run: str) -> bytes:
+        """What the node has of the log."""
+        (log,) = Path(self.sshd.home, ".errand").rglob(f"runs/{run}/driver.log")
+        return log.read_bytes()
 
     def log_at_home(self, run: str) -> bytes:
         return (self.home(run) / "driver.log").read_bytes()

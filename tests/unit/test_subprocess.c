@@ -614,6 +614,24 @@ static void a_child_has_a_session_of_its_own_where_wanted(void **state)
     assert_string_equal(with, "own");
 }
 
+static void a_child_outlives_ctrl_c_where_wanted(void **state)
+{
+    static const char *const argv[] = {SELF, "hang", NULL};
+    static const int signals[] = {SIGINT, SIGQUIT, SIGTERM};
+    struct subprocess sp = {.want_no_interrupt = true};
+    int status = 0;
+
+    (void)state;
+    start(&sp, argv);
+    wait_until_it_hangs(&sp);
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+        assert_int_equal(kill(sp.pid, signals[i]), 0);
+    }
+    assert_int_equal(subprocess_wait(&sp, &status, NULL), 0);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGTERM);
+}
+
 static int start_and_die(void *context)
 {
     static const char *const argv[] = {SELF, "hang", NULL};
@@ -820,6 +838,7 @@ int main(int argc, char **argv)
         EACH(a_caller_may_have_no_standard_descriptors),
         EACH(a_child_has_default_signals),
         EACH(a_child_has_a_session_of_its_own_where_wanted),
+        EACH(a_child_outlives_ctrl_c_where_wanted),
         EACH(a_child_dies_with_its_parent_where_wanted),
         EACH(waiting_twice_is_an_error),
         EACH(stopping_is_gentle_first_and_then_firm),
