@@ -69,7 +69,7 @@ static int dispatch(struct client *c, const struct peer_event *event, struct err
         slot->stream = 0;
     }
     int result = request.event(request.context, event, err);
-    if (data_length > 0) {
+    if (data_length > 0 && !request.gives_credit) {
         peer_consumed(c->peer, stream, data_length);
     }
     return result;
@@ -182,13 +182,10 @@ void client_start_protocol(struct client *c, const void *early, size_t early_len
         take_input(c, early, early_length);
     }
 }
-void client_free(struct client *c)
+/* All but the link. */
+static void release(struct client *c)
 {
-    if (c == NULL) {
-        return;
-    }
     loop_timer_cancel(c->loop, c->liveness);
-    link_free(c->link);
     if (c->owns_loop) {
         loop_free(c->loop);
     }
@@ -199,10 +196,63 @@ void client_free(struct client *c)
     free(c->node.version);
     free(c->node.platform);
     free(c->node.root);
+    json_free(c->facts);
+    keeper_place_release(&c->place);
     free(c->target_name);
     free(c->buffer);
     executor_files_release(&c->executors);
     free(c);
+}
+
+void client_free(struct client *c)
+{
+    if (c != NULL) {
+        link_free(c->link);
+        release(c);
+    }
+}
+
+void client_disown(struct client *c)
+{
+    link_disown(c->link);
+    release(c);
+}
+
+bool client_is_idle(const struct client *c)
+{
+    bool is_idle = c->peer != NULL && !c->has_failed && !c->is_kept &&
+                   peer_pending(c->peer) == 0 && peer_is_answered(c->peer);
+    for (size_t i = 0; is_idle && i < ARRAY_SIZE(c->slots); i++) {
+        is_idle = c->slots[i].stream == 0;
+    }
+    return is_idle;
+}
+
+void client_move(struct client *c, struct loop *loop)
+{
+    loop_timer_cancel(c->loop, c->liveness);
+    c->liveness = NULL;
+    link_unwatch(c->link);
+    if (c->owns_loop) {
+        loop_free(c->loop);
+    }
+    c->loop = loop;
+    c->owns_loop = false;
+    c->options.loop = loop;
+    if (loop != NULL) {
+        link_watch(c->link, loop, LOOP_READ, link_ready, c);
+        check_liveness(c);
+    }
+}
+
+const struct json *client_facts(const struct client *c)
+{
+    return c->facts;
+}
+
+const struct keeper_place *client_place(const struct client *c)
+{
+    return &c->place;
 }
 
 const struct client_node *client_node(const struct client *c)

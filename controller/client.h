@@ -15,6 +15,7 @@
 #include "common/loop.h"
 #include "common/peer.h"
 #include "controller/command.h"
+#include "controller/keeper.h"
 #include "controller/transport.h"
 
 struct client;
@@ -35,6 +36,7 @@ struct client_step {  /* what client_connect did, for `target check` and --timin
 struct client_options {
     bool may_ask, want_accept_new;
     bool is_again; /* after a loss, whose waits the caller tells of: no words of ours */
+    bool want_own;     /* a connection of its own, though one may be kept (keeper.h) */
     struct loop *loop; /* borrowed: the caller's signals and timers go on; NULL: one of
                           the client's own */
     const bool *is_interrupted; /* borrowed; once true, connecting ends with ERR_CANCELED.
@@ -83,6 +85,7 @@ struct client_request {
     void *context;
     int (*event)(void *context, const struct peer_event *event, struct error *err);
     int (*room)(void *context, struct error *err);
+    bool gives_credit; /* event calls peer_consumed for its DATA, sooner or later */
 };
 /* Open a stream and register the handler (borrowed until the stream is over). 0: too many
  * streams (ERR_BUSY). */
@@ -91,6 +94,27 @@ uint32_t client_open(struct client *client, const struct client_request *request
 /* The answer is no longer wanted: the stream is reset and its handler forgotten. Ended
  * streams and 0 are ignored. */
 void client_abandon(struct client *client, uint32_t stream);
+/* True while a link to the target is kept for the next command. */
+bool client_is_kept(struct command_context *context, const struct target *target);
+/* End the link that is kept, if any. Errors: ERR_TIMED_OUT. */
+int client_disconnect(struct command_context *context, const struct target *target,
+                      bool *out_was_there, struct error *err);
+
+/* ---- what the keeper does with a connection ---- */
+
+/* Nothing is under way and nothing failed: the link may serve somebody else. False for a
+ * connection that goes through a keeper. */
+bool client_is_idle(const struct client *client);
+/* Have nothing on the loop any more; on another one from now on, where there is one
+ * (borrowed). */
+void client_move(struct client *client, struct loop *loop);
+/* Free what this process has of it: a child that was forked goes on with it. */
+void client_disown(struct client *client);
+/* What the executor said when the connection began, borrowed; and where the link is to be
+ * kept. */
+const struct json *client_facts(const struct client *client);
+const struct keeper_place *client_place(const struct client *client);
+
 /* Write what is queued as far as it goes without blocking. Errors: ERR_LINK. */
 int client_flush(struct client *client, struct error *err);
 

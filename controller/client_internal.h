@@ -25,6 +25,9 @@ struct client {
     const char *reason;
     struct executor_files executors;
     struct link *link;
+    bool is_kept; /* the link goes through a keeper */
+    struct keeper_place place;
+    struct json *facts; /* of the marker */
     struct loop *loop;
     bool owns_loop;
     struct client_options options;

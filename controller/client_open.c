@@ -13,6 +13,7 @@
 
 #define WAITING_NOTE_NS (5 * NS_PER_S)
 #define NOISE_SHOWN_MAX 200
+#define KEEPER_TIMEOUT_MS 5000 /* a keeper answers at once */
 
 static void add_step(struct client *c, const char *name, int64_t since_ns,
                      const char *detail)
@@ -348,7 +349,8 @@ static int take_facts(struct client *c, const struct json *facts, struct error *
     return check_digest(c, facts, err);
 }
 
-static int open_link(struct client *c, struct error *err)
+/* A connection of our own. */
+static int open_own_link(struct client *c, struct error *err)
 {
     const struct config *config = c->context->config;
     CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
@@ -359,19 +361,72 @@ static int open_link(struct client *c, struct error *err)
         .want_accept_new = c->options.want_accept_new,
         .ssh_program = config_string(config, "ssh"),
     };
-    c->transport = transport_find(c->target, &c->reason, err);
-    if (c->transport == NULL || executor_files_find(config, &c->executors, err) != 0) {
-        return -1;
-    }
-    int result = 0;
     if (c->target->host != NULL) {
-        result = install_line(&c->executors, c->target->root, &line, err);
+        if (install_line(&c->executors, c->target->root, &line, err) != 0) {
+            return -1;
+        }
         transport.command = line.data;
     }
-    if (result == 0) {
-        c->link = c->transport->open(c->target, &transport, err);
-    }
+    c->link = c->transport->open(c->target, &transport, err);
     return c->link != NULL ? 0 : -1;
+}
+
+static void find_place(const struct command_context *context, const struct target *target,
+                       const char *executor, struct keeper_place *out)
+{
+    keeper_place_init(out, context->home, target, executor,
+                      config_string(context->config, "ssh"),
+                      config_integer(context->config, "keep_connection"));
+}
+
+/* The same for who has no connection. */
+static int find_place_of(struct command_context *context, const struct target *target,
+                         struct keeper_place *out, struct error *err)
+{
+    struct executor_file file = {0};
+    *out = (struct keeper_place){.folder = NULL};
+    if (command_config(context, err) == NULL || executor_file_find(&file, err) != 0) {
+        return -1;
+    }
+    find_place(context, target, file.digest, out);
+    executor_file_release(&file);
+    return 0;
+}
+
+bool client_is_kept(struct command_context *context, const struct target *target)
+{
+    struct keeper_place place;
+    bool is_kept =
+        find_place_of(context, target, &place, NULL) == 0 && keeper_is_there(&place);
+    keeper_place_release(&place);
+    return is_kept;
+}
+
+int client_disconnect(struct command_context *context, const struct target *target,
+                      bool *out_was_there, struct error *err)
+{
+    struct keeper_place place;
+    *out_was_there = false;
+    int result = find_place_of(context, target, &place, err);
+    if (result == 0) {
+        result = keeper_end(&place, out_was_there, err);
+    }
+    keeper_place_release(&place);
+    return result == 0 ? 0 : error_wrap(err, "%s", target->name);
+}
+
+/* Over the link that is kept, or over one of our own. */
+static int open_link(struct client *c, struct error *err)
+{
+    c->transport = transport_find(c->target, &c->reason, err);
+    if (c->transport == NULL ||
+        executor_files_find(c->context->config, &c->executors, err) != 0) {
+        return -1;
+    }
+    find_place(c->context, c->target, c->executors.items[0].digest, &c->place);
+    c->link = c->options.want_own ? NULL : keeper_connect(&c->place);
+    c->is_kept = c->link != NULL;
+    return c->is_kept ? 0 : open_own_link(c, err);
 }
 
 struct client *client_start(struct command_context *context, const struct target *target,
@@ -401,8 +456,9 @@ struct client *client_start(struct command_context *context, const struct target
 static int open_protocol(struct client *c, struct opening *o, struct error *err)
 {
     const struct config *config = c->context->config;
-    int64_t timeout_ms = config_integer(config, "connect_timeout") +
-                         config_integer(config, "login_timeout");
+    int64_t timeout_ms = c->is_kept ? KEEPER_TIMEOUT_MS
+                                    : config_integer(config, "connect_timeout") +
+                                          config_integer(config, "login_timeout");
     if (opening_wait(o, timeout_ms, err) != 0) {
         return -1;
     }
@@ -415,11 +471,12 @@ static int open_protocol(struct client *c, struct opening *o, struct error *err)
     if (take_facts(c, o->facts, &cause) != 0) {
         return opening_refuse(o, &cause, err);
     }
+    c->facts = TAKE_PTR(o->facts);
     client_start_protocol(c, o->early.data, o->early.length);
     return 0;
 }
 
-int client_wait(struct client *c, struct error *err)
+static int open_once(struct client *c, struct error *err)
 {
     struct opening opening = {.client = c, .upload_fd = -1};
     marker_init(&opening.marker);
@@ -428,6 +485,26 @@ int client_wait(struct client *c, struct error *err)
     json_free(opening.facts);
     marker_release(&opening.marker);
     strbuf_release(&opening.early);
+    return result;
+}
+
+int client_wait(struct client *c, struct error *err)
+{
+    struct error why = ERROR_INIT;
+    int result = open_once(c, &why);
+    if (result != 0 && c->is_kept && !is_interrupted(c)) {
+        /* The keeper ended, or hangs: not our user's business. */
+        link_free(TAKE_PTR(c->link));
+        mem_cleanup_free(&c->node.version);
+        mem_cleanup_free(&c->node.platform);
+        mem_cleanup_free(&c->node.root);
+        c->is_kept = false;
+        result = open_own_link(c, &why);
+        result = result == 0 ? open_once(c, &why) : result;
+    }
+    if (result != 0 && err != NULL) {
+        *err = why;
+    }
     c->target = NULL;
     return result;
 }

@@ -57,7 +57,9 @@ static int collect(struct command_context *context, const struct node_gc_args *a
         json_add_string(body, "max_store_bytes", NULL);
     }
     json_add_integer(body, "min_free_bytes", (int64_t)args->min_free_bytes);
-    return client_ask(client, MSG_GC, body, take_report, report, NULL, err);
+    int result = client_ask(client, MSG_GC, body, take_report, report, NULL, err);
+    command_keep(context, TAKE_PTR(client));
+    return result;
 }
 
 /* A number of the report; an older executor may not have it. */

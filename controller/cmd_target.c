@@ -1,5 +1,5 @@
 /* errand target add, list, remove.            [controller] */
-#include "controller/command.h"
+#include "controller/client.h"
 #include "controller/table.h"
 #include "controller/target.h"
 
@@ -92,7 +92,7 @@ struct list_args {
 };
 
 static void add_row(const struct target *target, const char *origin, bool is_default,
-                    struct table *table)
+                    bool is_connected, struct table *table)
 {
     CLEANUP_FREE char *host = NULL;
     if (target->host != NULL && target->port != 0) {
@@ -101,12 +101,13 @@ static void add_row(const struct target *target, const char *origin, bool is_def
         host = xstrdup(target->host == NULL ? "this machine" : target->host);
     }
     CLEANUP_FREE char *name = xasprintf("%s%s", target->name, is_default ? " *" : "");
-    const char *const cells[] = {name, host, target->transport, origin};
+    const char *const cells[] = {name, host, target->transport,
+                                 is_connected ? "kept" : "-", origin};
     table_add(table, cells);
 }
 
 static void add_json(const struct target *target, const char *origin, bool is_default,
-                     struct json *targets)
+                     bool is_connected, struct json *targets)
 {
     struct json *item = json_append(targets, json_new_object());
     json_add_string(item, "name", target->name);
@@ -117,6 +118,7 @@ static void add_json(const struct target *target, const char *origin, bool is_de
     json_add_string(item, "root", target->root);
     json_add_string(item, "origin", origin);
     json_add_bool(item, "is_default", is_default);
+    json_add_bool(item, "is_connected", is_connected);
 }
 
 static int list_targets(struct command_context *context, struct table *table,
@@ -137,8 +139,9 @@ static int list_targets(struct command_context *context, struct table *table,
         CLEANUP_FREE char *key = xasprintf("targets.%s.host", name);
         const char *origin = config_origin(context->config, key);
         bool is_default = strcmp(config_string(context->config, "target"), name) == 0;
-        add_row(target, origin, is_default, table);
-        add_json(target, origin, is_default, targets);
+        bool has_link = client_is_kept(context, target);
+        add_row(target, origin, is_default, has_link, table);
+        add_json(target, origin, is_default, has_link, targets);
     }
     return 0;
 }
@@ -146,7 +149,8 @@ static int list_targets(struct command_context *context, struct table *table,
 static int list_verb(void *opaque, void *opaque_args, char *const *operands,
                      size_t operand_count)
 {
-    static const char *const heads[] = {"TARGET", "HOST", "TRANSPORT", "FROM", NULL};
+    static const char *const heads[] = {"TARGET", "HOST", "TRANSPORT",
+                                        "LINK",   "FROM", NULL};
     struct command_context *context = opaque;
     const struct list_args *args = opaque_args;
     (void)operands, (void)operand_count;

@@ -161,6 +161,7 @@ static int check(struct checking *c, const struct check_args *args,
     struct client_options options = {
         .may_ask = terminal_can_ask(c->context->terminal),
         .want_accept_new = args->want_accept_new,
+        .want_own = true,
     };
     CLEANUP(client_cleanup)
     struct client *client = client_connect(c->context, target, &options, err);

@@ -2,6 +2,7 @@
 
 #include "common/fdio.h"
 #include "common/store.h"
+#include "controller/client.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -51,6 +52,17 @@ struct store *command_store(struct command_context *context, struct error *err)
         context->store = store_open(path, err);
     }
     return context->store;
+}
+
+void command_keep(struct command_context *context, struct client *client)
+{
+    if (client == NULL || !client_is_idle(client)) {
+        client_free(client);
+        return;
+    }
+    client_move(client, NULL); /* its loop may be the verb's */
+    client_free(context->kept);
+    context->kept = client;
 }
 
 void command_release(struct command_context *context)

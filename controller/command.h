@@ -17,6 +17,8 @@
 #include "controller/history.h"
 #include "controller/terminal.h"
 
+struct client;
+
 struct command_context {
     struct home *home; /* NULL until command_home, which the three below call */
     struct terminal *terminal;
@@ -24,6 +26,7 @@ struct command_context {
     struct history *history; /* NULL until command_history */
     struct store *store;     /* NULL until command_store */
     bool has_terminator;     /* "--" stood before the first operand */
+    struct client *kept;     /* a connection that may stay (keeper.h), or NULL */
 };
 
 #define EXIT_ERRAND 125 /* run, follow, wait: everything that is errand's own */
@@ -43,7 +46,11 @@ struct config *command_config(struct command_context *context, struct error *err
 struct history *command_history(struct command_context *context, struct error *err);
 struct store *command_store(struct command_context *context, struct error *err);
 
-/* Close and free what was opened, the terminal aside. */
+/* The command needs the connection no more: it may stay for the next one. NULL is
+ * ignored. */
+void command_keep(struct command_context *context, struct client *client);
+
+/* Close and free what was opened, the terminal and the kept connection aside. */
 void command_release(struct command_context *context);
 
 /* Print the error (as {"error":{"code","message","hint"}} on stdout where is_json) and

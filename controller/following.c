@@ -37,8 +37,7 @@ int following_init(struct following *f, struct command_context *context,
 
 void following_release(struct following *f)
 {
-    client_free(f->watch.client);
-    f->watch.client = NULL;
+    command_keep(f->context, TAKE_PTR(f->watch.client));
     target_free(f->target);
     f->target = NULL;
     loop_free(f->loop);

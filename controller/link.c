@@ -43,6 +43,12 @@ void link_free(struct link *link)
     }
 }
 
+void link_disown(struct link *link)
+{
+    link_unwatch(link);
+    link->type->disown(link);
+}
+
 int link_explain(struct link *link, const struct link_end *end, struct error *err)
 {
     return link->type->explain(link, end, err);

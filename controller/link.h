@@ -56,6 +56,7 @@ struct link_type {
     int (*explain)(struct link *link, const struct link_end *end, struct error *err);
     bool (*may_be_asking)(const struct link *link); /* may be NULL: never */
     struct json *(*facts)(const struct link *link); /* may be NULL */
+    void (*disown)(struct link *link);
     void (*free)(struct link *link);
 };
 
@@ -85,6 +86,9 @@ void link_shutdown(struct link *link);
 /* End it at once and free it. Never blocks longer than a second. NULL is ignored. */
 void link_free(struct link *link);
 DEFINE_CLEANUP_FREE(link)
+/* Free what this process has of it and leave the far end alone: a child that was forked
+ * goes on with it. */
+void link_disown(struct link *link);
 /*
  * Explain why there is no executor at the other end, or none any more: phase, host and
  * port, cause, next step, from how the stream ended and the last words of the far end

@@ -199,18 +199,25 @@ static struct json *process_facts(const struct link *link)
     return p->options.describe(p->options.context, words.data);
 }
 
-static void process_free(struct link *link)
+static void process_disown(struct link *link)
 {
     struct process_link *p = of(link);
     fdio_close(&p->child.stdout_fd);
-    /* One that still connects has nothing to finish. */
-    wait_for_end(p, p->has_spoken ? END_GRACE_MS : 0);
     fdio_close(&p->child.stdin_fd);
     fdio_close(&p->words_fd);
     if (p->options.free_context != NULL) {
         p->options.free_context(p->options.context);
     }
     free(p);
+}
+
+static void process_free(struct link *link)
+{
+    struct process_link *p = of(link);
+    fdio_close(&p->child.stdout_fd);
+    /* One that still connects has nothing to finish. */
+    wait_for_end(p, p->has_spoken ? END_GRACE_MS : 0);
+    process_disown(link);
 }
 
 static const struct link_type process_type = {
@@ -222,6 +229,7 @@ static const struct link_type process_type = {
     .explain = process_explain,
     .may_be_asking = process_may_be_asking,
     .facts = process_facts,
+    .disown = process_disown,
     .free = process_free,
 };
 

@@ -2,6 +2,7 @@
  * module. */
 #include "common/fdio.h"
 #include "controller/command.h"
+#include "controller/keeper.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -112,5 +113,8 @@ int main(int argc, char **argv)
     int status = run_words(&context, words + is_quiet);
     command_release(&context);
     terminal_free(context.terminal);
+    if (context.kept != NULL) {
+        keeper_leave(context.kept, argv);
+    }
     return status;
 }

@@ -141,8 +141,7 @@ static void open_stream(struct mux_client *client, const struct peer_event *even
 {
     struct mux *mux = client->mux;
     struct mux_stream *stream = find(mux, NULL, 0);
-    bool can_open =
-        event->stream_kind != STREAM_SUBMIT || peer_can_push(mux->link.peer);
+    bool can_open = event->stream_kind != STREAM_SUBMIT || peer_can_push(mux->link.peer);
     uint32_t number = can_open && stream != NULL
                           ? mux->link.open(mux->link.context, from_link, stream)
                           : 0;
@@ -234,12 +233,10 @@ static void settle(const struct mux *mux, struct mux_stream *stream)
 {
     struct peer *link = mux->link.peer;
     struct peer *client = stream->client->peer;
-    size_t up =
-        settled(stream->up_bytes, stream_credit_to_executor(stream->kind),
-                peer_credit(link, stream->link_number));
-    size_t down =
-        settled(stream->down_bytes, stream_credit_to_controller(stream->kind),
-                peer_credit(client, stream->client_number));
+    size_t up = settled(stream->up_bytes, stream_credit_to_executor(stream->kind),
+                        peer_credit(link, stream->link_number));
+    size_t down = settled(stream->down_bytes, stream_credit_to_controller(stream->kind),
+                          peer_credit(client, stream->client_number));
 
     if (up > 0) {
         stream->up_bytes -= up;

@@ -75,7 +75,9 @@ int refresh_runs(struct command_context *context, const char *target_name,
     for (size_t i = 0; i < ids->count; i++) {
         (void)json_append(runs, json_new_string(ids->items[i]));
     }
-    return client_ask(client, MSG_STATUS, body, take_report, context, NULL, err);
+    int result = client_ask(client, MSG_STATUS, body, take_report, context, NULL, err);
+    command_keep(context, TAKE_PTR(client));
+    return result;
 }
 
 void refresh_not_responding(struct history_run *run, const char *reason)

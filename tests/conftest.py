@@ -17,9 +17,10 @@ from support.sshd import Sshd
 from support.supervision import Node
 
 # Every transport that reaches a node; the whole behaviour of a run is tried over each.
-TRANSPORTS = ("local", "openssh")
+# "kept" is a connection that an earlier command left.
+TRANSPORTS = ("local", "openssh", "kept")
 # Those that a cable can be pulled out of.
-NETWORK = tuple(name for name in TRANSPORTS if name != "local")
+NETWORK = tuple(name for name in TRANSPORTS if name not in ("local", "kept"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -155,7 +156,12 @@ def target(transport: str, errand: Errand, request: pytest.FixtureRequest) -> st
     if transport == "local":
         return "local"
     server: Sshd = request.getfixturevalue("sshd")
-    return errand.add_target("node", f"--transport={transport}", *server.target_arguments())
+    if transport != "kept":
+        return errand.add_target("node", f"--transport={transport}", *server.target_arguments())
+    errand.configure(keep_connection="10m")
+    name = errand.add_target("node", *server.target_arguments())
+    errand.ok("node", "gc", name)
+    return name
 
 
 @pytest.fixture(params=NETWORK)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support import processes
+from support.projects import write_files
 from support.sshd import HANDED_ON
 from support.waiting import PATIENCE, TooLate, wait_for
 
@@ -208,6 +209,13 @@ class Errand:
         self.user_home.mkdir(parents=True, exist_ok=True)
         self.program = str(BIN / "errand")
         self.started: list[Background | Terminal] = []
+        self.configure()
+
+    def configure(self, **settings: str) -> None:
+        """Write the user's own config.yaml anew. Where nothing else is said no connection is kept, so that each
+        command has one of its own."""
+        text = "".join(f"{key}: {value}\n" for key, value in {"keep_connection": "0", **settings}.items())
+        write_files(self.home, {"config/config.yaml": text})
 
     def env(self, **more: str | None) -> dict[str, str]:
         """The environment of every command: nothing of the developer's own. A variable given as None is left out."""

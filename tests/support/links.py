@@ -80,8 +80,7 @@ class Link:
 
     def set(self, **settings: str) -> None:
         """Write the user's configuration."""
-        text = "".join(f"{name}: {value}\n" for name, value in settings.items())
-        write_files(self.errand.home, {"config/config.yaml": text})
+        self.errand.configure(**settings)
 
     def script(self, lines: int = 100, output_bytes: int = 0, is_gated: bool = False) -> list[str]:
         self.lines = lines

@@ -119,7 +119,8 @@ static bool from_link(struct stage *s)
     return any;
 }
 
-/* Carry everything everywhere until nothing moves. Events wait at clients and executor. */
+/* Carry everything everywhere until nothing moves. Events wait at clients and executor.
+ */
 static void carry(struct stage *s)
 {
     bool any = true;
@@ -234,8 +235,8 @@ static void a_submission_goes_through_whole(void **state)
     pair_send(client, stream, MSG_PUSH_END);
     carry(s);
     event = next(s->executor, MSG_SECRETS);
-    assert_string_equal(
-        json_string(json_get(json_get(event.json, "secrets"), "TOKEN")), "x");
+    assert_string_equal(json_string(json_get(json_get(event.json, "secrets"), "TOKEN")),
+                        "x");
     assert_string_equal(json_string(json_get(next(s->executor, MSG_SUBMIT).json, "spec")),
                         "{}");
     event = next(s->executor, MSG_DATA);

@@ -1,0 +1,356 @@
+#define _GNU_SOURCE /* environ */
+#include "controller/keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/fdio.h"
+#include "common/files.h"
+#include "common/localsocket.h"
+#include "common/marker.h"
+#include "controller/client.h"
+#include "controller/keeper_lock.h"
+#include "controller/mux.h"
+
+#define SEATS_MAX 16
+#define READ_SIZE ((size_t)256 << 10)
+#define WATCH_NS NS_PER_S           /* between looks at the socket file and the clock */
+#define SLEPT_NS (20 * NS_PER_S)    /* a machine that stood still for so long has slept */
+#define LINK_HIGH ((size_t)1 << 20) /* clients are not read while so much waits */
+#define INHERITED_MAX 4096          /* descriptors that are looked at */
+#define CLIENT_HIGH PEER_INPUT_MAX  /* a client that takes so much too little is left */
+
+struct keeper;
+
+/* A command that uses the link. */
+struct seat {
+    struct keeper *keeper; /* NULL: free */
+    int fd;
+    struct strbuf marker; /* the first line, and what of it was written */
+    size_t marker_done;
+    struct mux_client *client;
+};
+
+struct keeper {
+    const struct keeper_place *place;
+    struct client *link;
+    struct loop *loop;
+    struct mux *mux;
+    int listen_fd;
+    struct stat socket; /* of the file in the folder */
+    struct seat seats[SEATS_MAX];
+    size_t seat_count;
+    int64_t idle_since_ns;
+    int64_t looked_ns; /* boot time of the last look */
+    bool is_over;
+    uint8_t *buffer; /* READ_SIZE bytes */
+};
+
+/* ---- the link, for the mux ---- */
+
+static uint32_t open_stream(void *context, mux_handler *handler, void *stream)
+{
+    struct keeper *k = context;
+    const struct client_request request = {
+        .context = stream, .event = handler, .gives_credit = true};
+    return client_open(k->link, &request, NULL);
+}
+
+static void abandon_stream(void *context, uint32_t stream)
+{
+    struct keeper *k = context;
+    client_abandon(k->link, stream);
+}
+
+/* ---- seats ---- */
+
+static void leave(struct seat *seat)
+{
+    struct keeper *k = seat->keeper;
+    loop_unwatch(k->loop, seat->fd);
+    fdio_close(&seat->fd);
+    strbuf_release(&seat->marker);
+    mux_leave(seat->client);
+    seat->keeper = NULL;
+    k->seat_count--;
+    k->idle_since_ns = clock_monotonic_ns();
+}
+
+/* The executor's own words, at the time of now. */
+static void write_marker(const struct keeper *k, struct strbuf *out)
+{
+    char now[CLOCK_TEXT_SIZE];
+    CLEANUP_JSON struct json *facts = json_new_object();
+    for (const struct json *f = json_first(client_facts(k->link)); f != NULL;
+         f = json_next(f)) {
+        if (strcmp(json_key(f), "time") != 0) {
+            (void)json_add(facts, json_key(f), json_copy(f));
+        }
+    }
+    clock_format(now, clock_utc_ms() + client_node(k->link)->clock_skew_ms);
+    json_add_string(facts, "time", now);
+    strbuf_puts(out, "\n" MARKER_EXECUTOR);
+    json_write(facts, false, out);
+    strbuf_puts(out, "\n");
+}
+
+/* Write what waits for the seat. False: it is gone. */
+static bool write_seat(struct seat *seat)
+{
+    for (;;) {
+        size_t length = seat->marker.length - seat->marker_done;
+        bool is_marker = length > 0;
+        const void *data = is_marker ? seat->marker.data + seat->marker_done
+                                     : mux_output(seat->client, &length);
+        if (length == 0) {
+            return true;
+        }
+        ssize_t written = fdio_write(seat->fd, data, length);
+        if (written < 0) {
+            return errno == EAGAIN && mux_pending(seat->client) <= CLIENT_HIGH;
+        }
+        if (is_marker) {
+            seat->marker_done += (size_t)written;
+        } else {
+            mux_output_done(seat->client, (size_t)written);
+        }
+    }
+}
+
+static void seat_ready(void *context, int fd, unsigned events)
+{
+    struct seat *seat = context;
+    struct keeper *k = seat->keeper;
+    if ((events & LOOP_READ) == 0) {
+        return;
+    }
+    ssize_t length = fdio_read(fd, k->buffer, READ_SIZE);
+    if (length < 0 && errno == EAGAIN) {
+        return;
+    }
+    if (length <= 0 || mux_input(seat->client, k->buffer, (size_t)length, NULL) != 0) {
+        leave(seat);
+    }
+}
+
+static void take_seat(struct keeper *k, int fd)
+{
+    for (size_t i = 0; i < SEATS_MAX; i++) {
+        struct seat *seat = &k->seats[i];
+        if (seat->keeper == NULL) {
+            *seat = (struct seat){.keeper = k, .fd = fd, .client = mux_join(k->mux)};
+            strbuf_init(&seat->marker, MARKER_LINE_MAX + 64);
+            write_marker(k, &seat->marker);
+            k->seat_count++;
+            return;
+        }
+    }
+    fdio_close(&fd); /* it connects by itself */
+}
+
+static void somebody_comes(void *context, int listen_fd, unsigned events)
+{
+    (void)events;
+    int fd = localsocket_accept(listen_fd);
+    if (fd >= 0) {
+        take_seat(context, fd);
+    }
+}
+
+/* Hand on what came in this turn, and say what to wait for in the next. */
+static void serve_seats(struct keeper *k)
+{
+    mux_settle(k->mux);
+    bool is_link_full = peer_pending(client_peer(k->link)) > LINK_HIGH;
+    for (size_t i = 0; i < SEATS_MAX; i++) {
+        struct seat *seat = &k->seats[i];
+        if (seat->keeper == NULL) {
+            continue;
+        }
+        if (!write_seat(seat)) {
+            leave(seat);
+            continue;
+        }
+        bool has_more =
+            seat->marker_done < seat->marker.length || mux_pending(seat->client) > 0;
+        loop_watch(k->loop, seat->fd,
+                   (is_link_full ? 0 : LOOP_READ) | (has_more ? LOOP_WRITE : 0),
+                   seat_ready, seat);
+    }
+}
+
+/* ---- its end ---- */
+
+static bool is_file_ours(const struct keeper *k)
+{
+    CLEANUP_FREE char *path = files_join(k->place->folder, k->place->name);
+    struct stat st;
+    return lstat(path, &st) == 0 && st.st_ino == k->socket.st_ino &&
+           st.st_dev == k->socket.st_dev;
+}
+
+/* Every second: is there a reason to end? */
+static void look(void *context)
+{
+    struct keeper *k = context;
+    int64_t boot_ns = clock_boottime_ns();
+    bool has_slept = boot_ns - k->looked_ns > WATCH_NS + SLEPT_NS;
+    bool is_unused = k->seat_count == 0 && clock_monotonic_ns() - k->idle_since_ns >=
+                                               k->place->idle_ms * NS_PER_MS;
+    k->looked_ns = boot_ns;
+    k->is_over = k->is_over || has_slept || is_unused || !is_file_ours(k);
+    (void)loop_timer_at(k->loop, clock_monotonic_ns() + WATCH_NS, look, k);
+}
+
+static void asked_to_end(void *context, int signal_number)
+{
+    struct keeper *k = context;
+    (void)signal_number;
+    k->is_over = true;
+}
+
+static void serve(struct keeper *k)
+{
+    struct error err = ERROR_INIT;
+    const struct mux_link link = {.peer = client_peer(k->link),
+                                  .context = k,
+                                  .open = open_stream,
+                                  .abandon = abandon_stream};
+    k->loop = loop_new();
+    k->mux = mux_new(&link);
+    k->buffer = xmalloc(READ_SIZE);
+    k->idle_since_ns = clock_monotonic_ns();
+    k->looked_ns = clock_boottime_ns();
+    client_move(k->link, k->loop);
+    loop_watch(k->loop, k->listen_fd, LOOP_READ, somebody_comes, k);
+    if (loop_signal(k->loop, SIGTERM, asked_to_end, k, &err) != 0) {
+        return;
+    }
+    look(k);
+    while (!k->is_over && client_step(k->link, &err) == 0) {
+        serve_seats(k);
+    }
+    serve_seats(k); /* an ERROR on the connection is for everybody */
+    if (is_file_ours(k)) {
+        CLEANUP_FREE char *path = files_join(k->place->folder, k->place->name);
+        (void)unlink(path);
+    }
+}
+
+/* ---- its beginning ---- */
+
+/* What an exec'd program inherited has no close-on-exec flag; all of ours have it. */
+static void close_inherited(void)
+{
+    long limit = sysconf(_SC_OPEN_MAX);
+    for (int fd = STDERR_FILENO + 1; fd < limit && fd < INHERITED_MAX; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        if (flags >= 0 && (flags & FD_CLOEXEC) == 0) {
+            (void)close(fd);
+        }
+    }
+}
+
+/* No variable of ours is left, neither for us nor for who looks into /proc: a run that
+ * uses errand is not to find its own id on a process that stays. */
+static void forget_variables(void)
+{
+    for (char **e = environ; *e != NULL;) {
+        char *text = *e;
+        if (strncmp(text, "ERRAND_", 7) != 0) {
+            e++;
+            continue;
+        }
+        CLEANUP_FREE char *name = xstrndup(text, strcspn(text, "="));
+        (void)unsetenv(name); /* what follows moves up */
+        memset(text, 0, strlen(text));
+    }
+}
+
+/* What ps shows: the arguments' place in memory is the process's own. */
+static void set_title(char **argv, const char *title)
+{
+    if (argv[0] == NULL) {
+        return;
+    }
+    char *end = argv[0];
+    for (size_t i = 0; argv[i] != NULL && argv[i] == end; i++) {
+        end += strlen(argv[i]) + 1;
+    }
+    size_t room = (size_t)(end - argv[0]);
+    size_t length = strlen(title) < room ? strlen(title) : room - 1;
+    memset(argv[0], 0, room);
+    memcpy(argv[0], title, length);
+}
+
+/* Out of everything that the command was in. */
+static void detach(char **argv, const char *title)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    (void)setsid();
+    for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++) {
+        (void)dup2(null, fd);
+    }
+    fdio_close(&null);
+    close_inherited();
+    forget_variables();
+    if (chdir("/") != 0) {
+        /* Then it stays where it is. */
+    }
+    set_title(argv, title);
+}
+
+/* Fork, where a socket is to be had. In the child it does not return. */
+static void start(struct client *client, char **argv, struct keeper *k)
+{
+    const struct keeper_place *place = client_place(client);
+    CLEANUP_FD int lock = keeper_lock(place, NULL);
+    CLEANUP_FREE char *path = files_join(place->folder, place->name);
+    CLEANUP_FD int listen_fd =
+        lock < 0 ? -1 : localsocket_listen(place->folder, place->name, NULL);
+    if (listen_fd < 0 || lstat(path, &k->socket) != 0) {
+        client_free(client);
+        return;
+    }
+    int ready[2] = {-1, -1};
+    pid_t pid = fdio_pipe(ready, NULL) == 0 ? fork() : -1;
+    if (pid == 0) {
+        k->place = place;
+        k->link = client;
+        k->listen_fd = listen_fd;
+        detach(argv, place->title);
+        fdio_close(&ready[0]);
+        fdio_close(&ready[1]);
+        serve(k);
+        _exit(0); /* the kernel ends the link and frees the lock */
+    }
+    fdio_close(&ready[1]);
+    if (pid > 0) {
+        char none;
+        (void)fdio_read(ready[0], &none, 1); /* until it has let go of what we were in */
+        client_disown(client);
+    } else {
+        (void)unlink(path);
+        client_free(client);
+    }
+    fdio_close(&ready[0]);
+}
+
+void keeper_leave(struct client *client, char **argv)
+{
+    const struct keeper_place *place = client_place(client);
+    if (place->folder == NULL || place->idle_ms <= 0 || !client_is_idle(client)) {
+        client_free(client);
+        return;
+    }
+    client_move(client, NULL);
+    CLEANUP_FREE struct keeper *k = xcalloc(1, sizeof *k);
+    start(client, argv, k);
+}
