@@ -354,17 +354,28 @@ static int explain_ended(const struct openssh_story *story, const struct ssh_wor
 {
     CLEANUP_STRBUF struct strbuf how = STRBUF_INIT;
     CLEANUP_STRBUF struct strbuf said = STRBUF_INIT;
-    subprocess_describe_status(p->status, &how);
+    if (words->was_killed) {
+        strbuf_puts(&how, "was killed by a signal");
+    } else {
+        subprocess_describe_status(p->status, &how);
+    }
     append_said(words, p->end->noise, &said);
-    bool is_own = WIFEXITED(p->status) && WEXITSTATUS(p->status) == SSH_OWN_FAILURE;
+    bool is_own = WIFEXITED(p->status) && WEXITSTATUS(p->status) == SSH_OWN_FAILURE &&
+                  !words->was_killed;
     if (words->phase < SSH_IS_IN || !WIFEXITED(p->status) || is_own) {
         error_set(err, ERR_LINK, "%s: %s: ssh %s%s", story->where,
                   ssh_phase_name(words->phase), how.data, said.data);
         return error_hint(err, "by hand: %s", story->by_hand);
     }
     error_set(err, ERR_BOOTSTRAP,
-              "%s: start: logged in, but the shell there %s and no executor began%s",
+              "%s: start: logged in, but what runs there %s and no executor began%s",
               story->where, how.data, said.data);
+    /* A shell says 126 and 127 of what it cannot execute. */
+    if (words->was_killed || WEXITSTATUS(p->status) >= 126) {
+        return error_hint(err, "is the executor's file there damaged? Then remove "
+                               "bin/errand-executor-* in ~/.errand (or in the target's "
+                               "--root); the next connection brings it anew");
+    }
     return error_hint(err,
                       "a login shell that lets nobody in, a ForceCommand or a start-up "
                       "file that ends the shell? By hand: %s echo ok",

@@ -106,6 +106,10 @@ static void take_line(struct ssh_words *words, const char *line)
         words->is_multiplexed = words->phase < SSH_CONNECTS;
         words->phase = SSH_IS_IN;
     }
+    if (starts_with(line, "debug1: client_input_channel_req: ") &&
+        strstr(line, " rtype exit-signal ") != NULL) {
+        words->was_killed = true;
+    }
     if (starts_with(line, "debug1: ") || line[0] == '\0') {
         return;
     }

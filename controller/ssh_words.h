@@ -32,6 +32,7 @@ struct ssh_words {
     enum ssh_phase phase;
     bool has_proxy;      /* ProxyJump or ProxyCommand */
     bool is_multiplexed; /* over the connection of a ControlMaster */
+    bool was_killed;     /* what ran there was ended by a signal */
     /* NULL: not said. */
     char *software;        /* the server's, "OpenSSH_9.2p1 Debian-2" */
     char *key_exchange;    /* "sntrup761x25519-sha512" */

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 from support import processes
+from support.badserver import BadServer
 from support.errand import MARK, Errand
 from support.faultproxy import FaultProxy
 from support.links import Link
 from support.projects import write_files
 from support.sshd import Sshd
 from support.supervision import Node
+from support.waiting import wait_for
 
 # Every transport that reaches a node; the whole behaviour of a run is tried over each.
 # "kept" is a connection that an earlier command left.
@@ -180,3 +182,48 @@ def make_link(
         return Link(errand, sshd, proxy(sshd.port, **faults), network, tmp_path, settings or {})
 
     return make
+
+
+@pytest.fixture
+def reach(errand: Errand, network: str) -> Callable[..., str]:
+    """reach(server, *options of `target add`, name="node"): the server as a target, over each network transport in
+    turn; returns the name."""
+
+    def add(server, *options: str, name: str = "node") -> str:
+        return errand.add_target(name, f"--transport={network}", *server.target_arguments(), *options)
+
+    return add
+
+
+@pytest.fixture
+def refused(errand: Errand) -> Callable[..., dict]:
+    """refused(target, *options): `target check` fails, and this is the step at which it did: the JSON and what a person
+    reads agree, the hint is there, and no process is left."""
+
+    def check(target: str, *options: str) -> dict:
+        result = errand.run("target", "check", target, "--json", *options, code=1)
+        document = result.json()
+        assert (document["target"], document["ok"]) == (target, False)
+        (step,) = [step for step in document["steps"] if not step["ok"]]
+        assert step["hint"], step
+        assert step is document["steps"][-1]
+        assert result.errors == "" or "waiting for" in result.errors
+        here = ("ERRAND_HOME", str(errand.home))
+        wait_for(lambda: not processes.carrying(*here), "the end of all that was started here", 2)
+        return step
+
+    return check
+
+
+@pytest.fixture
+def bad_server() -> Iterator[Callable[..., BadServer]]:
+    """bad_server(kind): a server that speaks no SSH, or not to its end; see support.badserver."""
+    made: list[BadServer] = []
+
+    def make(kind: str) -> BadServer:
+        made.append(BadServer(kind).start())
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()

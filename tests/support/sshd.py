@@ -245,14 +245,13 @@ exec {shell} -c "$SSH_ORIGINAL_COMMAND"
 
     def target_arguments(self, port: int | None = None) -> list[str]:
         """What follows `errand target add NAME` to make this server a target; `port` is that of a proxy before it."""
-        port = port or self.port
-        line = " ".join((f"[{self.host}]:{port}", *self.host_key.with_suffix(".pub").read_text().split()[:2]))
-        if line not in self.known_hosts.read_text():
+        if port not in (None, self.port):
+            key = self.host_key.with_suffix(".pub").read_text().split()[:2]
             with open(self.known_hosts, "a") as known_hosts:
-                known_hosts.write(f"{line}\n")
+                known_hosts.write(" ".join((f"[{self.host}]:{port}", *key)) + "\n")
         return [
             f"{self.user}@{self.host}",
-            f"--port={port}",
+            f"--port={port or self.port}",
             f"--identity={self.identity}",
             f"--known-hosts={self.known_hosts}",
             "--ssh-config=/dev/null",

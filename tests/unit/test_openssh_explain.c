@@ -160,11 +160,15 @@ static void the_far_ends_own_end_is_no_failure_of_ssh(void **state)
     static const char in[] = "Authenticated to h ([::1]:22) using \"publickey\".\n";
     struct error err = explain(&batch, 3 << 8, in, (struct link_end){.noise = "bye"});
     check(&err, ERR_BOOTSTRAP,
-          "start: logged in, but the shell there exited with status 3 and no executor "
+          "start: logged in, but what runs there exited with status 3 and no executor "
           "began; it said: bye",
           "ForceCommand");
     err = explain(&batch, OWN_FAILURE, in, (struct link_end){0});
     check(&err, ERR_LINK, "start: ssh exited with status 255", "by hand");
+    CLEANUP_FREE char *killed = xasprintf(
+        "%sdebug1: client_input_channel_req: channel 0 rtype exit-signal reply 0\n", in);
+    err = explain(&batch, OWN_FAILURE, killed, (struct link_end){0});
+    check(&err, ERR_BOOTSTRAP, "was killed by a signal and no executor began", "");
 }
 
 static void lateness_names_the_phase(void **state)
