@@ -1,7 +1,11 @@
+#define _GNU_SOURCE /* explicit_bzero */
 #include "common/mem.h"
 
 #include <dirent.h>
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,6 +114,20 @@ char *xasprintf(const char *format, ...)
     text = format_new(format, args);
     va_end(args);
     return text;
+}
+
+void mem_wipe(void *bytes, size_t length)
+{
+    if (length > 0) {
+        explicit_bzero(bytes, length);
+    }
+}
+
+void mem_wipe_freed(void)
+{
+#ifdef M_PERTURB
+    (void)mallopt(M_PERTURB, 0x5a);
+#endif
 }
 
 void mem_cleanup_free(void *p)

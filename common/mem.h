@@ -33,6 +33,13 @@ char *xasprintf(const char *format, ...)
  * text could pass was passed. */
 void mem_abort(const char *why) __attribute__((noreturn));
 
+/* Overwrite, also where the compiler sees nobody read it any more. */
+void mem_wipe(void *bytes, size_t length);
+/* From now on what is freed is overwritten, wherever it was moved to and whoever frees
+ * it; for a process that holds secrets. Source: mallopt(3), M_PERTURB; elsewhere nothing.
+ */
+void mem_wipe_freed(void);
+
 /* Cleanup handlers; not called by name. Each accepts the empty value (NULL, -1). errno is
  * kept. */
 void mem_cleanup_free(void *p);

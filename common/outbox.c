@@ -236,6 +236,7 @@ void outbox_output_done(struct outbox *box, size_t length)
     assert(length <= whole - box->done);
     box->done += length;
     if (box->done == whole) {
+        mem_wipe(box->stage, box->stage_length); /* secrets may have been among it */
         free(box->current);
         box->current = NULL;
         box->stage_length = 0;

@@ -248,7 +248,7 @@ static void make_event(struct peer *peer, const struct arrival *a, const uint8_t
 }
 
 /* A whole frame is here. 1: *out is an event; 0: none came of it. */
-static int accept_frame(struct peer *peer, struct arrival *a, const uint8_t *payload,
+static int accept_frame(struct peer *peer, struct arrival *a, uint8_t *payload,
                         struct peer_event *out)
 {
     int result;
@@ -256,8 +256,12 @@ static int accept_frame(struct peer *peer, struct arrival *a, const uint8_t *pay
     if (a->is_crossing) {
         return 0;
     }
-    if (message_validate(a->row, payload, a->header.length, &peer->json, &peer->error) <
-        0) {
+    int judged =
+        message_validate(a->row, payload, a->header.length, &peer->json, &peer->error);
+    if (a->row->type == MSG_SECRETS) { /* its event has the JSON */
+        mem_wipe(payload, a->header.length);
+    }
+    if (judged < 0) {
         return -1;
     }
     if (a->stream != NULL && a->stream->request != NULL &&
@@ -281,7 +285,7 @@ int peer_next(struct peer *peer, struct peer_event *out, struct error *err)
     int result = 0;
 
     while (result == 0 && peer->error.code == ERR_NONE) {
-        const uint8_t *bytes = (const uint8_t *)peer->input.data + peer->input_start;
+        uint8_t *bytes = (uint8_t *)peer->input.data + peer->input_start;
         size_t left = peer->input.length - peer->input_start;
         struct arrival a = {.row = NULL};
 

@@ -36,7 +36,7 @@ struct client_step {  /* what client_connect did, for `target check` and --timin
 struct client_options {
     bool may_ask, want_accept_new;
     bool is_again; /* after a loss, whose waits the caller tells of: no words of ours */
-    bool want_own;     /* a connection of its own, though one may be kept (keeper.h) */
+    bool want_own; /* a connection of its own, though one may be kept (keeper.h) */
     struct loop *loop; /* borrowed: the caller's signals and timers go on; NULL: one of
                           the client's own */
     const bool *is_interrupted; /* borrowed; once true, connecting ends with ERR_CANCELED.

@@ -138,6 +138,7 @@ static void seat_ready(void *context, int fd, unsigned events)
     if (length <= 0 || mux_input(seat->client, k->buffer, (size_t)length, NULL) != 0) {
         leave(seat);
     }
+    mem_wipe(k->buffer, length > 0 ? (size_t)length : 0);
 }
 
 static void take_seat(struct keeper *k, int fd)
@@ -223,6 +224,7 @@ static void serve(struct keeper *k)
                                   .context = k,
                                   .open = open_stream,
                                   .abandon = abandon_stream};
+    mem_wipe_freed(); /* a command's secrets pass through here */
     k->loop = loop_new();
     k->mux = mux_new(&link);
     k->buffer = xmalloc(READ_SIZE);
@@ -240,7 +242,9 @@ static void serve(struct keeper *k)
     serve_seats(k); /* an ERROR on the connection is for everybody */
     if (is_file_ours(k)) {
         CLEANUP_FREE char *path = files_join(k->place->folder, k->place->name);
+        CLEANUP_FREE char *lock = xasprintf("%s.lock", path);
         (void)unlink(path);
+        (void)unlink(lock); /* we hold it */
     }
 }
 

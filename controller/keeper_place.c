@@ -124,6 +124,9 @@ int keeper_end(const struct keeper_place *place, bool *out_was_there, struct err
     CLEANUP_FREE char *lock = xasprintf("%s.lock", socket);
     (void)unlink(socket); /* it looks for its file */
     CLEANUP_FD int fd = files_lock(AT_FDCWD, lock, true, END_TIMEOUT_MS, err);
-    return fd < 0 ? error_wrap(err, "the process that keeps the connection did not end")
-                  : 0;
+    if (fd < 0) {
+        return error_wrap(err, "the process that keeps the connection did not end");
+    }
+    (void)unlink(lock);
+    return 0;
 }

@@ -20,8 +20,12 @@ void submission_release(struct submission *s)
     runspec_release(&s->spec);
     strbuf_release(&s->bytes);
     snapshot_release(&s->snapshot);
-    json_free(s->secrets);
-    s->secrets = NULL;
+    json_free(TAKE_PTR(s->secrets));
+    for (size_t i = 0; i < s->secret_variables.count; i++) {
+        char *value = getenv(s->secret_variables.items[i]);
+        mem_wipe(value, value != NULL ? strlen(value) : 0);
+    }
+    strvec_release(&s->secret_variables);
 }
 
 /* ---- the snapshot ---- */

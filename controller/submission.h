@@ -37,14 +37,16 @@ struct submission {
     struct runspec spec;
     struct strbuf bytes; /* of spec.json */
     struct snapshot snapshot;
-    struct json *secrets; /* name to byte string, or NULL */
-    bool is_new;          /* after sending: accepted now, not before */
+    struct json *secrets; /* name to byte string, or NULL; freed memory is wiped */
+    struct strvec secret_variables; /* of our environment, wiped by submission_release */
+    bool is_new;                    /* after sending: accepted now, not before */
     uint64_t sent_files, sent_bytes, wire_bytes;
     bool has_progress;        /* the last submission_send got further than those before */
     uint64_t missing_objects; /* the fewest that a node asked for first */
 };
 
 void submission_init(struct submission *submission);
+/* Forgets the secrets, also in this process's environment: it may stay (keeper.h). */
 void submission_release(struct submission *submission);
 
 /* Errors: ERR_USAGE, ERR_NOT_FOUND (the script: with the nearest name), ERR_CONFIG. */

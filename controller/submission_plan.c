@@ -279,8 +279,12 @@ static int add_secret(struct submission *s, const char *name, const char *source
         return error_set(err, ERR_USAGE,
                          "secret %s: that is no name of an environment variable", name);
     }
+    mem_wipe_freed();
     if (read_secret(name, source, &value, err) != 0) {
         return -1;
+    }
+    if (strncmp(source, "env:", 4) == 0) {
+        strvec_push(&s->secret_variables, source + 4);
     }
     if (s->secrets == NULL) {
         s->secrets = json_new_object();
@@ -289,7 +293,7 @@ static int add_secret(struct submission *s, const char *name, const char *source
         json_add_bytes(s->secrets, name, value.data, value.length);
         strvec_push(&s->spec.secrets, name);
     }
-    explicit_bzero(value.data, value.length);
+    mem_wipe(value.data, value.length);
     return 0;
 }
 

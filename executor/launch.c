@@ -114,7 +114,7 @@ static int add_secrets(struct launch *l, int fd, struct error *err)
     for (size_t at = 0; at < text.length; at += strlen(text.data + at) + 1) {
         set_variable(&l->environment, text.data + at);
     }
-    explicit_bzero(text.data, text.length);
+    mem_wipe(text.data, text.length);
     strbuf_release(&text);
     return result;
 }

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* explicit_bzero */
 #include "executor/service.h"
 
 #include "common/transfer.h"
@@ -46,7 +45,7 @@ static void *submit_start(const struct connection *connection, uint32_t stream)
 
 static void forget_secrets(struct submit *s)
 {
-    explicit_bzero(s->secrets.data, s->secrets.capacity);
+    mem_wipe(s->secrets.data, s->secrets.capacity);
     strbuf_release(&s->secrets);
 }
 

@@ -74,7 +74,7 @@ static void feed(int fd, const struct json *secrets, int64_t deadline_ns)
             break; /* it died, and its exit status says so */
         }
     }
-    explicit_bzero(text.data, text.length);
+    mem_wipe(text.data, text.length);
     strbuf_release(&text);
 }
 

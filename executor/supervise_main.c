@@ -44,7 +44,7 @@ static int add_secret(struct strbuf *out, const struct json *item, struct error 
     if (result == 0) {
         strbuf_printf(out, "%s=%s", name, value.data);
         strbuf_putc(out, '\0');
-        explicit_bzero(value.data, value.length);
+        mem_wipe(value.data, value.length);
     }
     strbuf_release(&value);
     return result;
@@ -64,7 +64,7 @@ static int read_secrets(int fd, struct strbuf *out, struct error *err)
          item = json_next(item)) {
         result = add_secret(out, item, err);
     }
-    explicit_bzero(text.data, text.length);
+    mem_wipe(text.data, text.length);
     strbuf_release(&text);
     return result;
 }

@@ -209,3 +209,33 @@ def test_only_its_user_can_reach_it(errand, kept):
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     (socket,) = [path for path in folder.iterdir() if path.is_socket()]
     assert stat.S_IMODE(socket.stat().st_mode) == 0o600
+
+
+def memory(pid: int) -> bytes:
+    """All that the process can write to, its environment included."""
+    parts = []
+    with Path(f"/proc/{pid}/mem").open("rb", 0) as mem:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, mode = line.split()[:2]
+            if mode.startswith("rw"):
+                start, end = (int(part, 16) for part in span.split("-"))
+                mem.seek(start)
+                parts.append(mem.read(end - start))
+    return b"".join(parts)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may read another process's memory everywhere")
+def test_it_keeps_no_secret(errand, kept):
+    """Neither one of the command that left it nor one that passed through it; both reached the script."""
+    show = ["sh", "-c", 'test ${#TOKEN} = 32 && echo "it has ${#TOKEN}"']
+    first, second = "first" + "a1" * 13 + "x", "second" + "b2" * 13
+    pids = []
+    for secret in (first, second):
+        result = errand.ok("run", "--target", kept, "--secret", "TOKEN", "--", *show, env={"TOKEN": secret})
+        assert result.out == b"it has 32\n"
+        pids.append(keeper(errand))
+    assert pids[0] == pids[1]
+    everything = memory(pids[0])
+    assert b"HARNESS_MARK" in everything
+    for secret in (first, second):
+        assert secret.encode() not in everything
