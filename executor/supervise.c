@@ -197,7 +197,7 @@ static bool needs_secrets(int run_fd)
 
 static void adopt(const struct noderoot *root, const char *id)
 {
-    struct queue_entry entry;
+    struct queue_entry entry = {.accepted_utc_ms = 0};
     struct error failure = ERROR_INIT;
     CLEANUP_FD int run_fd = rundir_open(root, id, NULL);
     bool is_read = queue_read_id(root, id, &entry, NULL) == 0;

@@ -117,15 +117,18 @@ def test_an_accepted_run_that_nobody_started_is_started_by_an_adopter(node):
     assert (run.folder / "once").read_text() == "once\n"
 
 
-def test_adoption_finds_every_run_and_leaves_young_ones_to_their_submitter(node):
+def test_adoption_finds_every_run_but_young_ones_whose_secrets_their_submitter_has(node):
     lost = node.run("gate gate")
     lost.wait_state("Running")
     wait_gate(lost)
     lost.kill("guardian", "shim")
     young = node.shell("echo x > x")
+    secret = node.shell("echo x > x", secrets=["TOKEN"])
     node.mkrun("adopt")
     assert len(lost.supervisors()) == 2
-    assert young.states() == ["Starting"]
+    assert young.end()["state"] == "Completed"
+    assert not secret.supervisors()
+    assert secret.states() == ["Starting"]
     open_gate(lost)
     assert lost.end()["exit"] == {"kind": "supervisor_lost"}
 
