@@ -80,8 +80,8 @@ static int run_group(struct command_context *context, char *const *argv,
 
 static int run_words(struct command_context *context, char **argv)
 {
-    static char help[] = "help";
-    static char *const only_help[] = {help, NULL};
+    char help[] = "help";
+    char *const only_help[] = {help, NULL};
     char *const *words = argv;
     if (words[0] == NULL || is_word(words[0], "--help", "-h")) {
         words = only_help;
@@ -98,7 +98,7 @@ static int run_words(struct command_context *context, char **argv)
     if (command == NULL) {
         return run_group(context, words, &err);
     }
-    static char *none[] = {NULL};
+    char *none[] = {NULL};
     return run_command(context, command, words == argv ? argv + word_count : none);
 }
 

@@ -115,10 +115,49 @@ def test_contracts_finds_prototypes_without_one(repository):
             "struct a;\nstruct a *a_new(void);\nvoid a_free(struct a *a);\n\n"
             "/* Both do it. */\nint a_one(struct a *a);\nint a_two(struct a *a,\n          int b);\n\n"
             "int a_three(struct a *a);\n\n"
-            "typedef int (*callback)(int);\n#define MACRO(x) f(x)\n",
+            'typedef int (*callback)(int);\n#define MACRO(x) f(x)\n_Static_assert(sizeof(int) == 4, "so");\n\n'
+            "FILE *a_four(void);\n\n"
+            "_Noreturn void a_five(const char *format, ...)\n    __attribute__((format(printf, 1, 2)));\n",
         }
     )
-    assert list(shape.contracts()) == ["common/a.h:11: a_three has no contract"]
+    assert list(shape.contracts()) == [
+        "common/a.h:11: a_three has no contract",
+        "common/a.h:17: a_four has no contract",
+        "common/a.h:19: a_five has no contract",
+    ]
+
+
+def test_prints_finds_libraries_that_talk(repository):
+    repository(
+        {
+            "common/a.c": 'int f(void)\n{\n    puts("x");\n    (void)fprintf(stderr, "exit(1)");\n}\n'
+            'int g(void)\n{\n    snprintf(a, 1, "x");\n}\n',
+            "controller/main.c": 'int main(void)\n{\n    exit(puts("x"));\n}\n',
+            "controller/cmd_a.c": 'int f(void)\n{\n    return printf("x");\n}\n',
+            "executor/b.c": 'int b_main(int argc, char **argv)\n{\n    return puts("x");\n}\n',
+            "executor/c.c": "int c(void)\n{\n    exit(1);\n    _exit(1); /* a child's */\n}\n",
+        }
+    )
+    assert [finding.rsplit(": only", 1)[0] for finding in shape.prints()] == [
+        "common/a.c:3: puts",
+        "common/a.c:4: fprintf",
+        "executor/c.c:3: exit",
+    ]
+
+
+def test_state_finds_locals_that_stay(repository):
+    repository(
+        {
+            "common/a.c": "static int helper(void)\n{\n    static const int table[] = {1};\n    static int count;\n"
+            "    static void (*const probes[])(void) = {0};\n    static char *none[] = {0};\n}\n",
+        }
+    )
+    assert [finding.split(": ")[0] for finding in shape.state()] == ["common/a.c:4", "common/a.c:6"]
+
+
+def test_unfinished_finds_what_is_put_off(repository):
+    repository({"common/a.c": '/* TODO: all */\nchar t[] = "aXXXXXX";\n', "README.md": "Fine.\nFIXME\n"})
+    assert [finding.split(": ")[0] for finding in shape.unfinished()] == ["README.md:2", "common/a.c:1"]
 
 
 def test_waits_finds_tests_that_sleep(repository):

@@ -253,7 +253,9 @@ def frames(records: bytes) -> bytes:
 
 
 def transfers() -> None:
-    snapshot = Snapshot({"a.py": b"print(1)\n", "run.sh": (b"#!/bin/sh\n", "x"), "lib": {"b.py": b"", "l": (b"b.py", "s")}})
+    snapshot = Snapshot(
+        {"a.py": b"print(1)\n", "run.sh": (b"#!/bin/sh\n", "x"), "lib": {"b.py": b"", "l": (b"b.py", "s")}}
+    )
     kinds = {wire.CONTENT: 0, b"l": 1, wire.TREE: 2}
 
     def put(key: tuple[bytes, bytes]) -> bytes:
@@ -271,7 +273,11 @@ def transfers() -> None:
     write("receive", "nothing", b"\0\0\0")
     write("receive", "half-a-pack", b"\3\0" + struct.pack("<H", 100) + raw[:100] + b"\0")
     write("receive", "no-pack", b"\3\1" + struct.pack("<H", 4) + b"junk\0")
-    write("receive", "a-pack-as-it-stands", b"\3\1" + struct.pack("<H", len(raw)) + raw + b"".join(map(put, trees)) + b"\0")
+    write(
+        "receive",
+        "a-pack-as-it-stands",
+        b"\3\1" + struct.pack("<H", len(raw)) + raw + b"".join(map(put, trees)) + b"\0",
+    )
     for large in (0, 1):
         start = bytes([large])
         write("push", f"{large}-content", start)
@@ -325,11 +331,28 @@ def specs() -> None:
 
 
 def slots() -> None:
-    slot = {"attempt": 1, "stage": 0, "kind": "exited", "code": 3, "time": TIME, "start": 99, "by": "shim", "step": "", "text": ""}
+    slot = {
+        "attempt": 1,
+        "stage": 0,
+        "kind": "exited",
+        "code": 3,
+        "time": TIME,
+        "start": 99,
+        "by": "shim",
+        "step": "",
+        "text": "",
+    }
     texts = {
         "exited": slot,
         "signaled": {**slot, "kind": "signaled", "signal": "SIGKILL"},
-        "could_not_start": {**slot, "kind": "could_not_start", "code": 127, "by": "launch", "step": "exec", "text": "x: no"},
+        "could_not_start": {
+            **slot,
+            "kind": "could_not_start",
+            "code": 127,
+            "by": "launch",
+            "step": "exec",
+            "text": "x: no",
+        },
         "other-stage": {**slot, "stage": 1},
         "no-kind": {key: value for key, value in slot.items() if key != "kind"},
         "large-code": {**slot, "code": 1 << 40},
@@ -339,7 +362,9 @@ def slots() -> None:
         text = encode(value)
         write("exitslot", name, b"\1" + text)
         padded = text.ljust(494)
-        write("exitslot", f"file-{name}", b"\0" + padded + b"#" + hashlib.sha256(padded).hexdigest()[:16].encode() + b"\n")
+        write(
+            "exitslot", f"file-{name}", b"\0" + padded + b"#" + hashlib.sha256(padded).hexdigest()[:16].encode() + b"\n"
+        )
     write("exitslot", "zeros", b"\0" + bytes(1024))
     write("exitslot", "short", b"\0" + b"x" * 100)
 
@@ -433,7 +458,10 @@ def stat_indexes() -> None:
 
 def settings() -> None:
     conf = HERE.parent.parent / "conf"
-    alive = [re.sub(r"(?m)^#(?! )", "", (conf / name).read_text()) for name in ("errand.yaml", "config.yaml", "targets.d/gpu1.yaml")]
+    alive = [
+        re.sub(r"(?m)^#(?! )", "", (conf / name).read_text())
+        for name in ("errand.yaml", "config.yaml", "targets.d/gpu1.yaml")
+    ]
     for number, (name, text) in enumerate(zip(("project", "user", "target"), alive, strict=True)):
         write("config", name, bytes([number]) + text.encode())
     for number, text in enumerate(
@@ -498,7 +526,20 @@ def lines() -> None:
 def main() -> None:
     for old in (HERE / "corpus").glob("*/seed-*"):
         old.unlink()
-    for make in (journals, messages, peers, transfers, specs, slots, entries, requests, indexes, stat_indexes, settings, lines):
+    for make in (
+        journals,
+        messages,
+        peers,
+        transfers,
+        specs,
+        slots,
+        entries,
+        requests,
+        indexes,
+        stat_indexes,
+        settings,
+        lines,
+    ):
         make()
 
 

@@ -40,7 +40,11 @@ def tables() -> Iterator[str]:
                     yield f"{path}:{line}: {row[1]}({name}) is there already, in line {first}"
 
 
-_PROTOTYPE = re.compile(r"^(?!typedef\b|static\b)[a-z][^;{}=#]*\([^;{}]*\)[^;{}]*;", re.M)
+# A macro that makes a function (DEFINE_CLEANUP_FREE) is none.
+_PROTOTYPE = re.compile(
+    r"^(?!typedef\b|static\b|_Static_assert\b|[A-Z_]+\()" r"[A-Za-z_][^;{}=#()]*\w+\s*\([^;{}]*\)[^;{}]*;",
+    re.M,
+)
 _LIFETIME = re.compile(r"\w+_(new|init|release|clear|free)")  # house-style section 3 says what they do
 
 
@@ -57,6 +61,45 @@ def contracts() -> Iterator[str]:
                 above -= 1
             if "*/" not in original[max(above, 0)] and not _LIFETIME.fullmatch(name):
                 yield f"{path}:{line}: {name} has no contract"
+
+
+_PRINTS = re.compile(r"\b(v?f?printf|f?puts|f?putc|putchar|perror|exit|errx|warnx)\s*\(")
+
+
+def prints() -> Iterator[str]:
+    """Only programs print and exit: main.c, the verbs (cmd_*.c), and what a program's main hands its arguments to (a
+    function whose name ends in _main). Everything else returns an error."""
+    for path in sources.product(".c", ".h"):
+        plain = sources.code(path)
+        is_verb = path.name == "main.c" or path.name.startswith("cmd_")
+        if is_verb or re.search(r"^int \w+_main\(", plain, re.M):
+            continue
+        for found in _PRINTS.finditer(plain):
+            yield f"{path}:{plain.count(chr(10), 0, found.start()) + 1}: {found[1]}: only a program's main prints or exits"
+
+
+_KEPT = re.compile(r"^[ \t]+static\s+(?!inline\b)([^;={]*)", re.M)
+
+
+def state() -> Iterator[str]:
+    """No variable of a function keeps its value between calls (clang-tidy finds those outside of functions)."""
+    for path in sources.product(".c", ".h"):
+        plain = sources.code(path)
+        for found in _KEPT.finditer(plain):
+            if not re.search(r"\bconst\b", found[1]):
+                line = plain.count("\n", 0, found.start()) + 1
+                yield f"{path}:{line}: {' '.join(found[0].split())}: keeps its value between calls"
+
+
+def unfinished() -> Iterator[str]:
+    """Nothing is left to be done later."""
+    for path in sources.files("*.c", "*.h", "*.def", "*.py", "*.md", "*.txt", "*.cmake", "dev"):
+        if path.parts[:2] == ("tests", "lint") or path.name == "test_lint.py":
+            continue
+        for number, line in enumerate(sources.text(path).split("\n"), 1):
+            found = re.search(r"\b(TODO|FIXME|XXX|HACK)\b", line)
+            if found:
+                yield f"{path}:{number}: {found[1]}: do it, or file it"
 
 
 def waits() -> Iterator[str]:
