@@ -11,8 +11,10 @@
 
 #define SHOWN_TEXT_MAX 60
 
+/* Unrolled, these become one move each: they run for every file of a snapshot. */
 static void put_little(uint8_t *out, uint64_t value, size_t size)
 {
+#pragma GCC unroll 8
     for (size_t i = 0; i < size; i++) {
         out[i] = (uint8_t)(value >> (8 * i));
     }
@@ -22,6 +24,7 @@ static uint64_t get_little(const uint8_t *in, size_t size)
 {
     uint64_t value = 0;
 
+#pragma GCC unroll 8
     for (size_t i = 0; i < size; i++) {
         value |= (uint64_t)in[i] << (8 * i);
     }

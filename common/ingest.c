@@ -125,12 +125,15 @@ static int read_names(struct ingest *in, struct ingest_names *out, struct error 
     if (folder_fd < 0) {
         return -1;
     }
-    fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* A copy is cheaper than opening it once more; what was read before does not matter.
+     */
+    fd = fcntl(folder_fd, F_DUPFD_CLOEXEC, 0);
     dir = fd < 0 ? NULL : fdopendir(fd);
     if (!dir) {
         return error_sys(err, "open the folder");
     }
     (void)take_fd(&fd);
+    rewinddir(dir);
     while (errno = 0, (entry = readdir(dir)) != NULL) {
         if (!is_dot(entry->d_name)) {
             add_name(out, entry);
@@ -179,6 +182,13 @@ static int put_plain(void *context, enum object_kind kind, const struct oid *oid
     return in->hooks->put(in->hooks->context, kind, oid, body, length, NULL, 0, err);
 }
 
+static enum taken fill_file(const struct stat *st, struct tree_entry *entry)
+{
+    entry->kind = (st->st_mode & S_IXUSR) ? TREE_EXECUTABLE : TREE_FILE;
+    entry->size_bytes = (uint64_t)st->st_size;
+    return TAKEN_IN;
+}
+
 static enum taken take_file(struct ingest *in, int dir_fd, const char *name,
                             struct stat *st, struct tree_entry *entry, struct error *err)
 {
@@ -198,9 +208,7 @@ static enum taken take_file(struct ingest *in, int dir_fd, const char *name,
             hooks->remember(hooks->context, in->path, st, &entry->oid);
         }
     }
-    entry->kind = (st->st_mode & S_IXUSR) ? TREE_EXECUTABLE : TREE_FILE;
-    entry->size_bytes = (uint64_t)st->st_size;
-    return TAKEN_IN;
+    return fill_file(st, entry);
 }
 
 static enum taken take_symlink(struct ingest *in, int dir_fd, const char *name,
@@ -289,6 +297,10 @@ static enum taken take_entry(struct ingest *in, const struct name *name,
     /* What the folder says of an entry's type spares looking at what is left out. */
     if (was_asked && !is_wanted(in, dir_fd, name->text, is_folder)) {
         return TAKEN_OUT;
+    }
+    if (name->type == DT_REG && in->hooks->knows &&
+        in->hooks->knows(in->hooks->context, in->path, &st, &entry->oid)) {
+        return fill_file(&st, entry);
     }
     if (fstatat(dir_fd, name->text, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         error_sys(&in->inner, "stat");

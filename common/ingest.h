@@ -49,6 +49,9 @@ struct ingest_hooks {
     int (*enter)(void *context, int dir_fd, const char *path,
                  const struct ingest_names *names, struct error *err);
     void (*leave)(void *context, const char *path);
+    /* The same as lookup without a look at the disk, of an entry that the folder lists as
+     * a file: its mode and size go into *st. May be NULL. */
+    bool (*knows)(void *context, const char *path, struct stat *st, struct oid *out);
     /* The digest of an unchanged file, whose objects the sink has. May be NULL. */
     bool (*lookup)(void *context, const char *path, const struct stat *st,
                    struct oid *out);

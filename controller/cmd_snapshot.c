@@ -247,7 +247,7 @@ static int run(void *opaque, void *opaque_args, char *const *operands,
     const struct snapshot_options options = {
         .want_force = args->want_force,
         .is_dry = args->is_dry,
-        .visit = visit,
+        .visit = args->is_dry || args->is_json ? visit : NULL,
         .visit_context = listing,
         .progress = show_progress,
         .progress_context = context->terminal,

@@ -113,6 +113,13 @@ static void leave(void *context, const char *path)
     ignore_leave(m->project.ignore);
 }
 
+static bool knows(void *context, const char *path, struct stat *st, struct oid *out)
+{
+    struct making *m = context;
+
+    return statindex_knows(m->index, path, st, out);
+}
+
 static bool lookup(void *context, const char *path, const struct stat *st,
                    struct oid *out)
 {
@@ -234,6 +241,7 @@ static int open_index(struct making *m, const struct home *home, struct error *e
     if (!store_has_root(m->store, &root)) {
         statindex_forget(m->index);
     }
+    statindex_look_ahead(m->index, m->project.fd);
     return 0;
 }
 
@@ -270,6 +278,7 @@ static int walk(struct making *m, struct error *err)
         .filter = filter,
         .enter = enter,
         .leave = leave,
+        .knows = knows,
         .lookup = lookup,
         .remember = remember,
         .added = added,
@@ -285,12 +294,14 @@ static int make(struct making *m, const struct home *home, const struct config *
 {
     CLEANUP_FD int lock = -1;
 
-    if (snapshot_project_open(&m->project, home, config, err) < 0 ||
+    if (snapshot_project_open(&m->project, config, err) < 0 ||
         (!m->options->want_force && check_folder(m->project.path, err) < 0)) {
         return -1;
     }
     lock = store_lock(m->store, false, -1, err);
-    if (lock < 0 || open_index(m, home, err) < 0) {
+    /* Reading the rules waits for git; meanwhile the files are looked at. */
+    if (lock < 0 || open_index(m, home, err) < 0 ||
+        snapshot_project_read_rules(&m->project, home, config, err) < 0) {
         return -1;
     }
     if (walk(m, err) < 0) {
@@ -314,8 +325,8 @@ int snapshot_make(const struct home *home, const struct config *config,
 
     *out = (struct snapshot){.problem_count = 0};
     result = make(&m, home, config, err);
-    snapshot_project_release(&m.project);
     statindex_free(m.index);
+    snapshot_project_release(&m.project);
     if (result < 0) {
         snapshot_release(out);
     }

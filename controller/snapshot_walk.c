@@ -12,23 +12,27 @@
 #include "common/files.h"
 #include "controller/snapshot.h"
 
-int snapshot_project_open(struct snapshot_project *project, const struct home *home,
-                          const struct config *config, struct error *err)
+int snapshot_project_open(struct snapshot_project *project, const struct config *config,
+                          struct error *err)
 {
     const char *path = config_project(config);
-    CLEANUP_FREE char *own = realpath(home->state, NULL); /* NULL: not there yet */
-    struct ignore_options options = {
-        .own = own,
-        .include = config_list(config, "snapshot.include"),
-    };
 
     project->path = realpath(path, NULL);
     project->fd =
         project->path ? open(project->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (project->fd < 0) {
-        return error_sys(err, "open the project %s", path);
-    }
-    options.project = project->path;
+    return project->fd < 0 ? error_sys(err, "open the project %s", path) : 0;
+}
+
+int snapshot_project_read_rules(struct snapshot_project *project, const struct home *home,
+                                const struct config *config, struct error *err)
+{
+    CLEANUP_FREE char *own = realpath(home->state, NULL); /* NULL: not there yet */
+    struct ignore_options options = {
+        .project = project->path,
+        .own = own,
+        .include = config_list(config, "snapshot.include"),
+    };
+
     project->ignore = ignore_new(&options, err);
     return project->ignore ? 0 : -1;
 }
@@ -216,7 +220,8 @@ int snapshot_why(const struct home *home, const struct config *config, const cha
     int result = -1;
 
     *out_is_in = false;
-    if (snapshot_project_open(&project, home, config, err) == 0) {
+    if (snapshot_project_open(&project, config, err) == 0 &&
+        snapshot_project_read_rules(&project, home, config, err) == 0) {
         s.dir_fd = dup(project.fd);
         result = search(&s, path, err);
         fdio_close(&s.dir_fd);

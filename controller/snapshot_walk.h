@@ -18,10 +18,14 @@ struct snapshot_project {
         .path = NULL, .fd = -1, .ignore = NULL                                           \
     }
 
-/* Find and open the project, read the rules that lie above it. project starts as
- * SNAPSHOT_PROJECT_INIT and is released in any case. Errors: by errno; ignore_new's. */
-int snapshot_project_open(struct snapshot_project *project, const struct home *home,
-                          const struct config *config, struct error *err);
+/* Find and open the project, which starts as SNAPSHOT_PROJECT_INIT and is released in any
+ * case. Errors: by errno. */
+int snapshot_project_open(struct snapshot_project *project, const struct config *config,
+                          struct error *err);
+/* Read the rules that lie above it: ignore is set. Errors: ignore_new's. Blocks for the
+ * git program. */
+int snapshot_project_read_rules(struct snapshot_project *project, const struct home *home,
+                                const struct config *config, struct error *err);
 void snapshot_project_release(struct snapshot_project *project);
 
 #endif

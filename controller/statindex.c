@@ -1,5 +1,6 @@
 #include "controller/statindex.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +12,8 @@
 #include "common/clock.h"
 #include "common/fdio.h"
 #include "common/strbuf.h"
+#include "controller/statahead.h"
+#include "controller/statindex_inside.h"
 
 #define MAGIC "ERNDSTX1"
 #define VERSION 1
@@ -18,8 +21,10 @@
 #define COUNT_AT 12
 #define ROOT_AT 16
 #define WRITTEN_AT 48
-#define ENTRY_SIZE 80 /* before the path */
-#define TMP_NAME_SIZE 48
+#define ENTRY_SIZE STATINDEX_ENTRY_SIZE
+#define STAT_SIZE STATINDEX_STAT_SIZE
+#define MODE_AT 40
+#define PATH_LENGTH_AT 44
 
 /* What stat says of a file, and its path, as bytes of the format. */
 struct entry {
@@ -35,9 +40,14 @@ struct statindex {
     struct entry current;    /* at at; path NULL: it is not decoded */
     int64_t safe_before_ns;  /* what changed later is not believed */
     int64_t walk_utc_ns;
+    size_t position; /* how many were passed */
     uint32_t old_count;
     struct strbuf new;
     uint32_t new_count;
+    /* What goes into the new index as it is in the old, and is not copied yet. */
+    const uint8_t *kept, *kept_end;
+    const uint8_t **entries; /* of the old index; NULL until statindex_look_ahead */
+    struct statahead *ahead;
     bool has_changes; /* the new index has other bytes than the old */
     bool is_too_large;
 };
@@ -50,19 +60,32 @@ static int64_t time_ns(const struct timespec *t)
     return (int64_t)((uint64_t)t->tv_sec * (uint64_t)NS_PER_S + (uint64_t)t->tv_nsec);
 }
 
-static void encode_stat(uint8_t out[ENTRY_SIZE], const struct stat *st,
-                        size_t path_length)
+void statindex_encode_stat(uint8_t out[STATINDEX_STAT_SIZE], const struct stat *st,
+                           size_t path_length)
 {
     bytes_put_u64(out, (uint64_t)st->st_size);
     bytes_put_u64(out + 8, (uint64_t)time_ns(&st->st_mtim));
     bytes_put_u64(out + 16, (uint64_t)time_ns(&st->st_ctim));
     bytes_put_u64(out + 24, (uint64_t)st->st_ino);
     bytes_put_u64(out + 32, (uint64_t)st->st_dev);
-    bytes_put_u32(out + 40, (uint32_t)st->st_mode);
-    bytes_put_u32(out + 44, (uint32_t)path_length);
+    bytes_put_u32(out + MODE_AT, (uint32_t)st->st_mode);
+    bytes_put_u32(out + PATH_LENGTH_AT, (uint32_t)path_length);
 }
 
-#define STAT_SIZE 48 /* what encode_stat writes; the digest follows */
+size_t statindex_path_length(const uint8_t *entry)
+{
+    return bytes_get_u32(entry + PATH_LENGTH_AT);
+}
+
+bool statindex_is_same(const uint8_t *entry, const struct stat *st,
+                       int64_t safe_before_ns)
+{
+    uint8_t now[STAT_SIZE];
+
+    statindex_encode_stat(now, st, statindex_path_length(entry));
+    return memcmp(now, entry, STAT_SIZE) == 0 && time_ns(&st->st_mtim) < safe_before_ns &&
+           time_ns(&st->st_ctim) < safe_before_ns;
+}
 
 /* Decode the entry at si->at. False: there are no more. */
 static bool decode_current(struct statindex *si)
@@ -76,7 +99,7 @@ static bool decode_current(struct statindex *si)
     if (left < ENTRY_SIZE) {
         return false;
     }
-    length = bytes_get_u32(si->at + 44);
+    length = statindex_path_length(si->at);
     if (length > left - ENTRY_SIZE) {
         si->at = si->end;
         return false;
@@ -91,6 +114,7 @@ static void pass_current(struct statindex *si)
 {
     si->at += ENTRY_SIZE + si->current.path_length;
     si->current.path = NULL;
+    si->position++;
 }
 
 /* The walk's order: byte by byte, a slash before everything else. */
@@ -99,6 +123,9 @@ static int compare_paths(const char *a, size_t a_length, const char *b, size_t b
     size_t length = a_length < b_length ? a_length : b_length;
     size_t i = 0;
 
+    if (a_length == b_length && memcmp(a, b, length) == 0) {
+        return 0; /* by far the most */
+    }
     while (i < length && a[i] == b[i]) {
         i++;
     }
@@ -164,7 +191,7 @@ struct statindex *statindex_open(const char *path, int64_t walk_utc_ns)
         si->old_count = bytes_get_u32(bytes + COUNT_AT);
         si->safe_before_ns =
             (int64_t)bytes_get_u64(bytes + WRITTEN_AT) - STATINDEX_SAFE_NS;
-        (void)strbuf_reserve(&si->new, si->old.length, NULL);
+        si->kept = si->kept_end = si->at;
     } else {
         statindex_forget(si);
     }
@@ -174,6 +201,8 @@ struct statindex *statindex_open(const char *path, int64_t walk_utc_ns)
 void statindex_free(struct statindex *si)
 {
     if (si) {
+        statahead_free(si->ahead);
+        free(si->entries);
         strbuf_release(&si->old);
         strbuf_release(&si->new);
         free(si->path);
@@ -203,61 +232,120 @@ void statindex_root(const struct statindex *si, struct oid *out)
 
 void statindex_forget(struct statindex *si)
 {
+    assert(!si->ahead);
     strbuf_release(&si->old);
-    si->at = si->end = NULL;
+    si->at = si->end = si->kept = si->kept_end = NULL;
     si->current.path = NULL;
     si->has_changes = true;
 }
 
 /* ---- the walk ---- */
 
-static void append(struct statindex *si, const uint8_t head[ENTRY_SIZE], const char *path,
-                   size_t path_length)
+static void append(struct statindex *si, const void *bytes, size_t length)
 {
-    if (si->new.length == 0) {
-        static const uint8_t empty[HEAD_SIZE];
-
-        (void)strbuf_add(&si->new, empty, HEAD_SIZE, NULL);
-    }
-    if (strbuf_add(&si->new, head, ENTRY_SIZE, NULL) < 0 ||
-        strbuf_add(&si->new, path, path_length, NULL) < 0) {
+    if (strbuf_add(&si->new, bytes, length, NULL) < 0) {
         si->is_too_large = true;
     }
+}
+
+static void append_head(struct statindex *si)
+{
+    static const uint8_t empty[HEAD_SIZE];
+
+    if (si->new.length == 0) {
+        (void)strbuf_reserve(&si->new, si->old.length + HEAD_SIZE, NULL);
+        append(si, empty, HEAD_SIZE);
+    }
+}
+
+static void append_kept(struct statindex *si)
+{
+    append_head(si);
+    if (si->kept != si->kept_end) {
+        append(si, si->kept, (size_t)(si->kept_end - si->kept));
+        si->kept = si->kept_end;
+    }
+}
+
+/* The current entry goes into the new index. */
+static void keep_current(struct statindex *si)
+{
+    if (si->kept_end != si->at) {
+        append_kept(si);
+        si->kept = si->at;
+    }
+    pass_current(si);
+    si->kept_end = si->at;
     si->new_count++;
 }
 
-static bool is_believed(const struct statindex *si, const struct stat *st)
+/* Go forward to the path. False: the old index does not have it. */
+static bool find(struct statindex *si, const char *path)
 {
-    return time_ns(&st->st_mtim) < si->safe_before_ns &&
-           time_ns(&st->st_ctim) < si->safe_before_ns;
+    size_t length = strlen(path);
+
+    while (decode_current(si)) {
+        int order =
+            compare_paths(si->current.path, si->current.path_length, path, length);
+
+        if (order >= 0) {
+            return order == 0;
+        }
+        si->has_changes = true; /* a file that is gone */
+        pass_current(si);
+    }
+    return false;
+}
+
+void statindex_look_ahead(struct statindex *si, int dir_fd)
+{
+    const uint8_t *at = si->at;
+    size_t count = 0;
+
+    if (si->old_count < STATAHEAD_FILES_MIN ||
+        si->old_count > si->old.length / ENTRY_SIZE) {
+        return;
+    }
+    si->entries = xcalloc(si->old_count, sizeof(*si->entries));
+    while (count < si->old_count && (size_t)(si->end - at) >= ENTRY_SIZE &&
+           statindex_path_length(at) <= (size_t)(si->end - at) - ENTRY_SIZE) {
+        si->entries[count++] = at;
+        at += ENTRY_SIZE + statindex_path_length(at);
+    }
+    /* It was whole when it was read, so this is how many there are. */
+    if (count == si->old_count && at == si->end) {
+        si->ahead = statahead_start(dir_fd, si->entries, count, si->safe_before_ns);
+    }
+}
+
+bool statindex_knows(struct statindex *si, const char *path, struct stat *st,
+                     struct oid *out)
+{
+    const uint8_t *entry;
+
+    if (!si->ahead || !find(si, path) || !statahead_is_same(si->ahead, si->position)) {
+        return false;
+    }
+    entry = si->current.bytes;
+    st->st_size = (off_t)bytes_get_u64(entry);
+    st->st_mode = (mode_t)bytes_get_u32(entry + MODE_AT);
+    memcpy(out->digest, entry + STAT_SIZE, OID_SIZE);
+    keep_current(si);
+    return true;
 }
 
 bool statindex_lookup(struct statindex *si, const char *path, const struct stat *st,
                       struct oid *out)
 {
-    size_t length = strlen(path);
-    uint8_t now[ENTRY_SIZE];
-    int order = 1;
-
-    while (decode_current(si)) {
-        order = compare_paths(si->current.path, si->current.path_length, path, length);
-        if (order >= 0) {
-            break;
-        }
-        si->has_changes = true; /* a file that is gone */
-        pass_current(si);
-    }
-    if (order != 0) {
+    if (!find(si, path)) {
         return false;
     }
-    encode_stat(now, st, length);
-    if (memcmp(now, si->current.bytes, STAT_SIZE) != 0 || !is_believed(si, st)) {
+    if (!statindex_is_same(si->current.bytes, st, si->safe_before_ns)) {
         pass_current(si);
         return false;
     }
     memcpy(out->digest, si->current.bytes + STAT_SIZE, OID_SIZE);
-    append(si, si->current.bytes, path, length);
-    pass_current(si);
+    keep_current(si);
     return true;
 }
 
@@ -267,9 +355,12 @@ void statindex_add(struct statindex *si, const char *path, const struct stat *st
     size_t length = strlen(path);
     uint8_t head[ENTRY_SIZE];
 
-    encode_stat(head, st, length);
+    statindex_encode_stat(head, st, length);
     memcpy(head + STAT_SIZE, oid->digest, OID_SIZE);
-    append(si, head, path, length);
+    append_kept(si);
+    append(si, head, ENTRY_SIZE);
+    append(si, path, length);
+    si->new_count++;
     si->has_changes = true;
 }
 
@@ -310,11 +401,7 @@ int statindex_write(struct statindex *si, const struct oid *root, struct error *
     if (!si->has_changes && si->new_count == si->old_count && oid_equal(&known, root)) {
         return 0;
     }
-    if (si->new.length == 0) {
-        static const uint8_t empty[HEAD_SIZE];
-
-        (void)strbuf_add(&si->new, empty, HEAD_SIZE, NULL);
-    }
+    append_kept(si);
     head = (uint8_t *)si->new.data;
     memcpy(head, MAGIC, 8); /* NOLINT(bugprone-not-null-terminated-result): bytes */
     bytes_put_u32(head + 8, VERSION);

@@ -10,8 +10,9 @@
  * by their bytes, as they are in the file. So a lookup is a step forward, and nothing is
  * sorted.
  *
- * Life: statindex_open -> (statindex_lookup | statindex_add) ... -> statindex_write ->
- * statindex_free. An index that is not there, cannot be read or is damaged is empty.
+ * Life: statindex_open -> statindex_look_ahead -> (statindex_knows, statindex_lookup,
+ * statindex_add) ... -> statindex_write -> statindex_free. An index that is not there,
+ * cannot be read or is damaged is empty.
  */
 #ifndef CONTROLLER_STATINDEX_H
 #define CONTROLLER_STATINDEX_H
@@ -45,6 +46,19 @@ void statindex_peek(int dir_fd, const char *name, struct oid *out);
 void statindex_root(const struct statindex *si, struct oid *out);
 /* Believe nothing of it: its root is gone. */
 void statindex_forget(struct statindex *si);
+
+/*
+ * Begin to look at the files that the index has, ahead of the walk of the open folder
+ * dir_fd, which stays open until statindex_free. At most once, before the first path, and
+ * not before statindex_forget.
+ */
+void statindex_look_ahead(struct statindex *si, int dir_fd);
+
+/* True where somebody has looked at the file at path meanwhile and it is as it was: *out
+ * is its content's name, the mode and size in *st are its own, and it goes into the new
+ * index. Else nothing is said about it, and statindex_lookup comes next. */
+bool statindex_knows(struct statindex *si, const char *path, struct stat *st,
+                     struct oid *out);
 
 /* True where the file at path is as it was: *out is its content's name, and the file goes
  * into the new index. Each path once, in the walk's order. */

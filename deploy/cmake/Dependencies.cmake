@@ -1,4 +1,4 @@
-# Third-party libraries. The executor links them statically, the controller as the system has them.
+# Third-party libraries. The executor links them statically, the controller as the system has them, but for libarchive.
 find_package(PkgConfig REQUIRED)
 
 # What common uses is linked by name, not by file: -static then finds the .a, all else the .so.
@@ -12,6 +12,17 @@ function(library_by_name module name)
 endfunction()
 library_by_name(LIBARCHIVE libarchive)
 library_by_name(NETTLE nettle)
+
+# Debian's libarchive.so brings libxml2, ICU and ten more along, which take longer to load (2 ms) than errand to run. A
+# program with the property LEAN_ARCHIVE takes what common/pack.c needs out of libarchive.a. Its ustar writer refers to a
+# function that shares its file with the table of every format; it is for kinds of file that are never written. With it
+# out of the way libarchive.a needs zstd and nettle alone.
+set(lean "$<BOOL:$<TARGET_PROPERTY:LEAN_ARCHIVE>>")
+set_target_properties(archive_by_name PROPERTIES
+    INTERFACE_LINK_LIBRARIES "$<IF:${lean},-l:libarchive.a,archive>;$<${lean}:zstd>;$<${lean}:nettle>"
+    INTERFACE_LINK_OPTIONS
+        "$<${lean}:-Wl,--gc-sections,--defsym=__archive_write_entry_filetype_unsupported=abort>")
+define_property(TARGET PROPERTY LEAN_ARCHIVE BRIEF_DOCS "link libarchive statically, without its other formats")
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
 
