@@ -1,9 +1,13 @@
 /* errand target add, list, remove.            [controller] */
 #include "controller/client.h"
+#include "controller/install.h"
 #include "controller/table.h"
 #include "controller/target.h"
+#include "controller/transport.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 struct add_args {
     int64_t port;
@@ -15,20 +19,28 @@ struct add_args {
 
 static int check_add(const struct target *target, struct error *err)
 {
-    static const char *const names[] = {"auto", "openssh", "local"};
+    bool is_local = target->transport != NULL && strcmp(target->transport, "local") == 0;
     if (target->port < 0 || target->port > 65535) {
         return error_set(err, ERR_USAGE, "%lld is no TCP port", (long long)target->port);
     }
-    if (target->transport == NULL) {
-        return 0;
+    if (target->transport != NULL && transport_check_name(target->transport, err) != 0) {
+        return -1;
     }
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        if (strcmp(names[i], target->transport) == 0) {
-            return 0;
-        }
+    if (target->root != NULL && !is_local && install_check_root(target->root, err) != 0) {
+        err->code = ERR_USAGE;
+        return -1;
     }
-    error_set(err, ERR_USAGE, "there is no transport \"%s\"", target->transport);
-    return error_hint(err, "auto, openssh or local");
+    return 0;
+}
+
+/* A file may be made later, but most are misspelt. */
+static void warn_of_missing(struct terminal *terminal, const char *option,
+                            const char *path)
+{
+    if (path != NULL && path[0] != '~' && access(path, R_OK) != 0) {
+        terminal_warn(terminal, "%s: %s cannot be read: %s", option, path,
+                      strerror(errno));
+    }
 }
 
 static int add_verb(void *opaque, void *opaque_args, char *const *operands,
@@ -52,6 +64,8 @@ static int add_verb(void *opaque, void *opaque_args, char *const *operands,
         target_save(context->home, &target, args->want_force, &err) != 0) {
         return command_fail(context, false, &err, err.code == ERR_USAGE ? 2 : 1);
     }
+    warn_of_missing(context->terminal, "--identity", target.identity);
+    warn_of_missing(context->terminal, "--ssh-config", target.ssh_config);
     terminal_note(context->terminal,
                   "added target %s; try it with: errand target check %s", target.name,
                   target.name);

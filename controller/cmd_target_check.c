@@ -115,8 +115,17 @@ static void say_clock(struct checking *c, const struct client_node *node)
 /* The step at which connecting failed. */
 static const char *failed_step(enum error_code code)
 {
-    bool is_step = code == ERR_HOST_KEY || code == ERR_LOGIN || code == ERR_BOOTSTRAP;
-    return is_step ? error_code_name(code) : "connect";
+    switch (code) {
+    case ERR_HOST_KEY:
+    case ERR_LOGIN:
+        return error_code_name(code);
+    case ERR_BOOTSTRAP:
+    case ERR_NO_SPACE:
+    case ERR_UNSUPPORTED:
+        return error_code_name(ERR_BOOTSTRAP);
+    default: /* of what may come from outside */
+        return "connect";
+    }
 }
 
 static int say_transport(struct checking *c, const struct target *target,

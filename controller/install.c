@@ -194,6 +194,17 @@ static bool root_is_plain(const char *root)
     return rest[0] == '/' && rest[strspn(rest, allowed)] == '\0';
 }
 
+int install_check_root(const char *root, struct error *err)
+{
+    if (root_is_plain(root)) {
+        return 0;
+    }
+    error_set(err, ERR_CONFIG, "root %s: not a path that can be given to a remote shell",
+              root);
+    return error_hint(err, "use an absolute path, or one beginning with ~/, of letters, "
+                           "digits and . _ / + -");
+}
+
 /* Set $d and $n, the digest and size of the executor for the node: append. Where there is
  * but one here, no program has to run for it. */
 static void append_choice(const struct executor_files *files, struct strbuf *out)
@@ -216,11 +227,8 @@ int install_line(const struct executor_files *files, const char *root, struct st
                  struct error *err)
 {
     const char *where = root != NULL ? root : "~/.errand";
-    if (!root_is_plain(where)) {
-        error_set(err, ERR_CONFIG,
-                  "root %s: not a path that can be given to a remote shell", where);
-        return error_hint(err, "use an absolute path, or one beginning with ~/, of "
-                               "letters, digits and . _ / + -");
+    if (install_check_root(where, err) != 0) {
+        return -1;
     }
     bool is_below_home = where[0] == '~';
     strbuf_printf(out, "exec sh -c 'umask 077; r=\"%s%s\"; ",

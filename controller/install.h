@@ -45,6 +45,9 @@ int executor_files_find(const struct config *config, struct executor_files *out,
                         struct error *err);
 void executor_files_release(struct executor_files *files);
 
+/* Check that a root can be given to a remote shell, as install_line asks. Errors:
+ * ERR_CONFIG. */
+int install_check_root(const char *root, struct error *err);
 /*
  * Append the line for the far end's shell. root: NULL for ~/.errand, else absolute or
  * beginning with "~/". Errors: ERR_CONFIG (a root with characters other than letters,

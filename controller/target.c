@@ -185,7 +185,16 @@ static int check_new(const struct target *target, struct error *err)
     }
     bool is_local = target->transport != NULL && strcmp(target->transport, LOCAL) == 0;
     if (target->host == NULL) {
-        return is_local ? 0 : error_set(err, ERR_USAGE, "a host is missing");
+        if (is_local) {
+            return 0;
+        }
+        error_set(err, ERR_USAGE, "the host is missing");
+        return error_hint(err, "usage: errand target add %s HOST [options]",
+                          target->name);
+    }
+    if (is_local) {
+        return error_set(err, ERR_USAGE,
+                         "transport local is this machine; it takes no host");
     }
     return check_host(target->host, err);
 }
@@ -260,6 +269,9 @@ int target_remove(const struct home *home, const char *name, struct error *err)
     if (!target_name_is_valid(name)) {
         return error_set(err, ERR_NOT_FOUND, "there is no target \"%s\"", name);
     }
+    if (strcmp(name, LOCAL) == 0) {
+        return error_set(err, ERR_USAGE, "\"local\" is this machine; it stays");
+    }
     CLEANUP_FREE char *path = xasprintf("%s/targets.d/%s.yaml", home->config, name);
     if (unlink(path) == 0) {
         return 0;
@@ -267,7 +279,8 @@ int target_remove(const struct home *home, const char *name, struct error *err)
     if (errno != ENOENT) {
         return error_sys(err, "remove %s", path);
     }
-    error_set(err, ERR_NOT_FOUND, "there is no %s", path);
-    return error_hint(err, "a target that a configuration file names is removed there: "
-                           "errand config show tells which");
+    error_set(err, ERR_NOT_FOUND, "no target \"%s\" was added here: there is no %s", name,
+              path);
+    return error_hint(err, "errand target list shows the targets and where each comes "
+                           "from; what stands in a file of yours is removed there");
 }

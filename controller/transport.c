@@ -1,9 +1,12 @@
 #include "controller/transport.h"
 
 #include "common/mem.h"
+#include "common/strbuf.h"
 #include "controller/transport_table.h"
 
 #include <string.h>
+
+#define AUTO "auto"
 
 static const struct transport *const transports[] = {
     &transport_local,
@@ -27,26 +30,41 @@ static const struct transport *choose(const struct target *target,
     return &transport_openssh;
 }
 
+int transport_check_name(const char *name, struct error *err)
+{
+    CLEANUP_STRBUF struct strbuf names = STRBUF_INIT;
+    strbuf_puts(&names, AUTO);
+    for (size_t i = 0; i < ARRAY_SIZE(transports); i++) {
+        if (strcmp(transports[i]->name, name) == 0) {
+            return 0;
+        }
+        strbuf_printf(&names, ", %s", transports[i]->name);
+    }
+    if (strcmp(name, AUTO) == 0) {
+        return 0;
+    }
+    error_set(err, ERR_USAGE, "there is no transport \"%s\"", name);
+    return error_hint(err, "there are: %s", names.data);
+}
+
 const struct transport *transport_find(const struct target *target,
                                        const char **out_reason, struct error *err)
 {
-    if (target->transport == NULL || strcmp(target->transport, "auto") == 0) {
+    if (target->host == NULL || target->transport == NULL ||
+        strcmp(target->transport, AUTO) == 0) {
         return choose(target, out_reason);
+    }
+    struct error unknown = ERROR_INIT;
+    if (transport_check_name(target->transport, &unknown) != 0) {
+        error_set(err, ERR_CONFIG, "target %s: %s", target->name, unknown.text);
+        error_hint(err, "%s", unknown.hint);
+        return NULL;
     }
     for (size_t i = 0; i < ARRAY_SIZE(transports); i++) {
         if (strcmp(transports[i]->name, target->transport) == 0) {
-            if ((target->host == NULL) != (transports[i] == &transport_local)) {
-                error_set(err, ERR_CONFIG, "target %s: transport %s %s", target->name,
-                          target->transport,
-                          target->host == NULL ? "needs a host" : "takes no host");
-                return NULL;
-            }
             *out_reason = "the target says so";
             return transports[i];
         }
     }
-    error_set(err, ERR_CONFIG, "target %s: there is no transport %s", target->name,
-              target->transport);
-    error_hint(err, "there are: auto, local, openssh");
     return NULL;
 }

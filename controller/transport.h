@@ -39,5 +39,8 @@ const struct transport *transport_find(const struct target *target,
                                        const char **out_reason, struct error *err);
 const struct transport *
 transport_at(size_t i); /* NULL behind the last: for tests and help */
+/* Check a name as a target may have it: a row of the table, or "auto". Errors: ERR_USAGE
+ * with the names that there are. */
+int transport_check_name(const char *name, struct error *err);
 
 #endif

@@ -345,8 +345,7 @@ class TestWhatOnlyTheProgramDoes:
 
     def test_a_jump_host_that_does_not_answer(self, errand, make_sshd, configured, refused, bad_server):
         box, jump = make_sshd(), bad_server("silent")
-        (errand.home / "config").mkdir(parents=True)
-        (errand.home / "config/config.yaml").write_text("connect_timeout: 1s\nlogin_timeout: 1s\n")
+        errand.configure(connect_timeout="1s", login_timeout="1s")
         text = alias(box, more="ProxyJump jump") + alias(make_sshd(), "jump").replace("Port ", f"Port {jump.port} # ")
         step = refused(configured(text))
         assert step["step"] == "connect"

@@ -9,18 +9,16 @@ from collections.abc import Callable
 import pytest
 from support import processes
 from support.errand import Errand, strip_controls
-from support.projects import write_files
 from support.sshd import Sshd, free_port
 from support.waiting import wait_for
 
-SHORT = "connect_timeout: 2s\nlogin_timeout: 2s\n"
 SHORT_TOGETHER_S = 4
 
 
 @pytest.fixture
 def hasty(errand: Errand) -> Errand:
     """The controller, with short time-outs."""
-    write_files(errand.home, {"config/config.yaml": SHORT})
+    errand.configure(connect_timeout="2s", login_timeout="2s")
     return errand
 
 

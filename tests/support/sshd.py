@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)] if __name__ == "__main__" else []
@@ -68,6 +69,8 @@ class Sshd:
     shell:   path of the shell that plays the login shell (fish, tcsh, ...); default: the user's own
     env:     further variables of every session
     options: further arguments of sshd
+    prefix:  words in front of its command (support.inject: a small disk for the node, say); `{home}` in them is the
+             node's home
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Sshd:
         shell: str | None = None,
         env: dict[str, str] | None = None,
         options: tuple[str, ...] = (),
+        prefix: Sequence[str] = (),
         host_key_kind: str = "ed25519",
         user_key_kind: str = "ed25519",
     ):
@@ -92,6 +96,7 @@ class Sshd:
         self.lines = lines
         self.shell = shell
         self.options = options
+        self.prefix = prefix
         self.env = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
         self.env |= {"HOME": str(self.home), **(env or {})}
         self.log = self.folder / "sshd.log"
@@ -182,10 +187,11 @@ exec {shell} -c "$SSH_ORIGINAL_COMMAND"
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         for _ in range(5):
             config = self._write_config()
+            prefix = [word.replace("{home}", str(self.home)) for word in self.prefix]
             with open(self.log, "ab") as log:
                 start = log.tell()
                 self.process = subprocess.Popen(
-                    [find_sshd(), "-D", "-e", "-f", str(config), *self.options],
+                    [*prefix, find_sshd(), "-D", "-e", "-f", str(config), *self.options],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=log,
