@@ -75,7 +75,8 @@ def prints() -> Iterator[str]:
         if is_verb or re.search(r"^int \w+_main\(", plain, re.M):
             continue
         for found in _PRINTS.finditer(plain):
-            yield f"{path}:{plain.count(chr(10), 0, found.start()) + 1}: {found[1]}: only a program's main prints or exits"
+            line = plain.count("\n", 0, found.start()) + 1
+            yield f"{path}:{line}: {found[1]}: only a program's main prints or exits"
 
 
 _KEPT = re.compile(r"^[ \t]+static\s+(?!inline\b)([^;={]*)", re.M)
