@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "common/oid.h"
+#include "common/shape.h"
+
 #define EXECUTOR_LENGTH (sizeof(MARKER_EXECUTOR) - 1)
 #define BOOTSTRAP_LENGTH (sizeof(MARKER_BOOTSTRAP) - 1)
 
@@ -163,5 +166,43 @@ int marker_input(struct marker *m, const void *data, size_t length, size_t *out_
         }
     }
     *out_used = used;
+    return 0;
+}
+
+/* --- what the executor says ----------------------------------------------------------
+ */
+
+#define WORD_MAX 128
+
+static const struct shape a_protocol = {.kind = SHAPE_INTEGER, .min = 1, .max = 1};
+static const struct shape a_word = {.kind = SHAPE_STRING, .min = 1, .max = WORD_MAX};
+static const struct shape features = {.kind = SHAPE_ARRAY, .max = 64, .item = &a_word};
+static const struct shape a_digest = {.kind = SHAPE_HEX, .max = OID_HEX_SIZE - 1};
+static const struct shape a_store = {.kind = SHAPE_HEX, .max = 32};
+static const struct shape a_boot = {.kind = SHAPE_STRING, .min = 1, .max = 39};
+static const struct shape a_time = {.kind = SHAPE_TIME};
+static const struct shape a_root = {.kind = SHAPE_STRING, .min = 1, .max = 4095};
+static const struct shape_member fact_members[] = {
+    {.key = "protocol", .shape = &a_protocol},
+    {.key = "features", .shape = &features},
+    {.key = "version", .shape = &a_word},
+    {.key = "digest", .shape = &a_digest},
+    {.key = "store", .shape = &a_store},
+    {.key = "node", .shape = &a_digest},
+    {.key = "boot", .shape = &a_boot},
+    {.key = "platform", .shape = &a_word},
+    {.key = "time", .shape = &a_time},
+    {.key = "root", .shape = &a_root},
+    {.key = NULL},
+};
+static const struct shape all_facts = {.kind = SHAPE_OBJECT, .members = fact_members};
+
+int marker_check(const struct json *facts, struct error *err)
+{
+    struct error inner = ERROR_INIT;
+
+    if (shape_check(&all_facts, facts, &inner) < 0) {
+        return error_set(err, ERR_PROTOCOL, "executor's marker: %s", inner.text);
+    }
     return 0;
 }

@@ -57,4 +57,10 @@ void marker_noise(const struct marker *m, struct strbuf *out);
 int marker_input(struct marker *m, const void *data, size_t length, size_t *out_used,
                  enum marker_kind *out_kind, struct json **out_json, struct error *err);
 
+/*
+ * Check what the executor says of itself, in protocol 1 (PROTOCOL.md, "Opening"): every
+ * member is there and within its bounds. Errors: ERR_PROTOCOL.
+ */
+int marker_check(const struct json *facts, struct error *err);
+
 #endif

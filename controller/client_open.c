@@ -333,7 +333,8 @@ static int take_facts(struct client *c, const struct json *facts, struct error *
         return error_hint(err, "does a ForceCommand there start another executor? Each "
                                "errand needs its own");
     }
-    if (copy_fact(facts, "store", c->node.store, sizeof c->node.store, err) != 0 ||
+    if (marker_check(facts, err) != 0 ||
+        copy_fact(facts, "store", c->node.store, sizeof c->node.store, err) != 0 ||
         copy_fact(facts, "node", c->node.node, sizeof c->node.node, err) != 0 ||
         copy_fact(facts, "boot", c->node.boot, sizeof c->node.boot, err) != 0 ||
         json_get_string(facts, "executor's marker", "version", &version, err) != 0 ||

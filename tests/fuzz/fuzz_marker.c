@@ -50,6 +50,10 @@ static bool take(struct marker *m, const uint8_t *data, size_t size, size_t *use
     if (kind == MARKER_IS_BOOTSTRAP) {
         note_answer(m->line.data, notes);
     } else if (kind == MARKER_IS_EXECUTOR) {
+        if (marker_check(facts, &err) < 0) {
+            fuzz_check_error(&err);
+            assert(err.code == ERR_PROTOCOL);
+        }
         json_write(facts, false, notes);
         return false;
     }

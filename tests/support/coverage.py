@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("build", type=Path, help="a build folder of the preset coverage")
     parser.add_argument("--lines", action="store_true", help="name the lines that were not run, too")
     arguments = parser.parse_args()
-    files = covered(arguments.build)
+    files = covered(arguments.build.resolve())
     # What no program was linked with at all.
     for path in sorted(path for folder in PRODUCT for path in (ROOT / folder).glob("*.c")):
         files.setdefault(path.relative_to(ROOT), {})

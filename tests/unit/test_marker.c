@@ -207,6 +207,50 @@ static void keeps_the_end_of_the_noise_for_the_sentence(void **state)
     assert_string_equal(o.noise, text.data + text.length - MARKER_NOISE_KEEP);
 }
 
+#define DIGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define FACTS                                                                            \
+    "{\"protocol\":1,\"features\":[],\"version\":\"0.1.0\",\"digest\":\"" DIGEST         \
+    "\",\"store\":\"00112233445566778899aabbccddeeff\",\"node\":\"" DIGEST               \
+    "\",\"boot\":\"b-0\",\"platform\":\"linux-x86_64\","                                 \
+    "\"time\":\"2026-11-23T10:00:00.000Z\",\"root\":\"/home/me/.errand\"}"
+
+/* Whether FACTS pass where one text in them is another. */
+static bool passes(const char *old, const char *new)
+{
+    const char *at = strstr(FACTS, old);
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    CLEANUP_JSON struct json *facts = NULL;
+    struct error err = ERROR_INIT;
+    bool is_good;
+
+    assert_non_null(at);
+    strbuf_printf(&text, "%.*s%s%s", (int)(at - FACTS), FACTS, new, at + strlen(old));
+    facts = json_parse(text.data, text.length, NULL);
+    assert_non_null(facts);
+    is_good = marker_check(facts, &err) == 0;
+    assert_int_equal(err.code, is_good ? ERR_NONE : ERR_PROTOCOL);
+    return is_good;
+}
+
+/* The store's and the node's id are keys of the history: "" means a run that was never
+ * accepted. */
+static void what_the_executor_says_of_itself_is_bounded(void **state)
+{
+    (void)state;
+    assert_true(passes("0.1.0", "0.2.0"));
+    assert_true(passes("{", "{\"new\":[1],"));
+    assert_false(passes("00112233445566778899aabbccddeeff", ""));
+    assert_false(passes("00112233445566778899aabbccddeeff", "../../../../etc/passwd"));
+    assert_false(passes("\"node\":\"" DIGEST, "\"node\":\"x"));
+    assert_false(passes("\"digest\":\"" DIGEST, "\"digest\":\"x"));
+    assert_false(passes("b-0", ""));
+    assert_false(passes("b-0", "0123456789012345678901234567890123456789"));
+    assert_false(passes("2026-11-23T", "yesterday "));
+    assert_false(passes("\"/home/me/.errand\"", "7"));
+    assert_false(passes("\"version\"", "\"ver\""));
+    assert_false(passes("\"protocol\":1", "\"protocol\":2"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +261,7 @@ int main(void)
         cmocka_unit_test(a_marker_with_a_bad_object_is_an_error),
         cmocka_unit_test(noise_is_bounded_in_lines_and_in_one_line),
         cmocka_unit_test(a_line_that_is_too_long_is_noise),
+        cmocka_unit_test(what_the_executor_says_of_itself_is_bounded),
         cmocka_unit_test(keeps_the_end_of_the_noise_for_the_sentence),
     };
 
