@@ -28,11 +28,12 @@ def covered(build: Path) -> dict[Path, dict[int, int]]:
     result: dict[Path, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for report in reports(build):
         for file in report["files"]:
-            path = (Path(report["current_working_directory"]) / file["file"]).resolve()
-            if not path.is_relative_to(ROOT) or path.relative_to(ROOT).parts[0] not in PRODUCT:
+            # -ffile-prefix-map leaves the path from the root, the build folder's in front of it or not.
+            path = Path(*Path(file["file"]).parts[-2:])
+            if path.parts[0] not in PRODUCT or not (ROOT / path).is_file():
                 continue
             for line in file["lines"]:
-                result[path.relative_to(ROOT)][line["line_number"]] += line["count"]
+                result[path][line["line_number"]] += line["count"]
     return result
 
 
