@@ -15,6 +15,7 @@
 
 #define COPY_BLOCK_BYTES ((size_t)64 << 10)
 #define READ_BLOCK_BYTES ((size_t)16 << 10)
+#define PIPE_WIDE_BYTES (1 << 20) /* what a pipe may have without privileges: pipe(7) */
 /* One call of copy_file_range; a signal is noticed between two. */
 #define COPY_RANGE_BYTES ((uint64_t)64 << 20)
 /* Where neither close_range nor /proc is there, descriptors are tried one by one up to
@@ -263,6 +264,15 @@ int fdio_set_cloexec(int fd, bool is_cloexec, struct error *err)
         return error_sys(err, "change descriptor %d", fd);
     }
     return 0;
+}
+
+void fdio_widen_pipe(int fd)
+{
+#ifdef F_SETPIPE_SZ
+    (void)fcntl(fd, F_SETPIPE_SZ, PIPE_WIDE_BYTES);
+#else
+    (void)fd;
+#endif
 }
 
 void fdio_close(int *fd)

@@ -46,6 +46,10 @@ int fdio_pipe(int out_fds[2], struct error *err);
 int fdio_set_nonblocking(int fd, bool is_nonblocking, struct error *err);
 int fdio_set_cloexec(int fd, bool is_cloexec, struct error *err);
 
+/* Let a pipe that is read here hold more, as far as the system allows, so that its writer
+ * wakes us less often. What is no pipe, or cannot be widened, stays as it is. */
+void fdio_widen_pipe(int fd);
+
 /* Close once, never again after EINTR; *fd becomes -1. errno is kept. */
 void fdio_close(int *fd);
 

@@ -209,9 +209,6 @@ static void dispatch_signals(struct loop *loop)
 {
     char bytes[64];
 
-    if (loop->signal_fds[0] < 0) {
-        return;
-    }
     /* The pipe before the flags: a signal in between wakes us once more. */
     while (fdio_read(loop->signal_fds[0], bytes, sizeof(bytes)) > 0) {
     }
@@ -307,7 +304,9 @@ int loop_step(struct loop *loop, int timeout_ms, struct error *err)
     if (ready < 0 && errno != EINTR) {
         return error_sys(err, "wait for events");
     }
-    dispatch_signals(loop);
+    if (ready > 0 && polled[0].revents != 0) {
+        dispatch_signals(loop);
+    }
     dispatch_timers(loop);
     for (nfds_t i = 1; ready > 0 && i < count; i++) {
         dispatch_polled(loop, &polled[i], serials[i]);

@@ -6,11 +6,6 @@
 #include "common/bytes.h"
 #include "common/peer_inside.h"
 
-/* Consumed bytes that are worth a CREDIT. Not more than a frame: a sender whose window is
- * one pack and one frame must be able to send a whole pack before any of it is consumed.
- */
-#define CREDIT_STEP FRAME_DATA_MAX
-
 _Static_assert(OUTBOX_SLOTS == PEER_STREAMS_MAX + 1, "a slot for every stream");
 
 struct peer *peer_new(enum peer_side side)
@@ -318,6 +313,21 @@ size_t peer_data_room(const struct peer *peer, uint32_t stream)
     return room < credit ? room : credit;
 }
 
+/*
+ * Consumed bytes that are worth a CREDIT: a quarter of the window, so that the sender
+ * always has something to send and hears rarely. Where the window is one pack and a
+ * little, the little: a sender must be able to send a whole pack before any of it is
+ * consumed.
+ */
+static size_t credit_step(const struct peer *peer, const struct stream *stream)
+{
+    size_t window = peer->side == PEER_CONTROLLER
+                        ? stream_credit_to_controller(stream->kind)
+                        : stream_credit_to_executor(stream->kind);
+
+    return window > PACK_WIRE_MAX ? window - PACK_WIRE_MAX : window / 4;
+}
+
 void peer_consumed(struct peer *peer, uint32_t stream, size_t length)
 {
     struct stream *s = find_open(peer, stream);
@@ -329,7 +339,7 @@ void peer_consumed(struct peer *peer, uint32_t stream, size_t length)
     assert(length <= s->unconsumed);
     s->unconsumed -= (uint32_t)length;
     s->owed += (uint32_t)length;
-    if (s->owed >= CREDIT_STEP) {
+    if (s->owed >= credit_step(peer, s)) {
         bytes_put_u32(payload, s->owed);
         peer_queue(peer, 0, OUTBOX_CONTROL, stream, MSG_CREDIT, 0, payload,
                    sizeof(payload));

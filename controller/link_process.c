@@ -260,6 +260,7 @@ struct link *link_process_open(const struct link_process_options *options,
         link_free(&link->link);
         return NULL;
     }
+    fdio_widen_pipe(link->child.stdout_fd);
     link->child.argv = NULL;
     return &link->link;
 }

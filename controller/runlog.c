@@ -54,6 +54,7 @@ static int open_newest(struct runlog *log, struct runlog_file *file, struct erro
         return error_sys(err, "look at %s/%s", log->dir, file->name);
     }
     file->offset = (uint64_t)st.st_size;
+    file->whole_from = file->offset;
     return 0;
 }
 
@@ -142,9 +143,13 @@ int runlog_at(struct runlog *log, const struct json *at, uint64_t *out_gap,
         if (strcmp(name, file->name) != 0) {
             continue;
         }
-        if (generation != file->generation &&
-            open_generation(log, file, generation, err) != 0) {
-            return -1;
+        if (generation != file->generation) {
+            if (open_generation(log, file, generation, err) != 0) {
+                return -1;
+            }
+            file->whole_from = (uint64_t)offset;
+        } else if (file->offset != (uint64_t)offset) {
+            file->whole_from = (uint64_t)offset;
         }
         file->offset = (uint64_t)offset;
         log->current = i;

@@ -23,7 +23,8 @@ struct runlog_file {
     const char *name;
     int fd; /* of the generation being written */
     int64_t generation;
-    uint64_t offset; /* of the next byte that comes */
+    uint64_t offset;     /* of the next byte that comes */
+    uint64_t whole_from; /* from here to offset it has no hole */
 };
 
 struct runlog {

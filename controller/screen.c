@@ -10,9 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PIECE_FILE ((size_t)256 << 10)
-#define PIECE_OTHER                                                                      \
-    4096 /* what a pipe that polls writable takes without blocking (PIPE_BUF) */
+#define PIECE_BYTES ((size_t)256 << 10) /* read at once */
 
 struct screen {
     const struct runlog *log;
@@ -20,9 +18,9 @@ struct screen {
     struct loop *loop;
     int fd; /* of the generation being shown */
     int64_t generation;
-    uint64_t offset;
-    size_t piece_bytes;
-    uint8_t *buffer;
+    uint64_t offset; /* of the next byte to read */
+    uint8_t *buffer; /* PIECE_BYTES; from start to end still to be shown */
+    size_t start, end;
     bool is_watching;
     struct error error;
 };
@@ -31,14 +29,11 @@ struct screen *screen_new(const struct runlog *log, struct terminal *terminal,
                           uint64_t from_offset)
 {
     struct screen *s = xcalloc(1, sizeof *s);
-    struct stat st;
     s->log = log;
     s->terminal = terminal;
     s->fd = -1;
     s->offset = from_offset;
-    s->piece_bytes =
-        fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode) ? PIECE_FILE : PIECE_OTHER;
-    s->buffer = xmalloc(PIECE_FILE);
+    s->buffer = xmalloc(PIECE_BYTES);
     return s;
 }
 
@@ -55,36 +50,76 @@ void screen_free(struct screen *s)
     free(s);
 }
 
-/* The first byte at or after offset that is no hole; a punched or never fetched part is
- * skipped. */
-static void skip_hole(struct screen *s)
-{
-    off_t data = lseek(s->fd, (off_t)s->offset, SEEK_DATA);
-    if (data > 0 && (uint64_t)data > s->offset) {
-        s->offset = (uint64_t)data;
-    }
-}
-
-/* Read the next piece: its length, 0 where all that is at home was shown, -1: s->error.
- */
-static ssize_t next_piece(struct screen *s)
+/* Where what may be shown of this generation ends: of the newest, where the network side
+ * is, for another follower at this home may have written further on. */
+static int find_end(const struct screen *s, uint64_t *out)
 {
     const struct runlog_file *file = &s->log->files[RUNLOG_DRIVER];
+    struct stat st;
+    if (s->generation >= file->generation) {
+        *out = file->offset;
+        return 0;
+    }
+    if (fstat(s->fd, &st) != 0) {
+        return -1;
+    }
+    *out = (uint64_t)st.st_size;
+    return 0;
+}
+
+/* How many bytes from s->offset on are data, at most PIECE_BYTES and none from end on. A
+ * punched or never fetched part is skipped. */
+static size_t find_data(struct screen *s, uint64_t end)
+{
+    const struct runlog_file *file = &s->log->files[RUNLOG_DRIVER];
+    if (s->generation == file->generation && s->offset >= file->whole_from) {
+        return end - s->offset < PIECE_BYTES ? (size_t)(end - s->offset) : PIECE_BYTES;
+    }
+    off_t data = lseek(s->fd, (off_t)s->offset, SEEK_DATA);
+    if (data > 0 && (uint64_t)data > s->offset) {
+        s->offset = (uint64_t)data < end ? (uint64_t)data : end;
+    }
+    off_t hole = lseek(s->fd, (off_t)s->offset, SEEK_HOLE);
+    if (hole > 0 && (uint64_t)hole > s->offset && (uint64_t)hole < end) {
+        end = (uint64_t)hole;
+    }
+    uint64_t length = end > s->offset ? end - s->offset : 0;
+    return length < PIECE_BYTES ? (size_t)length : PIECE_BYTES;
+}
+
+static int open_generation(struct screen *s)
+{
+    CLEANUP_FREE char *name =
+        runlog_name(s->log->files[RUNLOG_DRIVER].name, s->generation);
+    s->fd = openat(s->log->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return s->fd < 0 ? error_sys(&s->error, "open %s/%s", s->log->dir, name) : 0;
+}
+
+/* Read the next piece into the empty buffer: 1: there is one; 0: all that is at home was
+ * shown; -1: s->error. */
+static int next_piece(struct screen *s)
+{
     for (;;) {
-        if (s->fd < 0) {
-            CLEANUP_FREE char *name = runlog_name(file->name, s->generation);
-            s->fd = openat(s->log->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-            if (s->fd < 0) {
-                return error_sys(&s->error, "open %s/%s", s->log->dir, name);
-            }
+        uint64_t end = 0;
+        if (s->fd < 0 && open_generation(s) != 0) {
+            return -1;
         }
-        skip_hole(s);
-        ssize_t length = fdio_pread_full(s->fd, s->buffer, s->piece_bytes, s->offset);
+        ssize_t length = find_end(s, &end);
+        if (length == 0 && s->offset < end) {
+            size_t wanted = find_data(s, end);
+            length = fdio_pread_full(s->fd, s->buffer, wanted, s->offset);
+        }
         if (length < 0) {
             return error_sys(&s->error, "read the log in %s", s->log->dir);
         }
-        if (length > 0 || s->generation >= file->generation) {
-            return length;
+        if (length > 0) {
+            s->offset += (uint64_t)length;
+            s->start = 0;
+            s->end = (size_t)length;
+            return 1;
+        }
+        if (s->generation >= s->log->files[RUNLOG_DRIVER].generation) {
+            return 0;
         }
         fdio_close(&s->fd);
         s->generation++;
@@ -92,17 +127,24 @@ static ssize_t next_piece(struct screen *s)
     }
 }
 
-/* Show one piece. 1: shown; 0: nothing is left; -1: s->error. */
+/* Show what stdout takes now. 1: there may be more; 0: nothing is left; -1: s->error. */
 static int show_piece(struct screen *s)
 {
-    ssize_t length = s->error.code == ERR_NONE ? next_piece(s) : -1;
-    if (length <= 0) {
-        return (int)length;
-    }
-    if (terminal_script_output(s->terminal, s->buffer, (size_t)length, &s->error) != 0) {
+    size_t taken = 0;
+    if (s->error.code != ERR_NONE) {
         return -1;
     }
-    s->offset += (uint64_t)length;
+    if (s->start == s->end && !terminal_has_held(s->terminal)) {
+        int more = next_piece(s);
+        if (more <= 0) {
+            return more;
+        }
+    }
+    if (terminal_script_offer(s->terminal, s->buffer + s->start, s->end - s->start,
+                              &taken, &s->error) != 0) {
+        return -1;
+    }
+    s->start += taken;
     return 1;
 }
 

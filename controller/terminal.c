@@ -6,11 +6,15 @@
 #include "common/mem.h"
 #include "controller/terminal_filter.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* How often a progress line is written: on a terminal, and elsewhere. */
@@ -18,6 +22,9 @@
 #define PROGRESS_PLAIN_NS (10 * NS_PER_S)
 #define ANSWER_MAX 256
 #define OUTPUT_PIECE ((size_t)64 << 10)
+#ifndef PIPE_BUF
+#define PIPE_BUF 4096
+#endif
 #define COLUMNS_DEFAULT 80
 
 struct terminal {
@@ -29,8 +36,39 @@ struct terminal {
     int64_t progress_ns;  /* when progress was last written */
     struct strbuf progress_what;
     struct terminal_filter filter;
-    struct strbuf filtered;
+    struct strbuf filtered; /* of the script: what a terminal is to show */
+    size_t filtered_done;   /* of it, what was written */
+    int offer_fd;           /* what terminal_script_offer writes to */
+    size_t offer_max;       /* bytes that it writes at once */
+    bool owns_offer_fd;
 };
+
+/*
+ * How to write without waiting. A file takes everything. A pipe or a terminal is opened
+ * anew, because O_NONBLOCK on stdout itself would also be set for the programs that share
+ * it. Where that is not to be had (a socket, another user's pipe, no /proc), what a
+ * descriptor that polls writable takes: PIPE_BUF bytes of a pipe.
+ */
+static void open_offer(struct terminal *t)
+{
+    struct stat st;
+    t->offer_fd = STDOUT_FILENO;
+    t->offer_max = PIPE_BUF;
+    if (fstat(STDOUT_FILENO, &st) != 0) {
+        return;
+    }
+    if (S_ISREG(st.st_mode)) {
+        t->offer_max = SIZE_MAX;
+        return;
+    }
+    int fd =
+        open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_APPEND);
+    if (fd >= 0) {
+        t->offer_fd = fd;
+        t->offer_max = SIZE_MAX;
+        t->owns_offer_fd = true;
+    }
+}
 
 struct terminal *terminal_new(bool is_quiet)
 {
@@ -46,6 +84,7 @@ struct terminal *terminal_new(bool is_quiet)
     strbuf_init(&t->filtered,
                 TERMINAL_FILTER_GROWTH * (OUTPUT_PIECE + TERMINAL_FILTER_HELD_MAX));
     terminal_filter_init(&t->filter, false);
+    open_offer(t);
     return t;
 }
 
@@ -56,7 +95,11 @@ void terminal_free(struct terminal *t)
     }
     terminal_progress_clear(t);
     terminal_filter_finish(&t->filter, &t->filtered);
-    fdio_write_full(STDOUT_FILENO, t->filtered.data, t->filtered.length);
+    fdio_write_full(STDOUT_FILENO, t->filtered.data + t->filtered_done,
+                    t->filtered.length - t->filtered_done);
+    if (t->owns_offer_fd) {
+        fdio_close(&t->offer_fd);
+    }
     strbuf_release(&t->filtered);
     strbuf_release(&t->progress_what);
     free(t);
@@ -324,10 +367,58 @@ int terminal_ask_yes_no(struct terminal *t, const char *question, bool by_defaul
     }
 }
 
-static int write_out(const void *data, size_t length, struct error *err)
+/* Write as much as stdout takes now. Bytes written; 0: it takes nothing; -1: err. */
+static ssize_t offer(const struct terminal *t, const void *data, size_t length,
+                     struct error *err)
 {
-    if (fdio_write_full(STDOUT_FILENO, data, length) != 0) {
-        return error_sys(err, "write to the standard output");
+    size_t piece = length < t->offer_max ? length : t->offer_max;
+    ssize_t written = fdio_write(t->offer_fd, data, piece);
+    if (written < 0 && errno == EAGAIN) {
+        return 0;
+    }
+    return written < 0 ? error_sys(err, "write to the standard output") : written;
+}
+
+/* What was filtered goes on. */
+static int offer_filtered(struct terminal *t, struct error *err)
+{
+    ssize_t written = offer(t, t->filtered.data + t->filtered_done,
+                            t->filtered.length - t->filtered_done, err);
+    if (written < 0) {
+        return -1;
+    }
+    t->filtered_done += (size_t)written;
+    if (t->filtered_done == t->filtered.length) {
+        strbuf_reset(&t->filtered);
+        t->filtered_done = 0;
+    }
+    return 0;
+}
+
+bool terminal_has_held(const struct terminal *t)
+{
+    return t->filtered.length > 0;
+}
+
+int terminal_script_offer(struct terminal *t, const void *data, size_t length,
+                          size_t *out_taken, struct error *err)
+{
+    *out_taken = 0;
+    terminal_progress_clear(t);
+    if (terminal_has_held(t)) {
+        return offer_filtered(t, err);
+    }
+    if (!t->is_out_terminal) {
+        ssize_t written = offer(t, data, length, err);
+        *out_taken = written > 0 ? (size_t)written : 0;
+        return written < 0 ? -1 : 0;
+    }
+    size_t piece = length < OUTPUT_PIECE ? length : OUTPUT_PIECE;
+    terminal_filter_feed(&t->filter, data, piece, &t->filtered);
+    *out_taken = piece;
+    if (terminal_has_held(t)) {
+        t->is_out_mid_line = t->filtered.data[t->filtered.length - 1] != '\n';
+        return offer_filtered(t, err);
     }
     return 0;
 }
@@ -335,26 +426,20 @@ static int write_out(const void *data, size_t length, struct error *err)
 int terminal_script_output(struct terminal *t, const void *data, size_t length,
                            struct error *err)
 {
-    terminal_progress_clear(t);
-    if (!t->is_out_terminal) {
-        return write_out(data, length, err);
-    }
     const char *bytes = data;
-    while (length > 0) {
-        size_t piece = length < OUTPUT_PIECE ? length : OUTPUT_PIECE;
-        strbuf_reset(&t->filtered);
-        terminal_filter_feed(&t->filter, bytes, piece, &t->filtered);
-        if (t->filtered.length > 0) {
-            t->is_out_mid_line = t->filtered.data[t->filtered.length - 1] != '\n';
-        }
-        if (write_out(t->filtered.data, t->filtered.length, err) != 0) {
-            strbuf_reset(&t->filtered);
+    while (length > 0 || terminal_has_held(t)) {
+        size_t taken = 0;
+        if (terminal_script_offer(t, bytes, length, &taken, err) != 0) {
             return -1;
         }
-        bytes += piece;
-        length -= piece;
+        bytes += taken;
+        length -= taken;
+        struct pollfd writable = {.fd = STDOUT_FILENO, .events = POLLOUT};
+        if ((length > 0 || terminal_has_held(t)) && poll(&writable, 1, -1) < 0 &&
+            errno != EINTR) {
+            return error_sys(err, "wait for the standard output");
+        }
     }
-    strbuf_reset(&t->filtered);
     return 0;
 }
 

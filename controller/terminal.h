@@ -57,11 +57,20 @@ int terminal_ask_yes_no(struct terminal *t, const char *question, bool by_defaul
  * Text of the script, or of the other end, to stdout: on a terminal only printable UTF-8,
  * newline, tab, carriage return and SGR colours get through, all other control sequences
  * are shown as ^[, \u{...} or \x.. (terminal_filter.h); elsewhere the bytes as they are.
- * Sequences may be cut anywhere between calls. Errors: by errno of the write (EPIPE: the
- * reader went away).
+ * Sequences may be cut anywhere between calls. Waits for whoever reads. Errors: by errno
+ * of the write (EPIPE: the reader went away).
  */
 int terminal_script_output(struct terminal *t, const void *data, size_t length,
                            struct error *err);
+/*
+ * The same without waiting, to be called when stdout polls writable: it takes what stdout
+ * takes. *out_taken bytes of data are done with, 0 where there was still something of
+ * earlier calls. What is done with may yet be held: then call it again, length may be 0.
+ */
+int terminal_script_offer(struct terminal *t, const void *data, size_t length,
+                          size_t *out_taken, struct error *err);
+/* True where something of the script is still to be written. */
+bool terminal_has_held(const struct terminal *t);
 /* The same filter, for names and messages within our own lines: no colours, no newlines.
  * Appends to out. */
 void terminal_make_safe(const void *data, size_t length, struct strbuf *out);

@@ -148,25 +148,28 @@ void logfile_release(struct logfile *l)
     fdio_close(&l->fd);
 }
 
-/* Read behind the position, with the tail before it. -1: failed; -2: the file is not what
- * was read. */
+/*
+ * Read behind the position. -1: failed; -2: the file is not what was read. What is before
+ * the position is looked at last: a file that was cut and grew again while it was read
+ * has other bytes there.
+ */
 static ssize_t read_on(struct logfile *l, uint8_t *out, size_t length, struct error *err)
 {
-    uint8_t buffer[LOGFILE_TAIL + LOGFILE_READ_MAX];
-    ssize_t got = fdio_pread_full(l->fd, buffer, l->tail_length + length,
-                                  l->offset - l->tail_length);
+    uint8_t before[LOGFILE_TAIL];
+    ssize_t fresh = fdio_pread_full(l->fd, out, length, l->offset);
+    ssize_t got = fresh < 0 ? -1
+                            : fdio_pread_full(l->fd, before, l->tail_length,
+                                              l->offset - l->tail_length);
     if (got < 0) {
         return error_sys(err, "read %s", l->name);
     }
-    if ((size_t)got < l->tail_length || memcmp(buffer, l->tail, l->tail_length) != 0) {
+    if ((size_t)got < l->tail_length || memcmp(before, l->tail, l->tail_length) != 0) {
         return -2;
     }
-    size_t fresh = (size_t)got - l->tail_length;
-    memcpy(out, buffer + l->tail_length, fresh);
-    l->offset += fresh;
+    l->offset += (uint64_t)fresh;
     see_size(l, l->size > l->offset ? l->size : l->offset);
-    keep_tail(l, out, fresh);
-    return (ssize_t)fresh;
+    keep_tail(l, out, (size_t)fresh);
+    return fresh;
 }
 
 ssize_t logfile_read(struct logfile *l, void *out, size_t length, struct error *err)

@@ -12,6 +12,7 @@
 #include "executor/supervise.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,9 @@
 
 #define PROTOCOL_VERSION 1
 #define READ_BYTES ((size_t)256 << 10)
+/* Freed memory that is kept: frames come and go, and each return to the system costs the
+ * faults of getting it again. */
+#define HEAP_KEPT (4 << 20)
 /* How long events are handled before the other streams and the link have their turn. */
 #define EVENTS_NS (5 * NS_PER_MS)
 /* Above this much unwritten output nothing more is read: a controller that only asks and
@@ -47,8 +51,10 @@ struct serve {
     bool has_hello;
     bool has_backlog; /* events are waiting in the peer */
     bool has_adopted;
+    bool is_full; /* the link takes no more until it polls writable */
     bool is_over;
     bool is_broken; /* by the other end */
+    uint8_t *input; /* READ_BYTES; what was just read */
 };
 
 static void end_stream(struct stream **at)
@@ -247,8 +253,7 @@ static void on_input(void *context, int fd, unsigned events)
     if ((events & LOOP_READ) == 0) {
         return;
     }
-    CLEANUP_FREE uint8_t *buffer = xmalloc(READ_BYTES);
-    ssize_t got = fdio_read(fd, buffer, READ_BYTES);
+    ssize_t got = fdio_read(fd, s->input, READ_BYTES);
     if (got < 0 && errno == EAGAIN) {
         return;
     }
@@ -256,7 +261,7 @@ static void on_input(void *context, int fd, unsigned events)
     silence_heard(&s->silence, clock_monotonic_ns());
     if (got <= 0) {
         s->is_over = true;
-    } else if (peer_input(s->connection.peer, buffer, (size_t)got, &err) < 0) {
+    } else if (peer_input(s->connection.peer, s->input, (size_t)got, &err) < 0) {
         give_up(s, &err);
     }
 }
@@ -266,9 +271,10 @@ static void write_output(struct serve *s)
 {
     size_t length;
     const void *data = peer_output(s->connection.peer, &length);
-    while (length > 0) {
+    while (length > 0 && !s->is_full) {
         ssize_t written = fdio_write(STDOUT_FILENO, data, length);
         if (written < 0) {
+            s->is_full = errno == EAGAIN;
             s->is_over |= errno != EAGAIN;
             return;
         }
@@ -281,7 +287,9 @@ static void on_output(void *context, int fd, unsigned events)
 {
     (void)fd;
     (void)events;
-    write_output(context);
+    struct serve *s = context;
+    s->is_full = false;
+    write_output(s);
 }
 
 static void watch_link(struct serve *s)
@@ -411,7 +419,9 @@ static int serve_connection(const struct serve_args *args, bool *out_is_broken,
     CLEANUP(loop_cleanup) struct loop *loop = loop_new();
     CLEANUP(watcher_cleanup) struct watcher *watcher = watcher_new(loop, true);
     CLEANUP(peer_cleanup) struct peer *peer = peer_new(PEER_EXECUTOR);
-    struct serve s = {.connection = {.root = root,
+    CLEANUP_FREE uint8_t *input = xmalloc(READ_BYTES);
+    struct serve s = {.input = input,
+                      .connection = {.root = root,
                                      .store = store,
                                      .peer = peer,
                                      .loop = loop,
@@ -422,6 +432,9 @@ static int serve_connection(const struct serve_args *args, bool *out_is_broken,
         fdio_set_nonblocking(STDOUT_FILENO, true, err) < 0) {
         return -1;
     }
+    fdio_widen_pipe(STDIN_FILENO);
+    fdio_widen_pipe(STDOUT_FILENO);
+    (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
     send_marker(&s.connection, &marker);
     if (fdio_write_full(STDOUT_FILENO, marker.data, marker.length) == 0) {
         (void)run_connection(&s, NULL);

@@ -30,7 +30,8 @@ def bench_log(bench, field) -> None:
     (folder / "clock.py").write_text(CLOCK)
     errand = field.errand(folder, field.port())
     ssh = ["ssh", *field.ssh_options(field.sshd.port), "node"]
-    run = errand.ok("run", "--target", "node", "w.py").errors.split()[1]
+    errand.ok("run", "--target", "node", "w.py", stdout=subprocess.DEVNULL)
+    run = errand.show()["id"]
     log = field.sshd.home / ".errand" / "runs" / run / "driver.log"
 
     def by_errand() -> float:

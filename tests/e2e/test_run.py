@@ -340,6 +340,19 @@ def test_follow_shows_the_whole_log_while_it_grows(errand, target, tmp_path):
     assert errand.ok("logs", run, "--tail", "1").out == b"two\n"
 
 
+@pytest.mark.parametrize("where", ["pipe", "terminal"])
+def test_an_output_that_nobody_reads_holds_nothing_up(errand, where):
+    """The whole log comes home, and the run is known to have ended, while stdout takes nothing."""
+    write_files(errand.cwd, {"t.py": "for number in range(100000):\n    print('line', number)\n"})
+    command = errand.start("run", "t.py") if where == "pipe" else errand.terminal("run", "t.py")
+    runs = errand.home / "state" / "runs"
+    size = sum(len(f"line {number}\n") for number in range(100000))
+    wait_for(lambda: [path for path in runs.glob("*/driver.log") if path.stat().st_size == size], "the log at home")
+    wait_for(lambda: errand.show()["status"] == "Completed", "the run's end in the history")
+    shown = command.finish().out
+    assert shown.count(b"line ") == 100000
+
+
 def test_ctrl_c_leaves_the_run_alone(errand, target, tmp_path):
     gate = tmp_path / "gate"
     write_files(errand.cwd, {"t.py": GATED})
