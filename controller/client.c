@@ -110,17 +110,14 @@ int client_flush(struct client *c, struct error *err)
     return 0;
 }
 
-static void take_input(struct client *c, const void *data, size_t length)
+/* Hand out the events that have come, until there are no more or one pauses. */
+static void take_events(struct client *c)
 {
     struct error err = ERROR_INIT;
     struct peer_event event;
     int more = 0;
-    if (peer_input(c->peer, data, length, &err) != 0) {
-        (void)error_wrap(&err, "%s", c->target_name);
-        fail(c, &err);
-        return;
-    }
-    while ((more = peer_next(c->peer, &event, &err)) == 1) {
+    c->is_paused = false;
+    while (!c->is_paused && (more = peer_next(c->peer, &event, &err)) == 1) {
         if (dispatch(c, &event, &err) != 0) {
             fail(c, &err);
             return;
@@ -130,6 +127,17 @@ static void take_input(struct client *c, const void *data, size_t length)
         (void)error_wrap(&err, "%s", c->target_name);
         fail(c, &err);
     }
+}
+
+static void take_input(struct client *c, const void *data, size_t length)
+{
+    struct error err = ERROR_INIT;
+    if (peer_input(c->peer, data, length, &err) != 0) {
+        (void)error_wrap(&err, "%s", c->target_name);
+        fail(c, &err);
+        return;
+    }
+    take_events(c);
 }
 
 /* What can be written is written by the next step. */
@@ -221,6 +229,7 @@ void client_disown(struct client *c)
 bool client_is_idle(const struct client *c)
 {
     bool is_idle = c->peer != NULL && !c->has_failed && !c->is_kept &&
+                   !c->is_paused &&
                    peer_pending(c->peer) == 0 && peer_is_answered(c->peer);
     for (size_t i = 0; is_idle && i < ARRAY_SIZE(c->slots); i++) {
         is_idle = c->slots[i].stream == 0;
@@ -302,6 +311,20 @@ uint32_t client_open(struct client *c, const struct client_request *request,
     return stream;
 }
 
+void client_rebind(struct client *c, uint32_t stream,
+                   const struct client_request *request)
+{
+    struct client_slot *slot = find_slot(c, stream);
+    if (slot != NULL) {
+        slot->request = *request;
+    }
+}
+
+void client_pause(struct client *c)
+{
+    c->is_paused = true;
+}
+
 void client_abandon(struct client *c, uint32_t stream)
 {
     struct client_slot *slot = stream != 0 ? find_slot(c, stream) : NULL;
@@ -313,6 +336,13 @@ void client_abandon(struct client *c, uint32_t stream)
 
 int client_step(struct client *c, struct error *err)
 {
+    if (c->is_paused) {
+        take_events(c);
+        if (c->has_failed) {
+            *err = c->failure;
+        }
+        return c->has_failed ? -1 : 0;
+    }
     if (!c->has_failed && client_flush(c, err) != 0) {
         return -1;
     }

@@ -91,6 +91,12 @@ struct client_request {
  * streams (ERR_BUSY). */
 uint32_t client_open(struct client *client, const struct client_request *request,
                      struct error *err);
+/* From now on another handler takes the stream's events. What is over is ignored. */
+void client_rebind(struct client *client, uint32_t stream,
+                   const struct client_request *request);
+/* To be called by a handler: the events behind this one are handed out by the next step,
+ * so that its caller can first make ready for them. */
+void client_pause(struct client *client);
 /* The answer is no longer wanted: the stream is reset and its handler forgotten. Ended
  * streams and 0 are ignored. */
 void client_abandon(struct client *client, uint32_t stream);

@@ -41,6 +41,7 @@ struct client {
     int64_t idle_ns;  /* silence after which the link is dead */
     struct loop_timer *liveness;
     uint8_t *buffer; /* CLIENT_READ_SIZE bytes */
+    bool is_paused;  /* what came is kept until the next step */
     bool has_failed;
     struct error failure; /* the first one; final */
 };

@@ -201,6 +201,14 @@ static void set_request(const struct command_context *context, struct run_args *
     args->request.is_plain_command = context->has_terminator;
 }
 
+/* As a submission's on_sent. */
+static int follow_ahead(void *context, struct client *client, const char *run,
+                        struct error *err)
+{
+    struct following *f = context;
+    return watch_ahead(&f->watch, client, run, err);
+}
+
 static int run_verb(void *opaque_context, void *opaque, char *const *operands,
                     size_t operand_count)
 {
@@ -211,6 +219,8 @@ static int run_verb(void *opaque_context, void *opaque, char *const *operands,
     struct error err = ERROR_INIT;
     int status = EXIT_ERRAND;
     submission_init(&s);
+    s.on_sent = follow_ahead;
+    s.on_sent_context = &f;
     history_run_init(&run);
     set_request(opaque_context, args, operands, operand_count);
     if (following_init(&f, opaque_context, args->target, &err) != 0 ||

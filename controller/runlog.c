@@ -58,13 +58,18 @@ static int open_newest(struct runlog *log, struct runlog_file *file, struct erro
     return 0;
 }
 
-int runlog_open(struct runlog *log, const struct home *home, const char *id,
-                struct error *err)
+void runlog_init(struct runlog *log)
 {
     *log = (struct runlog){.dir_fd = -1, .current = -1};
     for (int i = 0; i < RUNLOG_FILES; i++) {
         log->files[i] = (struct runlog_file){.name = names[i], .fd = -1};
     }
+}
+
+int runlog_open(struct runlog *log, const struct home *home, const char *id,
+                struct error *err)
+{
+    runlog_init(log);
     log->dir = home_run_dir(home, id, err);
     log->dir_fd = log->dir != NULL ? files_open_dir(AT_FDCWD, log->dir, err) : -1;
     int result = log->dir_fd < 0 ? -1 : 0;

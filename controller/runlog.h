@@ -34,6 +34,9 @@ struct runlog {
     int current; /* the file that AT named last, or -1 */
 };
 
+/* Nothing of the run is at home: its positions are the beginnings. Needs no
+ * runlog_close. */
+void runlog_init(struct runlog *log);
 /* Open what is at home, making it if need be. Errors: ERR_IO, ERR_NO_SPACE. */
 int runlog_open(struct runlog *log, const struct home *home, const char *id,
                 struct error *err);

@@ -120,6 +120,7 @@ static bool counted_has(void *context, enum object_kind kind, const struct oid *
 struct sending {
     struct submission *submission;
     struct command_context *context;
+    struct client *client;
     struct push *push;
     struct strvec lines;
     bool is_done;
@@ -160,6 +161,9 @@ static int take_accepted(struct sending *s, const struct json *body, struct erro
         strvec_push(&s->lines, json_is_string(line) ? json_string(line) : "");
     }
     s->is_done = true;
+    if (s->submission->on_sent != NULL) {
+        client_pause(s->client);
+    }
     return 0;
 }
 
@@ -207,27 +211,40 @@ static struct json *submit_body(const struct submission *s, const struct oid *ba
     return body;
 }
 
+/* The first flight: SECRETS, SUBMIT, what goes along with it, objects. */
+static int begin_sending(struct sending *s, uint32_t stream, const struct oid *base,
+                         const struct object_source *source, struct error *err)
+{
+    struct submission *submission = s->submission;
+    struct peer *peer = client_peer(s->client);
+    if (submission->secrets != NULL) {
+        CLEANUP_JSON struct json *secrets = json_new_object();
+        (void)json_add(secrets, "secrets", json_copy(submission->secrets));
+        peer_send(peer, stream, MSG_SECRETS, secrets);
+    }
+    CLEANUP_JSON struct json *body = submit_body(submission, base);
+    peer_send(peer, stream, MSG_SUBMIT, body);
+    if (submission->on_sent != NULL &&
+        submission->on_sent(submission->on_sent_context, s->client, submission->spec.run,
+                            err) != 0) {
+        return -1;
+    }
+    s->push = push_new(peer, stream, source, &submission->spec.root,
+                       oid_is_zero(base) ? NULL : base, err);
+    return s->push == NULL ? -1 : sending_room(s, err);
+}
+
 static int run_sending(struct sending *s, struct client *client, const struct oid *base,
                        const struct object_source *source, const bool *is_interrupted,
                        struct error *err)
 {
     struct client_request request = {
         .context = s, .event = sending_event, .room = sending_room};
-    struct peer *peer = client_peer(client);
     uint32_t stream = client_open(client, &request, err);
     if (stream == 0) {
         return -1;
     }
-    if (s->submission->secrets != NULL) {
-        CLEANUP_JSON struct json *secrets = json_new_object();
-        (void)json_add(secrets, "secrets", json_copy(s->submission->secrets));
-        peer_send(peer, stream, MSG_SECRETS, secrets);
-    }
-    CLEANUP_JSON struct json *body = submit_body(s->submission, base);
-    peer_send(peer, stream, MSG_SUBMIT, body);
-    s->push = push_new(peer, stream, source, &s->submission->spec.root,
-                       oid_is_zero(base) ? NULL : base, err);
-    int result = s->push == NULL ? -1 : sending_room(s, err);
+    int result = begin_sending(s, stream, base, source, err);
     while (result == 0 && !s->is_done && (is_interrupted == NULL || !*is_interrupted)) {
         result = client_step(client, err);
     }
@@ -293,7 +310,7 @@ int submission_send(struct submission *submission, struct command_context *conte
                     const bool *is_interrupted, struct error *err)
 {
     struct oid base;
-    struct sending s = {.submission = submission, .context = context};
+    struct sending s = {.submission = submission, .context = context, .client = client};
     submission->has_progress = false;
     CLEANUP(oidset_cleanup) struct oidset *sent = oidset_new(TRANSFER_OBJECTS_MAX);
     struct counted_source counted = {.inner = store_source(context->store), .sent = sent};

@@ -43,6 +43,12 @@ struct submission {
     uint64_t sent_files, sent_bytes, wire_bytes;
     bool has_progress;        /* the last submission_send got further than those before */
     uint64_t missing_objects; /* the fewest that a node asked for first */
+    /* What is to go in the same flight as SUBMIT; may be NULL. Called each time that it
+     * was queued, before the objects are. What comes on the streams that it opens is
+     * handed out after submission_send. */
+    int (*on_sent)(void *context, struct client *client, const char *run,
+                   struct error *err);
+    void *on_sent_context;
 };
 
 void submission_init(struct submission *submission);

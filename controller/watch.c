@@ -83,24 +83,61 @@ static int follow_event(void *context, const struct peer_event *event, struct er
 
 /* ---- one connection ---- */
 
-static int send_follow(struct tailing *f, struct error *err)
+/* The stream of a FOLLOW that was queued; 0: err. */
+static uint32_t send_follow(struct client *client, const struct client_request *request,
+                            const char *run, int64_t seq, const char *until,
+                            const struct runlog *log, struct error *err)
+{
+    CLEANUP_JSON struct json *body = json_new_object();
+    json_add_string(body, "run", run);
+    json_add_integer(body, "journal_seq", seq);
+    json_add_string(body, "until", until);
+    struct json *files = json_add(body, "files", json_new_array());
+    if (runlog_positions(log, files, err) != 0) {
+        return 0;
+    }
+    uint32_t stream = client_open(client, request, err);
+    if (stream != 0) {
+        peer_send(client_peer(client), stream, MSG_FOLLOW, body);
+    }
+    return stream;
+}
+
+/* The FOLLOW that went ahead ends with the submission, or is taken over by watch_run. */
+static int ahead_event(void *context, const struct peer_event *event, struct error *err)
+{
+    struct watch *watch = context;
+    if (event->type != MSG_ERROR) {
+        return error_set(err, ERR_PROTOCOL, "%s of a run came before it was accepted",
+                         message_row((uint8_t)event->type)->name);
+    }
+    watch->ahead_stream = 0;
+    return 0;
+}
+
+int watch_ahead(struct watch *watch, struct client *client, const char *run,
+                struct error *err)
+{
+    struct client_request request = {.context = watch, .event = ahead_event};
+    struct runlog nothing;
+    runlog_init(&nothing);
+    watch->ahead_stream = send_follow(client, &request, run, 0, "end", &nothing, err);
+    return watch->ahead_stream != 0 ? 0 : -1;
+}
+
+static int begin_stream(struct tailing *f, struct error *err)
 {
     struct watch *watch = f->watch;
     struct client_request request = {.context = f, .event = follow_event};
-    CLEANUP_JSON struct json *body = json_new_object();
-    json_add_string(body, "run", f->run->id);
-    json_add_integer(body, "journal_seq", f->run->status.seq);
-    json_add_string(body, "until", watch->options.until_now ? "now" : "end");
-    struct json *files = json_add(body, "files", json_new_array());
-    if (runlog_positions(&f->log, files, err) != 0) {
-        return -1;
+    if (watch->ahead_stream != 0) {
+        f->stream = watch->ahead_stream;
+        watch->ahead_stream = 0;
+        client_rebind(watch->client, f->stream, &request);
+        return 0;
     }
-    f->stream = client_open(watch->client, &request, err);
-    if (f->stream == 0) {
-        return -1;
-    }
-    peer_send(client_peer(watch->client), f->stream, MSG_FOLLOW, body);
-    return 0;
+    f->stream = send_follow(watch->client, &request, f->run->id, f->run->status.seq,
+                            watch->options.until_now ? "now" : "end", &f->log, err);
+    return f->stream != 0 ? 0 : -1;
 }
 
 static int run_stream(struct tailing *f, struct error *err)
@@ -125,7 +162,7 @@ static int run_stream(struct tailing *f, struct error *err)
 static int follow_once(struct tailing *f, struct error *err)
 {
     f->is_done = false;
-    if (send_follow(f, err) != 0) {
+    if (begin_stream(f, err) != 0) {
         return -1;
     }
     int result = run_stream(f, err);

@@ -40,7 +40,16 @@ struct watch {
     struct client
         *client; /* an open connection to begin with, or NULL; what is open afterwards */
     struct watch_trouble trouble;
+    uint32_t ahead_stream; /* on it, of the FOLLOW that watch_ahead sent; 0: none */
 };
+
+/*
+ * Ask the node to follow a run whose SUBMIT was just queued on client: in the same
+ * flight, from the beginning. watch_run with this client goes on with it; if the run is
+ * not accepted, nothing comes of it. Errors: ERR_BUSY (too many streams).
+ */
+int watch_ahead(struct watch *watch, struct client *client, const char *run,
+                struct error *err);
 
 /*
  * Follow run. 0: it ended, or (until_now) all there is has come, and is on the screen;

@@ -175,6 +175,7 @@ int watch_reconnect(struct watch *watch, const struct error *why, struct error *
     struct error reason = *why;
     client_free(watch->client);
     watch->client = NULL;
+    watch->ahead_stream = 0;
     if (watch->trouble.since_ns == 0) {
         watch->trouble.since_ns = clock_monotonic_ns();
     }

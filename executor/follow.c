@@ -28,7 +28,9 @@ struct follow {
     struct runview run;
     int64_t after_seq;
     bool is_until_end;
-    bool is_open; /* FOLLOW was taken */
+    bool is_open;               /* FOLLOW was taken */
+    struct submission *awaited; /* the run's, which is going on; NULL: none */
+    struct json *request;       /* FOLLOW, until it is over */
 
     size_t next_line; /* in run.lines: the next to send */
     enum run_state next_state;
@@ -61,6 +63,8 @@ static void *follow_start(const struct connection *connection, uint32_t stream)
 static void follow_finish(void *request)
 {
     struct follow *f = request;
+    submissions_drop(f->connection->submissions, f->awaited);
+    json_free(f->request);
     watcher_unsubscribe(f->connection->watcher, f->subscription);
     for (size_t i = 0; i < FILE_COUNT; i++) {
         logfile_release(&f->files[i]);
@@ -160,9 +164,36 @@ static int take_follow(struct follow *f, const struct json *body, struct error *
     return 0;
 }
 
+/* The run may be one that is being submitted: what becomes of that is waited for. */
 static int follow_event(void *request, const struct peer_event *event, struct error *err)
 {
-    return event->type == MSG_FOLLOW ? take_follow(request, event->json, err) : 0;
+    struct follow *f = request;
+    if (event->type != MSG_FOLLOW) {
+        return 0;
+    }
+    f->awaited = submissions_find(f->connection->submissions,
+                                  json_string(json_get(event->json, "run")));
+    if (f->awaited == NULL) {
+        return take_follow(f, event->json, err);
+    }
+    f->request = json_copy(event->json);
+    return 0;
+}
+
+/* Has the submission that is waited for ended? */
+static int look_at_submission(struct follow *f, struct error *err)
+{
+    enum submission_outcome outcome = submissions_outcome(f->awaited);
+    if (outcome == SUBMISSION_OPEN) {
+        return 0;
+    }
+    submissions_drop(f->connection->submissions, f->awaited);
+    f->awaited = NULL;
+    if (outcome == SUBMISSION_FAILED) {
+        return error_set(err, ERR_NOT_FOUND, "the run was not accepted");
+    }
+    CLEANUP_JSON struct json *body = TAKE_PTR(f->request);
+    return take_follow(f, body, err);
 }
 
 static bool is_final(const struct follow *f)
@@ -355,6 +386,9 @@ static int send_files(struct follow *f, size_t *out_bytes, struct error *err)
 static int follow_step(void *request, struct error *err)
 {
     struct follow *f = request;
+    if (f->awaited != NULL && look_at_submission(f, err) < 0) {
+        return -1;
+    }
     if (!f->is_open || (!f->is_dirty && !f->is_blocked)) {
         return 0;
     }

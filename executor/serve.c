@@ -46,6 +46,7 @@ struct stream {
 
 struct serve {
     struct connection connection;
+    struct submissions submissions;
     struct stream *streams;
     struct silence silence;
     bool has_hello;
@@ -426,6 +427,7 @@ static int serve_connection(const struct serve_args *args, bool *out_is_broken,
                                      .peer = peer,
                                      .loop = loop,
                                      .watcher = watcher}};
+    s.connection.submissions = &s.submissions;
     struct strbuf marker CLEANUP_STRBUF = STRBUF_INIT;
     if (noderoot_executor_digest(s.connection.executor, err) < 0 ||
         fdio_set_nonblocking(STDIN_FILENO, true, err) < 0 ||

@@ -17,6 +17,7 @@
 #include "common/peer.h"
 #include "common/store.h"
 #include "executor/noderoot.h"
+#include "executor/submissions.h"
 #include "executor/watcher.h"
 
 /* The connection, as its requests see it. Everything is borrowed from serve and outlives
@@ -27,6 +28,7 @@ struct connection {
     struct peer *peer;
     struct loop *loop;
     struct watcher *watcher;
+    struct submissions *submissions;
     char executor[OID_HEX_SIZE]; /* this program's own digest */
     char controller[33];         /* who is there, from HELLO */
 };

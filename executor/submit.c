@@ -30,6 +30,8 @@ struct submit {
     bool has_spec;
     bool is_known; /* accepted before: no object is needed */
     struct receive *receive;
+    struct submission *submission; /* for those who follow on this connection */
+    bool is_accepted;
 };
 
 static void *submit_start(const struct connection *connection, uint32_t stream)
@@ -52,6 +54,7 @@ static void forget_secrets(struct submit *s)
 static void submit_finish(void *request)
 {
     struct submit *s = request;
+    submissions_end(s->connection->submissions, s->submission, s->is_accepted);
     forget_secrets(s);
     receive_free(s->receive);
     runspec_release(&s->spec);
@@ -147,6 +150,7 @@ static int take_submit(struct submit *s, const struct json *body, struct error *
         return -1;
     }
     s->has_spec = true;
+    s->submission = submissions_begin(s->connection->submissions, s->spec.run);
     if (look_for_run(s, err) < 0) {
         return -1;
     }
@@ -208,6 +212,7 @@ static int send_accepted(struct submit *s, bool is_new, struct error *err)
     json_add_bool(body, "is_new", is_new);
     json_add(body, "journal", runview_lines(&view, &first, ACCEPTED_LINES_BYTES));
     peer_send(s->connection->peer, s->stream, MSG_ACCEPTED, body);
+    s->is_accepted = true;
     return 0;
 }
 
