@@ -44,7 +44,8 @@ static int set(const struct option *option, const char *value, struct arguments 
         return 0;
     case KIND_NUMBER:
     case KIND_DESCRIPTOR:
-        if (bytes_parse_u64(value, max, &number, NULL) < 0) {
+        if (bytes_parse_u64(value, max, &number, NULL) < 0 ||
+            (option->kind == KIND_NUMBER && number == 0)) {
             return error_set(err, ERR_USAGE, "%s takes a number, not \"%s\"",
                              option->name, value);
         }
@@ -86,7 +87,7 @@ int arguments_parse(int argc, char **argv, struct arguments *out, struct error *
         }
         i += has_value;
     }
-    if (out->root == NULL || out->run == NULL || out->attempt < 1) {
+    if (out->root == NULL || out->run == NULL) {
         return error_set(err, ERR_USAGE, "%s needs --root and --run", argv[0]);
     }
     return 0;

@@ -44,7 +44,7 @@ static int take_tombstone(struct runview *view, const struct json *tombstone,
         }
         strvec_push(&view->lines, text);
     }
-    view->is_collected = !json_is_null(json_get(tombstone, "collected"));
+    view->is_collected = json_is_string(json_get(tombstone, "collected"));
     return 0;
 }
 
