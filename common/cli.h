@@ -111,6 +111,27 @@ void cli_help(const char *program, const struct cli_command *command, struct str
 void cli_help_list(const struct cli_command *const *commands, size_t count,
                    struct strbuf *out);
 
+/* What the last word of a command line may be. */
+enum cli_place_kind {
+    CLI_PLACE_NOTHING,
+    CLI_PLACE_COMMAND, /* the next word of a command's name */
+    CLI_PLACE_OPTION,  /* an option of command */
+    CLI_PLACE_VALUE,   /* of an option, or an operand */
+};
+#define CLI_VALUE_SIZE 64
+struct cli_place {
+    enum cli_place_kind kind;
+    const struct cli_command *command; /* NULL: COMMAND */
+    /* VALUE: how usage, or the option's row, calls it: "RUN"; "a|b": one of these. */
+    char value[CLI_VALUE_SIZE];
+    size_t prefix_length; /* VALUE: of the word, what is not part of it: "--name=" */
+    size_t operands;      /* how many stand before it */
+};
+
+/* Look at words (at least one; the last may be "") as cli_find and cli_parse would. */
+void cli_locate(const struct cli_command *const *commands, size_t count,
+                char *const *words, size_t word_count, struct cli_place *out);
+
 /* What word may have been meant to be: the only name that begins with it, else the
  * nearest one (Damerau-Levenshtein, at most a third of word's letters wrong; of several
  * the first), else NULL. */

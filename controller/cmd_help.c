@@ -35,7 +35,7 @@ static const struct cli_option options[] = {CLI_END};
 
 const struct cli_command cmd_help = {
     .name = "help",
-    .usage = "[VERB]",
+    .usage = "[VERB...]",
     .help = "list the verbs, or tell more of one",
     .options = options,
     .max_operands = 2,

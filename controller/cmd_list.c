@@ -126,8 +126,8 @@ static int run(void *opaque, void *opaque_args, char *const *operands,
 }
 
 static const struct cli_option options[] = {
-    CLI_STRING('t', "target", "NAME", "only runs on this target", FIELD(target)),
-    CLI_STRING('e', "experiment", "NAME", "only runs of this experiment",
+    CLI_STRING('t', "target", "TARGET", "only runs on this target", FIELD(target)),
+    CLI_STRING('e', "experiment", "EXPERIMENT", "only runs of this experiment",
                FIELD(experiment)),
     CLI_FLAG(0, "open", "only runs that go on, or whose results are not at home",
              FIELD(only_open)),

@@ -19,16 +19,17 @@ struct run_args {
 #define REQUEST(name) offsetof(struct run_args, request.name)
 
 #define OPTIONS_OF_BOTH                                                                  \
-    CLI_STRING('t', "target", "NAME", "where to run", FIELD(target)),                    \
-        CLI_STRING('e', "experiment", "NAME", "the series it belongs to",                \
+    CLI_STRING('t', "target", "TARGET", "where to run", FIELD(target)),                  \
+        CLI_STRING('e', "experiment", "EXPERIMENT", "the series it belongs to",          \
                    REQUEST(experiment)),                                                 \
         CLI_LIST(0, "env", "K=V", "set a variable; K alone: as it is here",              \
                  REQUEST(variables)),                                                    \
         CLI_LIST(0, "secret", "NAME", "a variable that is never stored",                 \
                  REQUEST(secrets)),                                                      \
         CLI_LIST(0, "tag", "K=V", "note something with the run", REQUEST(tags)),         \
-        CLI_STRING(0, "framework", "F", "python or command", REQUEST(framework)),        \
-        CLI_STRING(0, "interpreter", "PATH", "python on the node",                       \
+        CLI_STRING(0, "framework", "FRAMEWORK", "python or command",                     \
+                   REQUEST(framework)),                                                  \
+        CLI_STRING(0, "interpreter", "PYTHON", "python on the node",                     \
                    REQUEST(interpreter)),                                                \
         CLI_DURATION(0, "time-limit", "TIME", "end it after this long",                  \
                      REQUEST(time_limit_ms)),                                            \

@@ -78,10 +78,10 @@ static const struct cli_option add_options[] = {
     CLI_STRING('F', "ssh-config", "FILE", "instead of ~/.ssh/config", FIELD(ssh_config)),
     CLI_STRING(0, "known-hosts", "FILE", "instead of ~/.ssh/known_hosts",
                FIELD(known_hosts)),
-    CLI_STRING(0, "transport", "NAME", "auto, openssh or local", FIELD(transport)),
-    CLI_STRING(0, "root", "DIR", "errand's folder on the node; default: ~/.errand",
+    CLI_STRING(0, "transport", "TRANSPORT", "auto, openssh or local", FIELD(transport)),
+    CLI_STRING(0, "root", "PATH-THERE", "errand's folder on the node; default: ~/.errand",
                FIELD(root)),
-    CLI_STRING(0, "interpreter", "PATH", "python on the node", FIELD(interpreter)),
+    CLI_STRING(0, "interpreter", "PYTHON", "python on the node", FIELD(interpreter)),
     CLI_FLAG(0, "force", "replace a target of that name", FIELD(want_force)),
     CLI_END,
 };
@@ -217,7 +217,7 @@ static const struct cli_option remove_options[] = {CLI_END};
 
 const struct cli_command cmd_target_remove = {
     .name = "target remove",
-    .usage = "NAME",
+    .usage = "TARGET",
     .help = "forget a target that errand target add made",
     .details = "Nothing is done on the machine itself.",
     .options = remove_options,

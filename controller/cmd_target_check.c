@@ -233,7 +233,7 @@ static const struct cli_option check_options[] = {
 
 const struct cli_command cmd_target_check = {
     .name = "target check",
-    .usage = "[NAME] [options]",
+    .usage = "[TARGET] [options]",
     .help = "connect, and show every step, its time, and what is missing",
     .options = check_options,
     .args_size_bytes = sizeof(struct check_args),
