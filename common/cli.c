@@ -440,20 +440,23 @@ static int incomplete(const struct cli_command *const *commands, size_t count,
 static void unknown_command(const struct cli_command *const *commands, size_t count,
                             char *const *argv, struct error *err)
 {
-    CLEANUP_FREE const char **names = xcalloc(count, sizeof(*names));
+    CLEANUP_FREE const char **names = xcalloc(2 * count, sizeof(*names));
+    CLEANUP_STRVEC struct strvec firsts = STRVEC_INIT;
     CLEANUP_FREE char *two =
         argv[1] == NULL ? NULL : xasprintf("%s %s", argv[0], argv[1]);
     const char *nearest;
 
     for (size_t i = 0; i < count; i++) {
         names[i] = commands[i]->name;
+        strvec_pushf(&firsts, "%.*s", (int)strcspn(names[i], " "), names[i]);
+        names[count + i] = firsts.items[i];
     }
     nearest = two == NULL ? NULL : cli_nearest(two, names, count);
     if (nearest == NULL && incomplete(commands, count, argv, err) < 0) {
         return;
     }
     if (nearest == NULL) {
-        nearest = cli_nearest(argv[0], names, count);
+        nearest = cli_nearest(argv[0], names, 2 * count);
     }
     error_set(err, ERR_USAGE, "there is no command \"%s\"",
               nearest != NULL && strchr(nearest, ' ') != NULL && two != NULL ? two

@@ -40,6 +40,7 @@ static int cancel_open(struct following *f, const struct cancel_args *args,
                        struct history_run *run, struct error *err)
 {
     if (run_state_is_final(run->status.state)) {
+        terminal_note(f->context->terminal, "%s had ended before", run->id);
         say(f->context, run);
         return 0;
     }
@@ -69,23 +70,33 @@ static int cancel_open(struct following *f, const struct cancel_args *args,
     return 0;
 }
 
+/* Open what is needed, and cancel. */
+static int cancel_found(struct following *f, const struct cancel_args *args,
+                        struct history_run *run, struct error *err)
+{
+    if (following_init_run(f, f->context, run, err) == 0) {
+        return cancel_open(f, args, run, err);
+    }
+    /* The target was forgotten: nobody can be asked. */
+    return args->want_force && err->code == ERR_NOT_FOUND ? give_up(f, run, err) : -1;
+}
+
 static int cancel_one(struct command_context *context, const struct cancel_args *args,
-                      const char *name, struct json *documents)
+                      const char *name, struct json *document, struct json *runs)
 {
     struct following f = {.context = context};
     struct history_run run;
     struct error err = ERROR_INIT;
     int status = 0;
     history_run_init(&run);
-    if (command_history(context, &err) == NULL ||
-        history_find(context->history, name, &run, &err) != 0 ||
-        following_init(&f, context, run.target, &err) != 0 ||
-        cancel_open(&f, args, &run, &err) != 0) {
-        status = f.interrupt.is_interrupted
-                     ? interrupt_status(&f.interrupt)
-                     : command_fail(context, args->is_json, &err, 1);
+    if (history_find(context->history, name, &run, &err) != 0 ||
+        cancel_found(&f, args, &run, &err) != 0) {
+        status = f.interrupt.is_interrupted ? interrupt_status(&f.interrupt) : 1;
+        if (!f.interrupt.is_interrupted) {
+            command_fail_in(context, args->is_json ? document : NULL, &err);
+        }
     } else if (following_reload(&f, &run, &err) == 0) {
-        (void)json_append(documents, command_run_to_json(&run, true));
+        (void)json_append(runs, command_run_to_json(&run, true));
     }
     history_run_release(&run);
     following_release(&f);
@@ -97,17 +108,19 @@ static int cancel_verb(void *opaque_context, void *opaque, char *const *operands
 {
     struct command_context *context = opaque_context;
     const struct cancel_args *args = opaque;
+    struct error err = ERROR_INIT;
     int status = 0;
     CLEANUP_JSON struct json *document = json_new_object();
     struct json *runs = json_add(document, "runs", json_new_array());
+    if (command_check_runs(context, operands, operand_count, &err) != 0) {
+        return command_fail(context, args->is_json, &err, 1);
+    }
     for (size_t i = 0; i < operand_count; i++) {
-        int one = cancel_one(context, args, operands[i], runs);
+        int one = cancel_one(context, args, operands[i], document, runs);
         status = status == 0 ? one : status;
     }
-    if (status == 0 && args->is_json) {
-        return command_print_json(context, document);
-    }
-    return status;
+    int printed = args->is_json ? command_print_json(context, document) : 0;
+    return status == 0 ? printed : status;
 }
 
 static const struct cli_option cancel_options[] = {

@@ -30,7 +30,7 @@ static int open_run(struct following *f, struct command_context *context,
         history_find(context->history, name, run, err) != 0) {
         return -1;
     }
-    return following_init(f, context, run->target, err);
+    return following_init_run(f, context, run, err);
 }
 
 static int check_accepted(const struct history_run *run, struct error *err)
@@ -43,12 +43,6 @@ static int check_accepted(const struct history_run *run, struct error *err)
         return error_hint(err, "send it again with errand run");
     }
     return 0;
-}
-
-/* Everything is at home and nothing more can come: no connection is needed. */
-static bool is_at_home(const struct history_run *run)
-{
-    return run_state_is_final(run->status.state) && run->collected_utc_ms != 0;
 }
 
 /* ---- follow ---- */
@@ -187,7 +181,7 @@ static int print_log(struct command_context *context, const struct history_run *
 static int bring_up_to_date(struct following *f, struct history_run *run,
                             struct error *err)
 {
-    if (is_at_home(run)) {
+    if (following_is_at_home(run)) {
         return 0;
     }
     f->watch.options.until_now = true;
@@ -228,9 +222,11 @@ static int logs_verb(void *context, void *opaque, char *const *operands,
     int64_t tail = -1;
     int status = 0;
     (void)operand_count;
+    if (parse_tail(args->tail, &tail, &err) != 0) {
+        return command_fail_usage(context, &cmd_logs, false, &err);
+    }
     history_run_init(&run);
-    if (parse_tail(args->tail, &tail, &err) != 0 ||
-        open_run(&f, context, operands[0], &run, &err) != 0 ||
+    if (open_run(&f, context, operands[0], &run, &err) != 0 ||
         check_accepted(&run, &err) != 0 || bring_up_to_date(&f, &run, &err) != 0 ||
         print_log(context, &run, args->is_control ? "control.log" : "driver.log", tail,
                   &err) != 0) {
@@ -264,9 +260,11 @@ const struct cli_command cmd_logs = {
 
 /* ---- wait ---- */
 
-/* Wait for one run; its exit status, or that of the interrupt. */
+/* Wait for one run; its exit status, or that of the interrupt. failure: as struct
+ * following has it. */
 static int wait_for(struct command_context *context, const struct follow_args *args,
-                    const char *name, struct json *documents, bool *out_interrupted)
+                    const char *name, struct json *runs, bool *out_interrupted,
+                    struct error *failure)
 {
     struct following f = {.context = context};
     struct history_run run;
@@ -274,14 +272,15 @@ static int wait_for(struct command_context *context, const struct follow_args *a
     int status = EXIT_ERRAND;
     history_run_init(&run);
     if (open_run(&f, context, name, &run, &err) != 0 || check_accepted(&run, &err) != 0) {
-        status = command_fail(context, args->is_json, &err, EXIT_ERRAND);
+        *failure = err;
     } else {
+        f.failure = failure;
         f.watch.options.give_up_after_ms = args->give_up_after_ms;
         status = following_go(&f, &run);
         *out_interrupted = f.interrupt.is_interrupted;
         if (following_reload(&f, &run, &err) == 0 &&
             run_state_is_final(run.status.state)) {
-            (void)json_append(documents, command_run_to_json(&run, true));
+            (void)json_append(runs, command_run_to_json(&run, true));
         }
     }
     history_run_release(&run);
@@ -294,14 +293,22 @@ static int wait_verb(void *opaque_context, void *opaque, char *const *operands,
 {
     struct command_context *context = opaque_context;
     const struct follow_args *args = opaque;
+    struct error err = ERROR_INIT;
     int status = 0;
     CLEANUP_JSON struct json *document = json_new_object();
     struct json *runs = json_add(document, "runs", json_new_array());
+    if (command_check_runs(context, operands, operand_count, &err) != 0) {
+        return command_fail(context, args->is_json, &err, EXIT_ERRAND);
+    }
     for (size_t i = 0; i < operand_count; i++) {
+        struct error failure = ERROR_INIT;
         bool is_interrupted = false;
-        int one = wait_for(context, args, operands[i], runs, &is_interrupted);
+        int one = wait_for(context, args, operands[i], runs, &is_interrupted, &failure);
         if (is_interrupted) {
             return one;
+        }
+        if (failure.code != ERR_NONE) {
+            command_fail_in(context, args->is_json ? document : NULL, &failure);
         }
         status = status == 0 ? one : status;
     }

@@ -41,3 +41,20 @@ const struct cli_command cmd_help = {
     .max_operands = 2,
     .run = run,
 };
+
+static int version(void *opaque, void *args, char *const *operands, size_t operand_count)
+{
+    struct command_context *context = opaque;
+    (void)args, (void)operands, (void)operand_count;
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    strbuf_puts(&text, "errand " ERRAND_VERSION "\n");
+    return command_print(context, &text);
+}
+
+const struct cli_command cmd_version = {
+    .name = "version",
+    .usage = "",
+    .help = "print errand's version",
+    .options = options,
+    .run = version,
+};

@@ -85,7 +85,11 @@ static int print(struct command_context *context, const struct list_args *args,
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     table_write(listing->table, &text);
     if (text.length == 0) {
-        terminal_note(context->terminal, "no runs");
+        bool is_narrowed =
+            args->target != NULL || args->experiment != NULL || args->only_open;
+        terminal_note(context->terminal,
+                      is_narrowed ? "no such runs; errand list shows those there are"
+                                  : "no runs yet; begin one with: errand run SCRIPT");
     }
     return command_print(context, &text);
 }

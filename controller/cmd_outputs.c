@@ -1,5 +1,4 @@
 /* errand outputs. */
-#include "common/store.h"
 #include "controller/command.h"
 #include "controller/fetch.h"
 #include "controller/following.h"
@@ -33,12 +32,7 @@ static int bring_home(struct following *f, struct history_run *run, struct error
                   run_state_name(run->status.state));
         return error_hint(err, "errand wait %s", run->id);
     }
-    if (f->watch.client == NULL) {
-        struct client_options options = {.may_ask = f->watch.options.may_ask,
-                                         .loop = f->loop};
-        f->watch.client = client_connect(f->context, f->target, &options, err);
-    }
-    if (f->watch.client == NULL ||
+    if (following_connect(f, run, err) != 0 ||
         fetch_collect(f->context, f->watch.client, run, &f->interrupt.is_interrupted,
                       &path, &result, err) != 0) {
         return -1;
@@ -47,30 +41,6 @@ static int bring_home(struct following *f, struct history_run *run, struct error
         terminal_warn(f->context->terminal, "outputs: %s", result.warnings.items[i]);
     }
     return following_reload(f, run, err);
-}
-
-/* A second copy, from the store; where collection took the objects, they are fetched
- * again. */
-static int write_to(struct following *f, const struct history_run *run, const char *to,
-                    struct error *err)
-{
-    CLEANUP(fetch_result_release) struct fetch_result result = {0};
-    if (command_store(f->context, err) == NULL) {
-        return -1;
-    }
-    if (!store_use_root(f->context->store, &run->status.outputs_root)) {
-        struct client_options options = {.may_ask = f->watch.options.may_ask,
-                                         .loop = f->loop};
-        if (f->watch.client == NULL) {
-            f->watch.client = client_connect(f->context, f->target, &options, err);
-        }
-        if (f->watch.client == NULL ||
-            fetch_objects(f->context, f->watch.client, run->id,
-                          &f->interrupt.is_interrupted, &result, err) != 0) {
-            return -1;
-        }
-    }
-    return fetch_write(f->context, &run->status.outputs_root, to, err);
 }
 
 static int report(struct following *f, const struct outputs_args *args,
@@ -103,13 +73,13 @@ static int outputs_verb(void *context, void *opaque, char *const *operands,
     history_run_init(&run);
     bool is_good = command_history(context, &err) != NULL &&
                    history_find(f.context->history, operands[0], &run, &err) == 0 &&
-                   following_init(&f, context, run.target, &err) == 0;
+                   following_init_run(&f, context, &run, &err) == 0;
     if (is_good) {
         f.watch.options.give_up_after_ms =
             args->give_up_after_ms > 0 ? args->give_up_after_ms : WATCH_NEVER_AGAIN;
         is_good = bring_home(&f, &run, &err) == 0 &&
                   (args->to == NULL || oid_is_zero(&run.status.outputs_root) ||
-                   write_to(&f, &run, args->to, &err) == 0);
+                   following_write_outputs(&f, &run, args->to, &err) == 0);
     }
     status =
         is_good ? report(&f, args, &run) : command_fail(context, args->is_json, &err, 1);

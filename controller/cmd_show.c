@@ -56,7 +56,7 @@ static void put_status(struct strbuf *out, const struct run_status *status)
         run_exit_describe(&status->exit, &text);
         put(out, "exit", text.data);
     }
-    if (status->proof[0] != '\0') {
+    if (status->proof[0] != '\0' && status->ended + status->survivors > 0) {
         strbuf_reset(&text);
         strbuf_printf(&text, "%lld ended, %lld could not be; proof: %s",
                       (long long)status->ended, (long long)status->survivors,

@@ -95,6 +95,14 @@ int command_print_json(struct command_context *context, const struct json *docum
     return command_print(context, &text);
 }
 
+static void add_error(struct json *document, const struct error *err)
+{
+    struct json *error = json_add(document, "error", json_new_object());
+    json_add_string(error, "code", error_code_name(err->code));
+    json_add_string(error, "message", err->text);
+    json_add_string(error, "hint", err->hint[0] == '\0' ? NULL : err->hint);
+}
+
 int command_fail(struct command_context *context, bool is_json, const struct error *err,
                  int status)
 {
@@ -106,12 +114,32 @@ int command_fail(struct command_context *context, bool is_json, const struct err
         return status;
     }
     CLEANUP_JSON struct json *document = json_new_object();
-    struct json *error = json_add(document, "error", json_new_object());
-    json_add_string(error, "code", error_code_name(err->code));
-    json_add_string(error, "message", err->text);
-    json_add_string(error, "hint", err->hint[0] == '\0' ? NULL : err->hint);
+    add_error(document, err);
     command_print_json(context, document);
     return status;
+}
+
+void command_fail_in(struct command_context *context, struct json *document,
+                     const struct error *err)
+{
+    if (document == NULL) {
+        (void)command_fail(context, false, err, 0);
+    } else if (json_get(document, "error") == NULL) {
+        add_error(document, err);
+    }
+}
+
+int command_check_runs(struct command_context *context, char *const *names, size_t count,
+                       struct error *err)
+{
+    int result = command_history(context, err) == NULL ? -1 : 0;
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        struct history_run run;
+        history_run_init(&run);
+        result = history_find(context->history, names[i], &run, err);
+        history_run_release(&run);
+    }
+    return result;
 }
 
 int command_fail_usage(struct command_context *context, const struct cli_command *command,

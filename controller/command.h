@@ -57,6 +57,12 @@ void command_release(struct command_context *context);
  * return status. Silent where the error is that nobody reads stdout any more. */
 int command_fail(struct command_context *context, bool is_json, const struct error *err,
                  int status);
+/*
+ * For verbs that go on after a failure: print it (as terminal_error), or, where document
+ * is not NULL, add it as "error", which has the first one.
+ */
+void command_fail_in(struct command_context *context, struct json *document,
+                     const struct error *err);
 /* As command_fail, for wrong usage of a verb: adds where its help is, and returns its
  * usage_status. */
 int command_fail_usage(struct command_context *context, const struct cli_command *command,
@@ -70,6 +76,11 @@ int command_print_json(struct command_context *context, const struct json *docum
 /* Verbs whose name begins with the word group ("target"), as help lists them. Returns how
  * many there are. */
 size_t command_help_group(const char *group, struct strbuf *out);
+
+/* Open the history and see that each name is of a run, before anything is done to one.
+ * Errors: history_find's. */
+int command_check_runs(struct command_context *context, char *const *names, size_t count,
+                       struct error *err);
 
 /* The run as `show --json` has it; is_short: as `list --json` has it. */
 struct json *command_run_to_json(const struct history_run *run, bool is_short);

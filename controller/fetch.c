@@ -217,16 +217,41 @@ static int put_in_place(const char *aside, const char *path, struct error *err)
     return 0;
 }
 
-int fetch_write(struct command_context *context, const struct oid *root, const char *path,
+/* A folder beside path, to be renamed to it; its name goes to aside. As mkdir would make
+ * it: mkdtemp's is for its owner alone. */
+static int make_aside(char *aside, const char *path, struct error *err)
+{
+    if (mkdtemp(aside) == NULL) {
+        int result = error_sys(err, "make a folder beside %s", path);
+        return err == NULL || err->code != ERR_NOT_FOUND
+                   ? result
+                   : error_hint(err,
+                                "the folder that it is to lie in must be there: make "
+                                "it with mkdir -p");
+    }
+    int dir_fd = files_open_dir(AT_FDCWD, aside, err);
+    mode_t mask = umask(0);
+    (void)umask(mask);
+    if (dir_fd >= 0) {
+        (void)fchmod(dir_fd, 0777 & ~mask);
+    }
+    return dir_fd;
+}
+
+int fetch_write(struct command_context *context, const struct oid *root, const char *to,
                 struct error *err)
 {
     struct object_source source = store_source(context->store);
-    CLEANUP_FREE char *aside = xasprintf("%s.errand-XXXXXX", path);
-    if (mkdtemp(aside) == NULL) {
-        return error_sys(err, "make a folder beside %s", path);
+    CLEANUP_FREE char *path = xstrdup(to);
+    for (size_t length = strlen(path); length > 1 && path[length - 1] == '/';) {
+        path[--length] = '\0'; /* what is beside it would be in it */
     }
-    CLEANUP_FD int dir_fd = files_open_dir(AT_FDCWD, aside, err);
-    int result = dir_fd < 0 ? -1 : write_all(dir_fd, &source, root, err);
+    CLEANUP_FREE char *aside = xasprintf("%s.errand-XXXXXX", path);
+    CLEANUP_FD int dir_fd = make_aside(aside, path, err);
+    if (dir_fd < 0) {
+        return -1;
+    }
+    int result = write_all(dir_fd, &source, root, err);
     if (result == 0) {
         result = files_sync_filesystem(dir_fd, err);
     }

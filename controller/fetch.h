@@ -27,10 +27,10 @@ int fetch_objects(struct command_context *context, struct client *client, const 
                   struct error *err);
 
 /*
- * Write an outputs tree from the store into the folder path, which must not exist or be
+ * Write an outputs tree from the store into the folder to, which must not exist or be
  * empty; it appears whole. Errors: ERR_EXISTS, ERR_NO_SPACE ...
  */
-int fetch_write(struct command_context *context, const struct oid *root, const char *path,
+int fetch_write(struct command_context *context, const struct oid *root, const char *to,
                 struct error *err);
 
 /* state/runs/<id>/outputs, malloc'ed. */

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/files.h"
+#include "common/store.h"
 #include "controller/cancel.h"
 #include "controller/fetch.h"
 
@@ -22,17 +23,51 @@ int following_init(struct following *f, struct command_context *context,
     if (interrupt_init(&f->interrupt, f->loop, context->terminal, err) != 0) {
         return -1;
     }
+    f->watch = (struct watch){.context = context, .interrupt = &f->interrupt};
+    f->watch.options.may_ask = terminal_can_ask(context->terminal);
     f->target = target_find(
         context->config, context->home,
         target_name != NULL ? target_name : config_string(context->config, "target"),
         err);
-    if (f->target == NULL) {
-        return -1;
+    f->watch.target = f->target;
+    return f->target != NULL ? 0 : -1;
+}
+
+bool following_is_at_home(const struct history_run *run)
+{
+    return run_state_is_final(run->status.state) && run->collected_utc_ms != 0;
+}
+
+int following_init_run(struct following *f, struct command_context *context,
+                       const struct history_run *run, struct error *err)
+{
+    struct error inner = ERROR_INIT;
+    if (following_init(f, context, run->target, &inner) == 0) {
+        return 0;
     }
-    f->watch = (struct watch){
-        .context = context, .target = f->target, .interrupt = &f->interrupt};
-    f->watch.options.may_ask = terminal_can_ask(context->terminal);
-    return 0;
+    if (f->watch.interrupt != NULL && inner.code == ERR_NOT_FOUND &&
+        following_is_at_home(run)) {
+        return 0;
+    }
+    *err = inner;
+    return -1;
+}
+
+int following_connect(struct following *f, const struct history_run *run,
+                      struct error *err)
+{
+    struct client_options options = {.may_ask = f->watch.options.may_ask,
+                                     .loop = f->loop};
+    if (f->watch.client != NULL) {
+        return 0;
+    }
+    if (f->target == NULL) {
+        error_set(err, ERR_NOT_FOUND, "the target of %s, %s, is not configured any more",
+                  run->id, run->target);
+        return error_hint(err, "errand target add %s HOST names it again", run->target);
+    }
+    f->watch.client = client_connect(f->context, f->target, &options, err);
+    return f->watch.client != NULL ? 0 : -1;
 }
 
 void following_release(struct following *f)
@@ -109,13 +144,30 @@ static int collect(struct following *f, struct history_run *run, char **out_path
     }
 }
 
-static int write_to(const struct following *f, const struct fetch_result *result,
-                    char **path, struct error *err)
+int following_write_outputs(struct following *f, const struct history_run *run,
+                            const char *to, struct error *err)
 {
-    if (f->to == NULL || !result->has_outputs) {
+    const struct oid *root = &run->status.outputs_root;
+    CLEANUP(fetch_result_release) struct fetch_result result = {0};
+    if (command_store(f->context, err) == NULL) {
+        return -1;
+    }
+    if (!store_use_root(f->context->store, root) &&
+        (following_connect(f, run, err) != 0 ||
+         fetch_objects(f->context, f->watch.client, run->id, &f->interrupt.is_interrupted,
+                       &result, err) != 0)) {
+        return -1;
+    }
+    return fetch_write(f->context, root, to, err);
+}
+
+static int write_to(struct following *f, const struct history_run *run, char **path,
+                    struct error *err)
+{
+    if (f->to == NULL || oid_is_zero(&run->status.outputs_root)) {
         return 0;
     }
-    if (fetch_write(f->context, &result->root, f->to, err) != 0) {
+    if (following_write_outputs(f, run, f->to, err) != 0) {
         return -1;
     }
     mem_cleanup_free(path);
@@ -123,11 +175,21 @@ static int write_to(const struct following *f, const struct fetch_result *result
     return 0;
 }
 
+/* Report a failure, or leave it to who asked for it. Returns status. */
+static int fail(struct following *f, const struct error *err, int status)
+{
+    if (f->failure != NULL) {
+        *f->failure = *err;
+        return status;
+    }
+    return command_fail(f->context, f->is_json, err, status);
+}
+
 static int report_json(struct following *f, struct history_run *run)
 {
     struct error err = ERROR_INIT;
     if (following_reload(f, run, &err) != 0) {
-        return command_fail(f->context, true, &err, EXIT_ERRAND);
+        return fail(f, &err, EXIT_ERRAND);
     }
     CLEANUP_JSON struct json *document = command_run_to_json(run, false);
     return command_print_json(f->context, document) == 0 ? 0 : EXIT_ERRAND;
@@ -139,27 +201,29 @@ static int finish(struct following *f, struct history_run *run)
     CLEANUP_FREE char *path = NULL;
     CLEANUP(fetch_result_release) struct fetch_result result = {0};
     int collected = 0;
-    if (run->collected_utc_ms == 0 || f->to != NULL) {
+    if (run->collected_utc_ms == 0) {
         collected = collect(f, run, &path, &result, &err);
-    } else {
+    } else if (run->status.has_outputs) {
         path = fetch_home_path(f->context->home, run->id);
         result.totals = (struct tree_totals){run->status.outputs_files,
                                              run->status.outputs_size_bytes};
     }
     if (collected == 0) {
-        collected = write_to(f, &result, &path, &err);
+        collected = write_to(f, run, &path, &err);
     }
     if (!f->is_json) {
         say_end(f, run);
     }
     if (collected != 0) {
-        (void)error_hint(
-            &err,
-            "the run itself ended; its outputs are still on the node: errand outputs %s",
-            run->id);
-        return command_fail(f->context, f->is_json, &err,
-                            f->interrupt.is_interrupted ? interrupt_status(&f->interrupt)
-                                                        : EXIT_ERRAND);
+        if (!following_is_at_home(run)) {
+            (void)error_hint(&err,
+                             "the run itself ended; its outputs are still on the node: "
+                             "errand outputs %s",
+                             run->id);
+        }
+        return fail(f, &err,
+                    f->interrupt.is_interrupted ? interrupt_status(&f->interrupt)
+                                                : EXIT_ERRAND);
     }
     if (f->is_json && report_json(f, run) != 0) {
         return EXIT_ERRAND;
@@ -207,5 +271,5 @@ int following_go(struct following *f, struct history_run *run)
     if (err.sys == EPIPE) {
         return EXIT_READER_GONE;
     }
-    return command_fail(f->context, f->is_json, &err, EXIT_ERRAND);
+    return fail(f, &err, EXIT_ERRAND);
 }

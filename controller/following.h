@@ -19,12 +19,34 @@ struct following {
     struct watch watch;
     bool is_json;
     const char *to; /* --to DIR, or NULL */
+    /* Where not NULL, what following_go would report as its failure is put here instead.
+     */
+    struct error *failure;
 };
 
 /* Open configuration, history, loop and signals. target_name NULL: the configured one. */
 int following_init(struct following *f, struct command_context *context,
                    const char *target_name, struct error *err);
+/*
+ * As following_init, for the target that run is on. Where that is not configured any more
+ * but all of the run is at home, f->target is NULL: nobody has to be asked.
+ */
+int following_init_run(struct following *f, struct command_context *context,
+                       const struct history_run *run, struct error *err);
 void following_release(struct following *f);
+
+/* True where the run has ended and its log and outputs were brought home: no connection
+ * is needed. */
+bool following_is_at_home(const struct history_run *run);
+/* Connect, where that was not done. Errors: client_connect's; ERR_NOT_FOUND where the
+ * target is gone. */
+int following_connect(struct following *f, const struct history_run *run,
+                      struct error *err);
+/* Write the outputs of a run that was collected to the folder to, once more: from the
+ * store, or where collection took them, from the node. Errors: fetch_write's, and those
+ * of fetching. */
+int following_write_outputs(struct following *f, const struct history_run *run,
+                            const char *to, struct error *err);
 
 /*
  * Go along with run until it ended, then collect and report. Returns the program's exit

@@ -58,24 +58,16 @@ static int run_command(struct command_context *context, const struct cli_command
     return status;
 }
 
-/* The words are no verb; they may begin some. */
+/* The words are no verb (err says so); they may begin some. */
 static int run_group(struct command_context *context, char *const *argv,
                      const struct error *err)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    if (command_help_group(argv[0], &text) == 0) {
-        return command_fail(context, false, err, 2);
-    }
-    if (argv[1] != NULL && is_word(argv[1], "--help", "-h")) {
+    if (argv[1] != NULL && is_word(argv[1], "--help", "-h") &&
+        command_help_group(argv[0], &text) > 0) {
         return command_print(context, &text);
     }
-    struct error incomplete = ERROR_INIT;
-    error_set(&incomplete, ERR_USAGE,
-              argv[1] == NULL ? "errand %s: a word is missing"
-                              : "errand %s: no verb is \"%s %s\"",
-              argv[0], argv[0], argv[1]);
-    error_hint(&incomplete, "see: errand help %s", argv[0]);
-    return command_fail(context, false, &incomplete, 2);
+    return command_fail(context, false, err, 2);
 }
 
 static int run_words(struct command_context *context, char **argv)

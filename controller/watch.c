@@ -270,6 +270,17 @@ static int drain_screen(const struct tailing *f, struct error *err)
     return screen_has_failed(f->screen, err) ? -1 : 0;
 }
 
+/* Ended, collected, and nobody has removed the log since. */
+static bool is_all_here(const struct tailing *f)
+{
+    CLEANUP_JSON struct json *sizes = json_new_object();
+    runlog_sizes(&f->log, sizes);
+    const struct json *size = json_get(sizes, f->log.files[RUNLOG_DRIVER].name);
+    uint64_t here = size == NULL ? 0 : (uint64_t)json_integer(size);
+    return run_state_is_final(f->run->status.state) && f->run->collected_utc_ms != 0 &&
+           here >= f->run->status.driver_log_bytes;
+}
+
 int watch_run(struct watch *watch, struct history_run *run, struct error *err)
 {
     struct tailing f = {.watch = watch, .run = run};
@@ -281,7 +292,7 @@ int watch_run(struct watch *watch, struct history_run *run, struct error *err)
             screen_new(&f.log, watch->context->terminal, watch->options.screen_from);
         screen_update(f.screen, watch->interrupt->loop);
     }
-    int result = follow_to_the_end(&f, err);
+    int result = is_all_here(&f) ? 0 : follow_to_the_end(&f, err);
     if (result == 0) {
         result = runlog_sync(&f.log, err);
     }

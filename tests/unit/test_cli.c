@@ -351,6 +351,7 @@ static void unknown_commands_show_the_nearest(void **state)
         {"targte", "add", "there is no command \"targte add\"",
          "did you mean \"target add\"?"},
         {"tagret", "x", "there is no command \"tagret\"", "did you mean \"target\"?"},
+        {"evn", NULL, "there is no command \"evn\"", "did you mean \"env\"?"},
         {"env", "lsit", "there is no command \"env lsit\"", "did you mean \"env list\"?"},
         {"env", "wipe", "there is no command \"env wipe\"", "there are: env list"},
         {"env", NULL, "\"env\" needs a word behind it", "there are: env list"},

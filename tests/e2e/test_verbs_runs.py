@@ -1,0 +1,294 @@
+"""list, show, logs, wait, cancel, outputs: what a person meets who uses them one after another."""
+
+import json
+import os
+import shutil
+import sqlite3
+import stat
+
+import pytest
+from support.errand import strip_controls
+from support.projects import write_files
+
+SAYS = 'import sys\nfor i in range(int(sys.argv[1])):\n    print("line", i)\nsys.exit(int(sys.argv[2]))\n'
+LEAVES = 'import os\nos.makedirs("outputs/deep", exist_ok=True)\nopen("outputs/deep/model", "w").write("weights")\n'
+GATED = "import os, sys\nfrom time import sleep\nwhile not os.path.exists(sys.argv[1]):\n    sleep(0.01)\n"
+
+
+def run_one(errand, text: str, *arguments: str) -> str:
+    """A run that ends; its id."""
+    write_files(errand.cwd, {"t.py": text})
+    errand.run("run", "t.py", *arguments)
+    return errand.show()["id"]
+
+
+# ---- nothing yet ----
+
+
+def test_without_a_run_each_verb_says_how_to_begin(errand):
+    assert errand.ok("list").errors == "errand: no runs yet; begin one with: errand run SCRIPT\n"
+    assert errand.json("list") == {"runs": []}
+    for verb, code in (("show", 1), ("logs", 1), ("follow", 125), ("wait", 125), ("cancel", 1), ("outputs", 1)):
+        said = errand.run(verb, *([] if verb == "show" else ["@"]), code=code)
+        assert said.errors == "errand: there is no run yet\n  begin one with errand run\n" and said.out == b""
+
+
+def test_a_list_that_was_narrowed_says_so(errand):
+    run_one(errand, "print(1)\n")
+    assert "no such runs" in errand.ok("list", "--experiment", "other").errors
+
+
+# ---- names ----
+
+
+def test_a_run_is_named_by_id_by_its_beginning_or_by_at(errand):
+    first = run_one(errand, SAYS, "1", "0")
+    second = run_one(errand, SAYS, "2", "0")
+    shared = os.path.commonprefix([first, second])
+    for name in (first, first[: len(shared) + 1]):
+        assert errand.ok("logs", name).text == "line 0\n"
+    assert errand.ok("logs", "@").text == "line 0\nline 1\n"
+    assert f"did you mean {first}?" in errand.run("logs", first[:-1] + "7", code=1).errors
+    assert errand.run("logs", "nothing-like-it", code=1).errors.startswith(
+        'errand: there is no run "nothing-like-it"\n'
+    )
+
+
+def test_a_beginning_of_several_runs_names_them(errand):
+    ids = [run_one(errand, SAYS, "1", "0") for _ in range(2)]
+    with sqlite3.connect(errand.home / "state/history.db") as history:
+        for table, column in (("runs", "id"), ("states", "run"), ("logs", "run"), ("tags", "run"), ("metrics", "run")):
+            for old, new in zip(ids, ("sameone", "sametwo"), strict=True):
+                history.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, old))
+    said = errand.run("show", "same", code=1).errors
+    assert said == 'errand: "same" may be each of: sametwo sameone\n'
+    assert errand.ok("show", "sameo", "--offline").text.startswith("run         sameone\n")
+
+
+# ---- logs ----
+
+
+def test_the_last_lines_of_a_log(errand):
+    run_one(errand, SAYS, "5", "0")
+    assert errand.ok("logs", "@", "--tail", "0").out == b""
+    assert errand.ok("logs", "@", "--tail", "2").text == "line 3\nline 4\n"
+    assert (
+        errand.ok("logs", "@", "--tail=5").text
+        == errand.ok("logs", "@", "-n", "99").text
+        == errand.ok("logs", "@").text
+    )
+    assert errand.run("logs", "@", "--tail", "-1", code=2).errors.startswith(
+        "errand: --tail -1: it takes a number of lines"
+    )
+
+
+def test_a_last_line_without_an_end_counts(errand):
+    run_one(errand, "import sys\nsys.stdout.write('a\\nb\\nc')\n")
+    assert errand.ok("logs", "@", "--tail", "1").text == "c"
+    assert errand.ok("logs", "@", "--tail", "2").text == "b\nc"
+
+
+# ---- what is at home needs nobody ----
+
+
+def test_a_run_at_home_needs_neither_its_node_nor_its_target(errand, sshd, tmp_path):
+    errand.add_target("gone", "--transport=openssh", *sshd.target_arguments())
+    write_files(errand.cwd, {"t.py": LEAVES + "print('said')\n"})
+    errand.ok("run", "--target", "gone", "t.py")
+    run = errand.show()["id"]
+    sshd.stop()
+    errand.ok("target", "remove", "gone")
+    assert errand.ok("logs", run).text == "said\n"
+    assert errand.ok("follow", run).text == "said\n"
+    assert errand.ok("wait", run).errors.count("Completed") == 1
+    assert errand.json("wait", run)["runs"][0]["status"] == "Completed"
+    errand.ok("outputs", run, "--to", tmp_path / "copy")
+    errand.ok("follow", run, "--to", tmp_path / "another")
+    for folder in ("copy", "another"):
+        assert (tmp_path / folder / "deep/model").read_text() == "weights"
+    assert errand.show(run)["status"] == "Completed"
+
+
+def test_a_log_that_was_removed_here_comes_again(errand):
+    run = run_one(errand, SAYS, "3", "0")
+    shutil.rmtree(errand.home / "state/runs" / run)
+    assert errand.ok("follow", run).text == "line 0\nline 1\nline 2\n"
+
+
+def test_outputs_that_are_neither_here_nor_to_be_had_are_said(errand, sshd, tmp_path):
+    errand.add_target("gone", "--transport=openssh", *sshd.target_arguments())
+    write_files(errand.cwd, {"t.py": LEAVES})
+    errand.ok("run", "--target", "gone", "t.py")
+    for root in (errand.home / "state/store/roots").iterdir():
+        root.unlink()
+    errand.ok("target", "remove", "gone")
+    said = errand.run("outputs", "@", "--to", tmp_path / "copy", "--json", code=1).json()["error"]
+    assert said["code"] == "not_found" and "gone, is not configured any more" in said["message"]
+    assert not (tmp_path / "copy").exists()
+
+
+# ---- outputs ----
+
+
+def test_outputs_go_where_nothing_is(errand, tmp_path):
+    run_one(errand, LEAVES)
+    assert errand.ok("outputs", "@", "--to", tmp_path / "new").text == f"{tmp_path}/new\n"
+    assert (tmp_path / "new/deep/model").read_text() == "weights"
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o777 & ~mask
+    said = errand.run("outputs", "@", "--to", tmp_path / "new", code=1).errors
+    assert "new is there already and is not empty\n  choose another folder" in said
+    (tmp_path / "empty").mkdir()
+    errand.ok("outputs", "@", "--to", f"{tmp_path}/empty/")  # as a shell completes it
+    assert (tmp_path / "empty/deep/model").exists()
+    errand.ok("outputs", "@", "--to", f"{tmp_path}/made/")
+    said = errand.run("outputs", "@", "--to", tmp_path / "not/there", code=1).errors
+    assert "make it with mkdir -p" in said
+    assert sorted(path.name for path in tmp_path.glob("*.errand-*")) == []
+
+
+def test_outputs_that_cannot_be_written_are_said(errand, tmp_path):
+    run_one(errand, LEAVES)
+    (tmp_path / "file").touch()
+    assert "file/new: Not a directory" in errand.run("outputs", "@", "--to", tmp_path / "file/new", code=1).errors
+
+
+# ---- wait and cancel ----
+
+
+def test_wait_gives_the_first_status_that_is_not_0_in_the_order_given(errand):
+    good, bad, worse = (run_one(errand, SAYS, "0", status) for status in ("0", "4", "5"))
+    assert errand.run("wait", good, bad, worse).code == 4
+    assert errand.run("wait", worse, good, bad).code == 5
+    assert errand.run("wait", good).code == 0
+
+
+def test_nothing_is_done_where_one_of_several_names_is_wrong(errand, tmp_path):
+    write_files(errand.cwd, {"t.py": GATED})
+    run = errand.submit("t.py", tmp_path / "gate")
+    for verb, code in (("cancel", 1), ("wait", 125)):
+        result = errand.run(verb, run, "nope", "--json", code=code)
+        assert result.json()["error"]["code"] == "not_found"
+    assert errand.show(run)["status"] == "Running"
+    errand.ok("cancel", run)
+
+
+def test_one_document_also_where_some_of_several_fail(errand, sshd):
+    errand.add_target("gone", "--transport=openssh", *sshd.target_arguments())
+    write_files(errand.cwd, {"t.py": "from time import sleep\nsleep(1000)\n"})
+    lost = errand.submit("--target", "gone", "t.py")
+    good = run_one(errand, "print(1)\n")
+    sshd.stop()
+    errand.run("target", "disconnect", "gone")
+    waited = errand.run("wait", good, lost, "--give-up-after", "1s", "--json", code=125).json()
+    assert [run["id"] for run in waited["runs"]] == [good] and waited["error"]["message"]
+    canceled = errand.run("cancel", lost, good, "--json", code=1).json()
+    assert [run["id"] for run in canceled["runs"]] == [good] and canceled["error"]["message"]
+
+
+def test_to_cancel_an_ended_run_is_no_failure_and_changes_nothing(errand):
+    run = run_one(errand, SAYS, "0", "3")
+    said = errand.ok("cancel", run)
+    assert said.errors == f"errand: {run} had ended before\nerrand: {run} Failed: exited with status 3\n"
+    assert errand.show(run)["exit"] == {"kind": "exited", "code": 3}
+
+
+def test_a_run_whose_target_was_forgotten_can_be_given_up(errand, sshd):
+    errand.add_target("gone", "--transport=openssh", *sshd.target_arguments())
+    write_files(errand.cwd, {"t.py": "from time import sleep\nsleep(1000)\n"})
+    run = errand.submit("--target", "gone", "t.py")
+    errand.ok("target", "remove", "gone")
+    assert 'there is no target "gone"' in errand.run("cancel", run, code=1).errors
+    given_up = errand.ok("cancel", "--force", run)
+    assert "may still go on there" in given_up.errors
+    shown = errand.show(run)
+    assert shown["status"] == "Canceled" and shown["exit"]["kind"] == "unknown"
+
+
+# ---- on a terminal, and without one ----
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_lists_are_the_same_at_any_width_and_have_no_colours(errand, columns):
+    run_one(errand, SAYS, "1", "0")
+    for verb in (("list", "--offline"), ("show",), ("target", "list"), ("help",), ("help", "run")):
+        shown = errand.terminal(*verb, columns=columns, env={"NO_COLOR": "1"}).finish()
+        assert b"\x1b" not in shown.out
+        plain = errand.ok(*verb).text
+        if verb[0] != "list":  # ages change
+            assert strip_controls(shown.out) == plain
+
+
+def test_help_fits_80_columns_and_every_verb_has_it(errand):
+    overview = errand.ok("help").text
+    assert max(len(line) for line in overview.splitlines()) <= 80
+    verbs = [line[2:].partition("  ")[0] for line in overview.splitlines() if line.startswith("  ")]
+    assert len(verbs) > 20
+    for verb in verbs:
+        text = errand.ok("help", *verb.split()).text
+        assert text == errand.ok(*verb.split(), "--help").text and text.startswith(f"usage: errand {verb}")
+        assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_a_verb_that_is_not_there_has_a_nearest_one(errand):
+    assert errand.run("rnu", code=2).errors == 'errand: there is no command "rnu"\n  did you mean "run"?\n'
+    assert 'did you mean "target"?' in errand.run("tarket", code=2).errors
+    assert 'did you mean "target list"?' in errand.run("target", "lsit", code=2).errors
+    assert errand.ok("version").out == errand.ok("--version").out == errand.ok("-V").out
+
+
+# ---- a project's own words ----
+
+
+def test_what_a_project_says_of_this_machine_counts_once_it_was_seen(errand):
+    write_files(errand.cwd, {"errand.yaml": "targets: {other: {host: other.example.com}}\n", "t.py": "print(1)\n"})
+    said = errand.run("run", "--json", "t.py", code=125).json()["error"]
+    assert said["code"] == "untrusted" and "targets.other.host: other.example.com" in said["message"]
+    asked = errand.terminal("run", "t.py")
+    asked.expect(b"targets.other.host: other.example.com")
+    asked.expect(b"[y/N]")
+    asked.send(b"n\r")
+    assert asked.finish().code == 125
+    asked = errand.terminal("run", "t.py")
+    asked.expect(b"[y/N]")
+    asked.send(b"y\r")
+    assert asked.finish().code == 0
+    errand.ok("run", "t.py")
+    write_files(errand.cwd, {"errand.yaml": "targets: {other: {host: evil.example.com}}\nexperiment: mine\n"})
+    assert errand.run("run", "t.py", code=125).errors.count("evil.example.com") == 1
+    errand.ok("trust")
+    write_files(errand.cwd, {"errand.yaml": "targets: {other: {host: evil.example.com}}\nexperiment: yours\n"})
+    errand.ok("run", "t.py")
+    errand.ok("trust", "--remove")
+    errand.run("run", "t.py", code=125)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: 1\n", 'errand.yaml:1: unknown key "a"'),
+        ("\ntargat: x\n", 'errand.yaml:2: unknown key "targat"; did you mean "target"?'),
+        ("targets:\n  g:\n    hst: x\n", 'errand.yaml:3: unknown key "hst"; did you mean "host"?'),
+        ("target: [a]\n", 'errand.yaml:1: "target" must be a text'),
+        ("attempts: many\n", 'errand.yaml:1: attempts: not a number: "many"'),
+        ("\ttarget: x\n", "errand.yaml:1: a tab before the first word"),
+        ("target: a\n\ntarget: b\n", 'errand.yaml:3: the key "target" is there already, in line 1'),
+        ("tags: " + "[" * 40 + "\n", "errand.yaml:1: nested too deep"),
+        ("#" * 300000, "errand.yaml: larger than 256 KiB"),
+        ("a: &x 1\n", "errand.yaml:1: anchors (&name) are not taken here"),
+        ("- a\n", "errand.yaml:1: keys are expected"),
+    ],
+    ids=range(11),
+)
+def test_a_wrong_configuration_is_said_with_file_and_line(errand, text, said):
+    write_files(errand.cwd, {"errand.yaml": text})
+    for verb in (("run", "train.py"), ("config", "show")):
+        assert said in errand.run(*verb).errors
+    assert json.loads(errand.run("run", "--json", "train.py", code=125).out)["error"]["code"] == "config"
+
+
+def test_init_writes_a_file_that_changes_nothing_and_never_twice(errand):
+    errand.ok("init")
+    assert errand.json("config", "show")["values"] == errand.json("config", "show", cwd=errand.folder)["values"]
+    assert "is there already" in errand.run("init", code=1).errors
