@@ -218,7 +218,9 @@ static int mark(struct collect *c, struct error *err)
 {
     bool is_full = false;
 
-    qsort(c->candidates, c->count, sizeof(*c->candidates), compare_candidates);
+    if (c->count > 0) { /* qsort's array may not be NULL */
+        qsort(c->candidates, c->count, sizeof(*c->candidates), compare_candidates);
+    }
     for (size_t i = 0; i < c->count && c->candidates[i].need != STORE_UNUSED; i++) {
         if (mark_root(c, &c->candidates[i], &is_full, err) < 0) {
             return -1;
