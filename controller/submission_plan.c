@@ -45,15 +45,23 @@ static int script_missing(const char *given, struct error *err)
     const char *nearest =
         cli_nearest(base, (const char *const *)strvec_argv(&names), names.count);
     if (nearest != NULL) {
-        (void)error_hint(err, "did you mean %s%s%s?", slash != NULL ? copy : "",
-                         slash != NULL ? "/" : "", nearest);
+        return error_hint(err, "did you mean %s%s%s?", slash != NULL ? copy : "",
+                          slash != NULL ? "/" : "", nearest);
     }
-    return -1;
+    CLEANUP_FREE char *cwd = getcwd(NULL, 0);
+    return error_hint(err,
+                      "it was looked for in %s; a command goes behind two hyphens: "
+                      "errand run -- %s",
+                      cwd != NULL ? cwd : "this folder", given);
 }
 
 char *submission_script_path(const char *project, const char *given, struct error *err)
 {
     struct stat st;
+    if (given[0] == '\0') {
+        error_set(err, ERR_USAGE, "the script's name is empty");
+        return NULL;
+    }
     if (stat(given, &st) != 0) {
         if (errno == ENOENT || errno == ENOTDIR) {
             (void)script_missing(given, err);
@@ -196,7 +204,7 @@ static int set_variable(struct strvec *variables, const char *pair, struct error
 {
     size_t length = strcspn(pair, "=");
     if (!is_variable_name(pair, length)) {
-        return error_set(err, ERR_USAGE, "%.*s is no name of an environment variable",
+        return error_set(err, ERR_USAGE, "\"%.*s\" is no name of an environment variable",
                          (int)length, pair);
     }
     if (strncmp(pair, "ERRAND_", 7) == 0) {
