@@ -9,40 +9,24 @@
 #include <unistd.h>
 
 #include "common/chunk.h"
-#include "common/dirstack.h"
 #include "common/fdio.h"
-#include "common/oidset.h"
+#include "common/worktree_inside.h"
 
 /* A tree of empty folders has neither files nor bytes to limit it by. */
 #define FOLDERS_MAX ((uint64_t)4 << 20)
-
-/* One checkout. What is large lives here and not in the frames of the recursion, which is
- * up to TREE_DEPTH_MAX deep. */
-struct checkout {
-    const struct object_source *source;
-    struct dirstack *folders;
-    const struct worktree_limits *limits;
-    struct oidset *linked; /* trees with symbolic links in them or below */
-    uint64_t files, folder_count;
-    int file_fd; /* the large file that is being written */
-    struct strbuf body;
-    char name[TREE_NAME_MAX + 1];
-};
 
 static int write_folder(struct checkout *c, const struct oid *oid, uint64_t size_bytes,
                         bool *out_has_links, struct error *err);
 static int link_folder(struct checkout *c, const struct oid *oid, struct error *err);
 
-/* NUL-terminated in c->name, until the next call. */
-static const char *name_of(struct checkout *c, const struct tree_entry *entry)
+const char *checkout_name(struct checkout *c, const struct tree_entry *entry)
 {
     memcpy(c->name, entry->name, entry->name_length);
     c->name[entry->name_length] = '\0';
     return c->name;
 }
 
-/* "what PATH" in front of the sentence. */
-static int wrap(const struct checkout *c, const char *what, struct error *err)
+int checkout_wrap(const struct checkout *c, const char *what, struct error *err)
 {
     const char *path = dirstack_path(c->folders);
 
@@ -108,7 +92,7 @@ static int write_file(struct checkout *c, int dir_fd, const struct tree_entry *e
 {
     mode_t mode = entry->kind == TREE_EXECUTABLE ? 0755 : 0644;
     CLEANUP_FD int fd =
-        openat(dir_fd, name_of(c, entry),
+        openat(dir_fd, checkout_name(c, entry),
                O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 
     if (fd < 0) {
@@ -129,7 +113,7 @@ static int make_folder(struct checkout *c, int dir_fd, const struct tree_entry *
         return error_set(err, ERR_LIMIT, "more than %llu folders",
                          (unsigned long long)FOLDERS_MAX);
     }
-    if (mkdirat(dir_fd, name_of(c, entry), 0755) != 0) {
+    if (mkdirat(dir_fd, checkout_name(c, entry), 0755) != 0) {
         return make_failed(err);
     }
     return dirstack_push(c->folders, c->name, err);
@@ -145,8 +129,8 @@ static int count_file(struct checkout *c, struct error *err)
     return 0;
 }
 
-static int write_entry(struct checkout *c, const struct tree_entry *entry,
-                       bool *has_links, struct error *err)
+int checkout_write(struct checkout *c, const struct tree_entry *entry, bool *has_links,
+                   struct error *err)
 {
     int dir_fd = dirstack_fd(c->folders, err);
     bool has_links_below = false;
@@ -161,13 +145,13 @@ static int write_entry(struct checkout *c, const struct tree_entry *entry,
     switch (entry->kind) {
     case TREE_FILE:
     case TREE_EXECUTABLE:
-        return write_file(c, dir_fd, entry, err) < 0 ? wrap(c, "write", err) : 0;
+        return write_file(c, dir_fd, entry, err) < 0 ? checkout_wrap(c, "write", err) : 0;
     case TREE_SYMLINK:
         *has_links = true;
         return 0;
     case TREE_FOLDER:
         if (make_folder(c, dir_fd, entry, err) < 0) {
-            return wrap(c, "folder", err);
+            return checkout_wrap(c, "folder", err);
         }
         result = write_folder(c, &entry->oid, entry->size_bytes, &has_links_below, err);
         dirstack_pop(c->folders);
@@ -190,7 +174,7 @@ static int write_folder(struct checkout *c, const struct oid *oid, uint64_t size
         return -1;
     }
     while ((got = tree_reader_next(reader, &entry, err)) > 0) {
-        if (write_entry(c, &entry, out_has_links, err) < 0) {
+        if (checkout_write(c, &entry, out_has_links, err) < 0) {
             return -1;
         }
     }
@@ -203,7 +187,7 @@ static int write_folder(struct checkout *c, const struct oid *oid, uint64_t size
 static int make_link(struct checkout *c, int dir_fd, const struct tree_entry *entry,
                      struct error *err)
 {
-    (void)name_of(c, entry);
+    (void)checkout_name(c, entry);
     if (get_content(c, &entry->oid, entry->size_bytes, err) < 0) {
         return -1;
     }
@@ -213,8 +197,7 @@ static int make_link(struct checkout *c, int dir_fd, const struct tree_entry *en
     return symlinkat(c->body.data, dir_fd, c->name) != 0 ? make_failed(err) : 0;
 }
 
-static int link_entry(struct checkout *c, const struct tree_entry *entry,
-                      struct error *err)
+int checkout_link(struct checkout *c, const struct tree_entry *entry, struct error *err)
 {
     int dir_fd = -1;
     int result;
@@ -222,14 +205,14 @@ static int link_entry(struct checkout *c, const struct tree_entry *entry,
     if (entry->kind == TREE_SYMLINK) {
         dir_fd = dirstack_fd(c->folders, err);
         if (dir_fd < 0 || make_link(c, dir_fd, entry, err) < 0) {
-            return wrap(c, "link", err);
+            return checkout_wrap(c, "link", err);
         }
     }
     if (entry->kind != TREE_FOLDER || !oidset_has(c->linked, OBJECT_TREE, &entry->oid)) {
         return 0;
     }
-    if (dirstack_push(c->folders, name_of(c, entry), err) < 0) {
-        return wrap(c, "folder", err);
+    if (dirstack_push(c->folders, checkout_name(c, entry), err) < 0) {
+        return checkout_wrap(c, "folder", err);
     }
     result = link_folder(c, &entry->oid, err);
     dirstack_pop(c->folders);
@@ -248,7 +231,7 @@ static int link_folder(struct checkout *c, const struct oid *oid, struct error *
         return -1;
     }
     while ((got = tree_reader_next(reader, &entry, err)) > 0) {
-        if (link_entry(c, &entry, err) < 0) {
+        if (checkout_link(c, &entry, err) < 0) {
             return -1;
         }
     }
@@ -293,32 +276,44 @@ static int check_size(struct checkout *c, const struct oid *root, uint64_t *out_
     return 0;
 }
 
+struct checkout *checkout_new(int dir_fd, const struct object_source *source,
+                              const struct worktree_limits *limits)
+{
+    static const struct worktree_limits no_limits;
+    struct checkout *c = xcalloc(1, sizeof(*c));
+
+    c->source = source;
+    c->folders = dirstack_new(dir_fd);
+    c->limits = limits ? limits : &no_limits;
+    c->linked = oidset_new(FOLDERS_MAX);
+    strbuf_init(&c->body, OBJECT_SIZE_MAX);
+    return c;
+}
+
+void checkout_free(struct checkout *c)
+{
+    if (c != NULL) {
+        dirstack_free(c->folders);
+        oidset_free(c->linked);
+        strbuf_release(&c->body);
+        free(c);
+    }
+}
+
 int worktree_write(int dir_fd, const struct object_source *source, const struct oid *root,
                    const struct worktree_limits *limits, struct tree_totals *out,
                    struct error *err)
 {
-    static const struct worktree_limits no_limits;
-    CLEANUP(dirstack_cleanup) struct dirstack *folders = dirstack_new(dir_fd);
-    CLEANUP(oidset_cleanup) struct oidset *linked = oidset_new(FOLDERS_MAX);
-    CLEANUP_FREE struct checkout *c = xcalloc(1, sizeof(*c));
+    CLEANUP(checkout_cleanup)
+    struct checkout *c = checkout_new(dir_fd, source, limits);
     bool has_links = false;
     uint64_t size_bytes;
-    int result;
 
-    c->source = source;
-    c->folders = folders;
-    c->limits = limits ? limits : &no_limits;
-    c->linked = linked;
-    strbuf_init(&c->body, OBJECT_SIZE_MAX);
-    result = check_empty(dir_fd, err);
-    result = result < 0 ? -1 : check_size(c, root, &size_bytes, err);
-    result = result < 0 ? -1 : write_folder(c, root, size_bytes, &has_links, err);
-    if (result == 0 && has_links) {
-        result = link_folder(c, root, err);
+    if (check_empty(dir_fd, err) < 0 || check_size(c, root, &size_bytes, err) < 0 ||
+        write_folder(c, root, size_bytes, &has_links, err) < 0 ||
+        (has_links && link_folder(c, root, err) < 0)) {
+        return -1;
     }
-    strbuf_release(&c->body);
-    if (result == 0) {
-        *out = (struct tree_totals){.files = c->files, .size_bytes = size_bytes};
-    }
-    return result;
+    *out = (struct tree_totals){.files = c->files, .size_bytes = size_bytes};
+    return 0;
 }

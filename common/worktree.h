@@ -29,4 +29,20 @@ int worktree_write(int dir_fd, const struct object_source *source, const struct 
                    const struct worktree_limits *limits, struct tree_totals *out,
                    struct error *err);
 
+/*
+ * Change the open folder dir_fd from exactly the tree base into the tree root. Only what
+ * differs is touched; a file that differs is another file. After an error the folder is
+ * neither, for the caller to remove. Errors: as worktree_write's.
+ */
+int worktree_update(int dir_fd, const struct object_source *source,
+                    const struct oid *base, const struct oid *root, struct error *err);
+
+/*
+ * How much worktree_update would remove and write: *out_bytes, as the trees tell, counted
+ * no further than limit_bytes. Reads the trees of folders that both have and that differ.
+ */
+int worktree_distance(const struct object_source *source, const struct oid *base,
+                      const struct oid *root, uint64_t limit_bytes, uint64_t *out_bytes,
+                      struct error *err);
+
 #endif
