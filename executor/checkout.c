@@ -10,6 +10,7 @@
 
 #include "common/files.h"
 #include "common/worktree.h"
+#include "executor/spare.h"
 
 /* Open the folder that holds the last component of path (below dir_fd), whose name goes
  * into out_name. No symbolic link is followed; want_make: missing folders are made. */
@@ -129,22 +130,35 @@ static int take_place(int run_fd, struct error *err)
     return files_remove_tree(run_fd, "work.old", err);
 }
 
-int checkout_make(int run_fd, struct store *store, const struct runspec *spec,
-                  struct tree_totals *out, struct error *err)
+/* Make work.new, the snapshot alone. */
+static int write_snapshot(const struct noderoot *node, int run_fd, struct store *store,
+                          const struct oid *root, struct checkout_facts *out,
+                          struct error *err)
+{
+    const struct object_source source = store_source(store);
+    struct store_root facts;
+    out->was_spare = store_read_root(store, root, &facts, NULL) == 0 &&
+                     spare_take(node, store, root, run_fd, "work.new") == 1;
+    if (out->was_spare) {
+        out->totals = facts.totals;
+        return 0;
+    }
+    CLEANUP_FD int fd = files_open_or_make_dir(run_fd, "work.new", err);
+    return fd < 0 ? -1 : worktree_write(fd, &source, root, NULL, &out->totals, err);
+}
+
+int checkout_make(const struct noderoot *node, int run_fd, struct store *store,
+                  const struct runspec *spec, struct checkout_facts *out,
+                  struct error *err)
 {
     /* Collection of the store waits meanwhile. */
     CLEANUP_FD int lock = store_lock(store, false, -1, err);
-    if (lock < 0 || clear_interrupted(run_fd, spec, err) < 0) {
+    if (lock < 0 || clear_interrupted(run_fd, spec, err) < 0 ||
+        write_snapshot(node, run_fd, store, &spec->root, out, err) < 0) {
         return -1;
     }
-    CLEANUP_FD int new_fd = files_open_or_make_dir(run_fd, "work.new", err);
-    const struct object_source source = store_source(store);
-    const struct worktree_limits limits = {.max_files = 0, .max_size_bytes = 0};
-    if (new_fd < 0 ||
-        worktree_write(new_fd, &source, &spec->root, &limits, out, err) < 0) {
-        return -1;
-    }
-    if (carry_over(run_fd, new_fd, spec, err) < 0) {
+    CLEANUP_FD int new_fd = files_open_dir(run_fd, "work.new", err);
+    if (new_fd < 0 || carry_over(run_fd, new_fd, spec, err) < 0) {
         return -1;
     }
     make_outputs(new_fd, spec);

@@ -6,6 +6,7 @@
 #include "common/sweep.h"
 #include "executor/rundir.h"
 #include "executor/runview.h"
+#include "executor/spare.h"
 #include "executor/supervise.h"
 
 #include <fcntl.h>
@@ -21,7 +22,7 @@ struct janitor {
     struct oidset *roots;    /* snapshots that runs refer to */
     struct strvec executors; /* digests of those that live runs began with */
     struct sweep sweep;
-    uint64_t runs, kept_runs, executor_count, leftovers;
+    uint64_t runs, kept_runs, executor_count, leftovers, spares;
 };
 
 /* Ended, and either safe at its submitter's or forgotten. */
@@ -152,6 +153,7 @@ static struct json *make_report(struct janitor *j, const struct store_gc_result 
     json_add_integer(report, "objects", (int64_t)store->objects_removed);
     json_add_integer(report, "executors", (int64_t)j->executor_count);
     json_add_integer(report, "leftovers", (int64_t)j->leftovers);
+    json_add_integer(report, "spares", (int64_t)j->spares);
     json_add_integer(report, "bytes", (int64_t)(j->sweep.bytes + store->bytes_removed));
     json_add_integer(report, "kept_runs", (int64_t)j->kept_runs);
     json_add_integer(report, "kept_objects", (int64_t)store->objects_kept);
@@ -191,6 +193,7 @@ struct json *janitor_clean(const struct janitor_request *request, struct error *
     if (!request->is_dry && rundir_sweep(request->root, &why) < 0) {
         sweep_warn(&j.sweep, &why);
     }
+    spare_sweep(request->root, &j.sweep, &j.spares);
     if (bin_fd >= 0) {
         sweep_old(bin_fd, ".new-*", HOUR_MS, remove_leftover, &j);
     }

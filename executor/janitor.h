@@ -34,10 +34,10 @@ struct janitor_request {
 
 /*
  * Clean; blocks for as long as the disk takes. The report, the caller's to free:
- * {"is_dry","runs","roots","objects","executors","leftovers","bytes","kept_runs",
- * "kept_objects","kept_bytes","warnings":[...]}; leftovers are of bin/; bytes are those
- * of the disk that were freed (or would be). What cannot be removed is a warning. NULL:
- * err, where not even the runs could be listed.
+ * {"is_dry","runs","roots","objects","executors","leftovers","spares","bytes",
+ * "kept_runs","kept_objects","kept_bytes","warnings":[...]}; leftovers are of bin/; bytes
+ * are those of the disk that were freed (or would be). What cannot be removed is a
+ * warning. NULL: err, where not even the runs could be listed.
  */
 struct json *janitor_clean(const struct janitor_request *request, struct error *err);
 

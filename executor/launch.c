@@ -284,15 +284,17 @@ static int check_out(struct launch *l, struct error *err)
 {
     CLEANUP_FREE char *path = files_join(l->root->path, "store");
     CLEANUP(store_cleanup) struct store *store = store_open(path, err);
-    struct tree_totals totals;
+    struct checkout_facts facts;
     int64_t begin_ns = clock_monotonic_ns();
-    if (store == NULL || checkout_make(l->run_fd, store, &l->spec, &totals, err) < 0) {
+    if (store == NULL ||
+        checkout_make(l->root, l->run_fd, store, &l->spec, &facts, err) < 0) {
         return -1;
     }
     char size[FILES_SIZE_TEXT];
-    files_format_size(size, totals.size_bytes);
-    log_line(&l->log, "checked out %llu files, %s, in %lld ms",
-             (unsigned long long)totals.files, size,
+    files_format_size(size, facts.totals.size_bytes);
+    log_line(&l->log, "%s %llu files, %s, in %lld ms",
+             facts.was_spare ? "brought a spare checkout up to date:" : "checked out",
+             (unsigned long long)facts.totals.files, size,
              (long long)((clock_monotonic_ns() - begin_ns) / NS_PER_MS));
     return 0;
 }

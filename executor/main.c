@@ -2,6 +2,7 @@
 #include "common/fdio.h"
 #include "common/mem.h"
 #include "executor/serve.h"
+#include "executor/spare.h"
 #include "executor/supervise.h"
 
 #include <stdio.h>
@@ -25,6 +26,7 @@ static const struct verb verbs[] = {
     {"supervise", supervise_main, "look after one run until it ends"},
     {"launch", launch_main, "a stage: check the snapshot out and become the script"},
     {"finalize", finalize_main, "a stage: collect the outputs"},
+    {"spare", spare_main, "write a snapshot aside for the next run"},
     {"version", version_main, "print the version"},
     {"help", help_main, "print this list"},
 };

@@ -304,3 +304,16 @@ void noderoot_free(struct noderoot *root)
     free(root->host);
     free(root);
 }
+
+char *noderoot_program(void)
+{
+    char path[4096];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    if (length > 0) {
+        path[length] = '\0';
+        if (access(path, X_OK) == 0) {
+            return xstrdup(path);
+        }
+    }
+    return xstrdup("/proc/self/exe");
+}

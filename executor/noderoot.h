@@ -32,5 +32,8 @@ int noderoot_boot_id(char out[40], struct error *err);
 /* The plain digest of this program's own file, in hexadecimal (read once, then remembered
  * in out by the caller). */
 int noderoot_executor_digest(char out[OID_HEX_SIZE], struct error *err);
+/* The path of this program's file, malloc'ed; by its name where it still has one, so that
+ * `ps` shows it. */
+char *noderoot_program(void);
 
 #endif

@@ -3,6 +3,7 @@
 #include "common/transfer.h"
 #include "executor/rundir.h"
 #include "executor/runview.h"
+#include "executor/spare.h"
 #include "executor/supervise.h"
 
 #include <stdlib.h>
@@ -227,6 +228,9 @@ static int accept_run(struct submit *s, struct error *err)
     }
     int failed = start_once(s, err);
     forget_secrets(s);
+    if (failed == 0 && made == 1) {
+        spare_start(c->root, s->spec.run, s->spec.files);
+    }
     return failed < 0 ? -1 : send_accepted(s, made == 1, err);
 }
 

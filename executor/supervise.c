@@ -26,33 +26,23 @@
 #define SUBMITTER_FIRST_MS 60000
 #define STALE_ENTRY_MS 3600000
 
-/* The environment of the supervisors: the caller's without its ERRAND_*, and the run's
- * cookies. */
-static void make_environment(const struct noderoot *root, const char *id,
-                             struct strvec *out)
+void supervise_environment(struct strvec *out)
 {
     for (char *const *e = environ; *e != NULL; e++) {
         if (strncmp(*e, "ERRAND_", 7) != 0) {
             strvec_push(out, *e);
         }
     }
+}
+
+/* The environment of the supervisors: with the run's cookies. */
+static void make_environment(const struct noderoot *root, const char *id,
+                             struct strvec *out)
+{
+    supervise_environment(out);
     strvec_pushf(out, "%s=%s", RUN_ID_VARIABLE, id);
     strvec_pushf(out, "%s=%s/runs/%s", RUN_DIR_VARIABLE, root->path, id);
     strvec_push(out, ROLE_VARIABLE "=supervisor");
-}
-
-/* This program's file; by its name where it still has one, so that `ps` shows it. */
-static char *own_program(void)
-{
-    char path[4096];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    if (length > 0) {
-        path[length] = '\0';
-        if (access(path, X_OK) == 0) {
-            return xstrdup(path);
-        }
-    }
-    return xstrdup("/proc/self/exe");
 }
 
 /* Write all secrets, but not for longer than until the deadline. */
@@ -160,7 +150,7 @@ static int start_program(const struct noderoot *root, const char *id, const char
 int supervise_start(const struct noderoot *root, const char *id,
                     const struct json *secrets, struct error *err)
 {
-    CLEANUP_FREE char *program = own_program();
+    CLEANUP_FREE char *program = noderoot_program();
     if (start_program(root, id, program, secrets, false, err) < 0) {
         return error_wrap(err, "run %s", id);
     }
@@ -172,7 +162,7 @@ static char *recorded_program(const struct noderoot *root, const struct queue_en
 {
     CLEANUP_FREE char *path =
         xasprintf("%s/bin/errand-executor-%s", root->top, e->executor);
-    return access(path, X_OK) == 0 ? TAKE_PTR(path) : own_program();
+    return access(path, X_OK) == 0 ? TAKE_PTR(path) : noderoot_program();
 }
 
 static void note_failure(const struct noderoot *root, const char *id,
@@ -213,7 +203,8 @@ static void adopt(const struct noderoot *root, const char *id)
         needs_secrets(run_fd)) {
         return;
     }
-    CLEANUP_FREE char *program = is_read ? recorded_program(root, &entry) : own_program();
+    CLEANUP_FREE char *program =
+        is_read ? recorded_program(root, &entry) : noderoot_program();
     if (start_program(root, id, program, NULL, true, &failure) < 0 &&
         failure.code != ERR_BUSY) {
         note_failure(root, id, &failure);

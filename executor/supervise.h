@@ -9,6 +9,7 @@
 #define EXECUTOR_SUPERVISE_H
 
 #include "common/json.h"
+#include "common/strvec.h"
 #include "executor/noderoot.h"
 
 /*
@@ -26,6 +27,10 @@ int supervise_start(const struct noderoot *root, const char *id,
  * `serve` for every such run. Does not wait for their end. Of two adopters one leaves.
  */
 int supervise_adopt_all(const struct noderoot *root, struct error *err);
+
+/* Append the caller's environment without its ERRAND_*: what processes of ours start
+ * with. */
+void supervise_environment(struct strvec *out);
 
 /* True while guardian, shim, or the recorded process of the run lives. */
 bool supervise_is_alive(const struct noderoot *root, const char *id);

@@ -18,6 +18,7 @@ struct setting {
     struct scratch *scratch;
     struct store *store;
     struct runspec spec;
+    struct noderoot node; /* without spares */
     int run_fd;
 };
 
@@ -34,6 +35,7 @@ static int put(void *context, enum object_kind kind, const struct oid *oid,
 static void set_up(struct setting *t, struct scratch *s, bool has_outputs)
 {
     t->scratch = s;
+    t->node = (struct noderoot){.path = s->path, .fd = s->fd};
     CLEANUP_FREE char *path = files_join(s->path, "store");
     t->store = store_open(path, NULL);
     assert_non_null(t->store);
@@ -62,9 +64,10 @@ static void tear_down(struct setting *t)
 
 static void check_out(struct setting *t)
 {
-    struct tree_totals totals;
+    struct checkout_facts facts;
     struct error err = ERROR_INIT;
-    assert_int_equal(checkout_make(t->run_fd, t->store, &t->spec, &totals, &err), 0);
+    assert_int_equal(checkout_make(&t->node, t->run_fd, t->store, &t->spec, &facts, &err),
+                     0);
     assert_int_equal(faccessat(t->run_fd, "work.new", F_OK, 0), -1);
     assert_int_equal(faccessat(t->run_fd, "work.old", F_OK, 0), -1);
 }
@@ -159,12 +162,13 @@ static void a_link_in_the_place_of_outputs_is_not_followed(void **state)
 static void a_missing_object_is_an_error_that_leaves_the_old_tree(void **state)
 {
     struct setting t;
-    struct tree_totals totals;
+    struct checkout_facts facts;
     struct error err = ERROR_INIT;
     set_up(&t, *state, false);
     check_out(&t);
     memset(&t.spec.root, 1, sizeof(t.spec.root));
-    assert_int_equal(checkout_make(t.run_fd, t.store, &t.spec, &totals, &err), -1);
+    assert_int_equal(checkout_make(&t.node, t.run_fd, t.store, &t.spec, &facts, &err),
+                     -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
     assert_text(&t, "work/train.py", "as sent");
     tear_down(&t);
