@@ -57,6 +57,9 @@ int push_pump(struct push *push, struct error *err);
 /* True while there is something to send: push_pump wants to be called again when there is
  * room. */
 bool push_is_sending(const struct push *push);
+/* True from PUSH_END until the receiver answers it: whether it was content is not known.
+ */
+bool push_is_waiting(const struct push *push);
 /* Take a NEED or its DATA, whose credit the caller gives back (peer_consumed). Errors:
  * ERR_PROTOCOL (an object that is not in the closure or was sent already, a NEED while
  * there is more to send), the source's. */

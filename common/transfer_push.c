@@ -249,6 +249,11 @@ bool push_is_sending(const struct push *push)
     return push->state == PUSH_SENDING && peer_is_open(push->peer, push->stream);
 }
 
+bool push_is_waiting(const struct push *push)
+{
+    return push->state == PUSH_WAITING;
+}
+
 int push_pump(struct push *push, struct error *err)
 {
     while (push_is_sending(push)) {

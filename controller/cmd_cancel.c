@@ -3,6 +3,7 @@
 #include "controller/cancel.h"
 #include "controller/command.h"
 #include "controller/following.h"
+#include "controller/refresh.h"
 
 struct cancel_args {
     const char *reason;
@@ -36,6 +37,23 @@ static int give_up(struct following *f, struct history_run *run, struct error *e
     return 0;
 }
 
+/* Whether it was accepted is not known here: ask, and end it where it was not. */
+static int settle(struct following *f, struct history_run *run, struct error *err)
+{
+    if (refresh_acceptance(f->context, run, err) != 0) {
+        if (err->code == ERR_BUSY) {
+            error_set(err, ERR_BUSY, "%s is being sent by another errand", run->id);
+            error_hint(err, "end that one, with Ctrl-C");
+        }
+        return -1;
+    }
+    if (run->store[0] != '\0' || run_state_is_final(run->status.state)) {
+        return 0;
+    }
+    return history_set_given_up(f->context->history, run->id,
+                                "canceled before it was accepted", err);
+}
+
 static int cancel_open(struct following *f, const struct cancel_args *args,
                        struct history_run *run, struct error *err)
 {
@@ -45,8 +63,10 @@ static int cancel_open(struct following *f, const struct cancel_args *args,
         return 0;
     }
     if (run->store[0] == '\0') {
-        return history_set_given_up(f->context->history, run->id, "it was never accepted",
-                                    err);
+        int settled = settle(f, run, err);
+        if (settled != 0 || run->store[0] == '\0') {
+            return settled;
+        }
     }
     int64_t grace_ms = -1;
     if (args->grace != NULL && clock_parse_duration(args->grace, &grace_ms, err) != 0) {

@@ -1,6 +1,7 @@
 /* errand follow, errand logs, errand wait. */
 #include "controller/command.h"
 #include "controller/following.h"
+#include "controller/refresh.h"
 #include "controller/runlog.h"
 
 #include <errno.h>
@@ -33,16 +34,30 @@ static int open_run(struct following *f, struct command_context *context,
     return following_init_run(f, context, run, err);
 }
 
-static int check_accepted(const struct history_run *run, struct error *err)
+/* A run is followed where it is: on a node that has accepted it. An errand that was ended
+ * before it heard so has left the question open. */
+static int check_accepted(struct command_context *context, struct history_run *run,
+                          struct error *err)
 {
-    if (run->store[0] == '\0') {
-        error_set(err, ERR_NOT_FOUND, "%s was never accepted by %s%s%s", run->id,
-                  run->target,
-                  run->status.reason != NULL && run->status.reason[0] != '\0' ? ": " : "",
-                  run->status.reason != NULL ? run->status.reason : "");
-        return error_hint(err, "send it again with errand run");
+    if (run->store[0] == '\0' && !run_state_is_final(run->status.state) &&
+        refresh_acceptance(context, run, err) != 0) {
+        return err->code != ERR_BUSY
+                   ? -1
+                   : error_set(err, ERR_BUSY, "%s is being sent by another errand",
+                               run->id);
     }
-    return 0;
+    if (run->store[0] != '\0') {
+        return 0;
+    }
+    if (run_state_is_final(run->status.state)) {
+        error_set(err, ERR_NOT_FOUND, "%s was never accepted by %s: %s", run->id,
+                  run->target, run->status.reason != NULL ? run->status.reason : "");
+    } else {
+        error_set(err, ERR_NOT_FOUND,
+                  "%s does not have %s: errand was ended while it sent it", run->target,
+                  run->id);
+    }
+    return error_hint(err, "send it again with errand run");
 }
 
 /* ---- follow ---- */
@@ -58,7 +73,7 @@ static int follow_verb(void *context, void *opaque, char *const *operands,
     (void)operand_count;
     history_run_init(&run);
     if (open_run(&f, context, operands[0], &run, &err) != 0 ||
-        check_accepted(&run, &err) != 0) {
+        check_accepted(context, &run, &err) != 0) {
         status = command_fail(context, args->is_json, &err, EXIT_ERRAND);
     } else {
         f.is_json = args->is_json;
@@ -227,7 +242,8 @@ static int logs_verb(void *context, void *opaque, char *const *operands,
     }
     history_run_init(&run);
     if (open_run(&f, context, operands[0], &run, &err) != 0 ||
-        check_accepted(&run, &err) != 0 || bring_up_to_date(&f, &run, &err) != 0 ||
+        check_accepted(context, &run, &err) != 0 ||
+        bring_up_to_date(&f, &run, &err) != 0 ||
         print_log(context, &run, args->is_control ? "control.log" : "driver.log", tail,
                   &err) != 0) {
         status = f.interrupt.is_interrupted ? interrupt_status(&f.interrupt) : 1;
@@ -271,7 +287,8 @@ static int wait_for(struct command_context *context, const struct follow_args *a
     struct error err = ERROR_INIT;
     int status = EXIT_ERRAND;
     history_run_init(&run);
-    if (open_run(&f, context, name, &run, &err) != 0 || check_accepted(&run, &err) != 0) {
+    if (open_run(&f, context, name, &run, &err) != 0 ||
+        check_accepted(context, &run, &err) != 0) {
         *failure = err;
     } else {
         f.failure = failure;

@@ -152,7 +152,7 @@ static int prepare(struct following *f, struct run_args *args, struct submission
     }
     f->watch.client = client_start(f->context, f->target, &options, err);
     if (f->watch.client == NULL ||
-        submission_snapshot(s, f->context, &args->request, err) != 0 ||
+        submission_snapshot(s, f->context, &args->request, &f->interrupt, err) != 0 ||
         submission_record(s, f->context, f->target, err) != 0) {
         return -1;
     }
@@ -168,26 +168,60 @@ static int submit(struct following *f, struct run_args *args, struct submission 
         say_node(f);
         result = send_until_accepted(f, s, err);
     }
-    if (result != 0 && s->bytes.length > 0) {
+    if (result != 0 && s->bytes.length > 0 && s->fate == SUBMISSION_NOT_STARTED) {
         (void)history_set_given_up(f->context->history, s->spec.run, err->text, NULL);
     }
+    submission_over(s);
     if (result == 0) {
         say_sent(f, s, f->target);
     }
     return result;
 }
 
-static int fail_submission(struct following *f, const struct submission *s, bool is_json,
-                           const struct error *err, int own_status)
+/* What can truly be said of the run where the answer to it was not waited for: as an
+ * error of its own, or as the hint of one. */
+static void tell_fate(const struct following *f, const struct submission *s, char *out,
+                      size_t size)
 {
+    const char *run = s->spec.run;
+    if (s->bytes.length == 0) {
+        (void)snprintf(out, size, "nothing was sent");
+    } else if (s->fate == SUBMISSION_NOT_STARTED) {
+        (void)snprintf(out, size, "nothing was started on %s", f->target->name);
+    } else if (s->fate == SUBMISSION_UNKNOWN) {
+        (void)snprintf(out, size,
+                       "whether %s was accepted is not known; errand show %s asks %s",
+                       run, run, f->target->name);
+    } else {
+        (void)snprintf(out, size,
+                       "%s was accepted and goes on; come back with: errand follow %s",
+                       run, run);
+    }
+}
+
+static int fail_interrupted(struct following *f, const struct submission *s, bool is_json)
+{
+    char fate[ERROR_HINT_MAX];
+    struct error err = ERROR_INIT;
+    tell_fate(f, s, fate, sizeof fate);
+    if (is_json) {
+        error_set(&err, ERR_CANCELED, "interrupted; %s", fate);
+        return command_fail(f->context, true, &err, interrupt_status(&f->interrupt));
+    }
+    terminal_note(f->context->terminal, "interrupted; %s", fate);
+    return interrupt_status(&f->interrupt);
+}
+
+static int fail_submission(struct following *f, const struct submission *s, bool is_json,
+                           struct error *err, int own_status)
+{
+    char fate[ERROR_HINT_MAX];
     if (f->interrupt.is_interrupted) {
-        if (s->bytes.length > 0) {
-            terminal_note(
-                f->context->terminal,
-                "interrupted; whether %s was accepted is not known: errand show %s",
-                s->spec.run, s->spec.run);
-        }
-        return interrupt_status(&f->interrupt);
+        return fail_interrupted(f, s, is_json);
+    }
+    if (s->fate != SUBMISSION_NOT_STARTED) {
+        tell_fate(f, s, fate, sizeof fate);
+        (void)error_hint(err, "%s", fate);
     }
     return command_fail(f->context, is_json, err,
                         err->code == ERR_USAGE && own_status != EXIT_ERRAND ? 2
@@ -227,6 +261,8 @@ static int run_verb(void *opaque_context, void *opaque, char *const *operands,
     if (following_init(&f, opaque_context, args->target, &err) != 0 ||
         submit(&f, args, &s, &err) != 0) {
         status = fail_submission(&f, &s, args->is_json, &err, EXIT_ERRAND);
+    } else if (f.interrupt.is_interrupted) {
+        status = fail_interrupted(&f, &s, args->is_json);
     } else if (history_find(f.context->history, s.spec.run, &run, &err) != 0) {
         status = command_fail(f.context, args->is_json, &err, EXIT_ERRAND);
     } else {
@@ -256,6 +292,8 @@ static int submit_verb(void *opaque_context, void *opaque, char *const *operands
     if (following_init(&f, opaque_context, args->target, &err) != 0 ||
         submit(&f, args, &s, &err) != 0) {
         status = fail_submission(&f, &s, args->is_json, &err, 1);
+    } else if (f.interrupt.is_interrupted) {
+        status = fail_interrupted(&f, &s, args->is_json);
     } else if (!args->is_json) {
         status = printf("%s\n", s.spec.run) < 0 || fflush(stdout) != 0 ? 1 : 0;
     } else if (history_find(f.context->history, s.spec.run, &run, &err) != 0) {

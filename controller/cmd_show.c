@@ -181,6 +181,12 @@ static int find(struct command_context *context, const struct show_args *args,
     if (args->is_offline || !refresh_is_wanted(found)) {
         return 0;
     }
+    if (found->store[0] == '\0') {
+        if (refresh_acceptance(context, found, &why) != 0 && why.code != ERR_BUSY) {
+            refresh_not_responding(found, why.text);
+        }
+        return 0;
+    }
     strvec_push(&ids, found->id);
     if (refresh_runs(context, found->target, &ids, &why) != 0) {
         refresh_not_responding(found, why.text);

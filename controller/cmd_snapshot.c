@@ -86,9 +86,11 @@ static int visit(void *context, const char *path, const struct tree_entry *entry
     return 0;
 }
 
-static void show_progress(void *context, uint64_t read_bytes)
+static int show_progress(void *context, uint64_t read_bytes, struct error *err)
 {
+    (void)err;
     terminal_progress(context, "reading", read_bytes, 0);
+    return 0;
 }
 
 static const char *kind_name(enum tree_kind kind)

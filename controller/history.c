@@ -254,6 +254,18 @@ static int move_rows(struct history *h, const char *id, const char *store,
     return 0;
 }
 
+int history_set_sent(struct history *h, const char *id, const char *node,
+                     struct error *err)
+{
+    if (begin(h, err) != 0) {
+        return -1;
+    }
+    const struct sql_value values[] = {SQL_TEXT(id), SQL_TEXT(node)};
+    int rc = update_run(h, id, "UPDATE runs SET node = ?2 WHERE id = ?1", values,
+                        ARRAY_SIZE(values), err);
+    return finish(h, rc, err);
+}
+
 int history_set_accepted(struct history *h, const char *id, const char *store,
                          const char *node, uint64_t sent_files, uint64_t sent_bytes,
                          struct error *err)

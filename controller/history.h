@@ -22,6 +22,8 @@ DEFINE_CLEANUP_FREE(history)
 struct history_run {
     char id[RUN_ID_SIZE];
     char *store; /* "" until accepted */
+    char *node;  /* that accepted it, or that it is being sent to; "" where nothing was
+                    sent yet */
     char *experiment, *target, *project;
     char *spec; /* the very bytes */
     size_t spec_length;
@@ -39,6 +41,10 @@ void history_run_release(struct history_run *run);
 int history_add_run(struct history *h, const struct runspec *spec, const void *spec_bytes,
                     size_t spec_length, const char *target, const char *project,
                     struct error *err);
+/* The run is about to be sent to this node: from now on only the node knows whether it
+ * was accepted. */
+int history_set_sent(struct history *h, const char *id, const char *node,
+                     struct error *err);
 /* The run was accepted by this store: durable when it returns. A run that was given up is
  * open again. */
 int history_set_accepted(struct history *h, const char *id, const char *store,

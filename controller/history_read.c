@@ -17,6 +17,7 @@ void history_run_init(struct history_run *run)
 void history_run_release(struct history_run *run)
 {
     free(run->store);
+    free(run->node);
     free(run->experiment);
     free(run->target);
     free(run->project);
@@ -67,6 +68,11 @@ static int take_verdict(struct history_run *run, struct sql_query *query,
     if (run_state_parse(name == NULL ? "" : name, &state, err) != 0) {
         return -1;
     }
+    if (!run_state_is_final(state) && run->store[0] == '\0') {
+        free(run->status.reason);
+        run->status.reason = xstrdup("not accepted yet, as far as is known here");
+        return 0;
+    }
     if (!run_state_is_final(state) || run_state_is_final(run->status.state)) {
         return 0;
     }
@@ -98,6 +104,7 @@ static int take_row(struct history *h, struct sql_query *query, struct history_r
     out->sent_files = (uint64_t)sql_integer(query, 7);
     out->sent_bytes = (uint64_t)sql_integer(query, 8);
     out->collected_utc_ms = sql_integer(query, 9);
+    out->node = copy_text(query, 15);
     return load_lines(h, out, err) != 0 ? -1 : take_verdict(out, query, err);
 }
 
@@ -109,7 +116,7 @@ int history_load(struct history *h, const char *id, struct history_run *out,
         sql_query(h->db,
                   "SELECT r.id, r.store, e.name, r.target, r.project, r.spec, r.created,"
                   " r.sent_files, r.sent_bytes, r.collected, r.state, r.exit_kind,"
-                  " r.exit_code, r.ended, r.reason"
+                  " r.exit_code, r.ended, r.reason, r.node"
                   " FROM runs r LEFT JOIN experiments e ON e.id = r.experiment"
                   " WHERE r.id = ?1",
                   values, ARRAY_SIZE(values), err);

@@ -123,3 +123,13 @@ char *home_run_dir(const struct home *home, const char *id, struct error *err)
     CLEANUP_FREE char *dir = files_join(runs, id);
     return files_make_dirs(dir, err) == 0 ? TAKE_PTR(dir) : NULL;
 }
+
+int home_lock_run(const struct home *home, const char *id, struct error *err)
+{
+    CLEANUP_FREE char *dir = home_run_dir(home, id, err);
+    if (dir == NULL) {
+        return -1;
+    }
+    CLEANUP_FREE char *path = files_join(dir, "lock");
+    return files_lock(AT_FDCWD, path, true, 0, err);
+}

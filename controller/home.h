@@ -25,5 +25,12 @@ DEFINE_CLEANUP_FREE(home)
 char *home_path(const struct home *home, const char *name);
 /* state/runs/<id>, made if need be, malloc'ed. */
 char *home_run_dir(const struct home *home, const char *id, struct error *err);
+/*
+ * Lock what is kept of a run at home: held by who sends it until it is accepted, and by
+ * who brings its results home, so that of several errands one does it. Returns the
+ * descriptor, whose closing releases it; at once. Errors: ERR_BUSY (another errand has
+ * it), as home_run_dir.
+ */
+int home_lock_run(const struct home *home, const char *id, struct error *err);
 
 #endif

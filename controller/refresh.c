@@ -1,20 +1,68 @@
 #include "controller/refresh.h"
 
+#include "common/clock.h"
+#include "common/fdio.h"
 #include "controller/client.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define JOURNAL_LINES_MAX 100000
+/* The executor leaves a connection that was silent for a quarter of an hour: until then a
+ * frozen one may come back to life and have what it has not delivered yet. */
+#define LAST_WORDS_MS (16 * 60 * 1000)
 #define RUNS_MAX 100000
 
 bool refresh_is_wanted(const struct history_run *run)
 {
-    return run->store[0] != '\0' && !run_state_is_final(run->status.state);
+    return !run_state_is_final(run->status.state);
+}
+
+/* What the node said about one question's runs. */
+struct asking {
+    struct command_context *context;
+    const struct client_node *node;
+};
+
+/* The node knows a run of which we had not heard that it was accepted. */
+static int note_accepted(const struct asking *asking, const struct history_run *run,
+                         struct error *err)
+{
+    return run->store[0] != '\0'
+               ? 0
+               : history_set_accepted(asking->context->history, run->id,
+                                      asking->node->store, asking->node->node, 0, 0, err);
+}
+
+/* The node to which it was sent does not have it. Whether it may still get it depends on
+ * how long ago that was. */
+static int note_unknown(const struct asking *asking, const struct history_run *run,
+                        struct error *err)
+{
+    bool is_old = clock_utc_ms() - run->created_utc_ms > LAST_WORDS_MS;
+    if (run->store[0] != '\0' || !is_old || strcmp(run->node, asking->node->node) != 0) {
+        return 0;
+    }
+    return history_set_given_up(asking->context->history, run->id,
+                                "never accepted: errand was ended while it sent it", err);
+}
+
+static int take_answer(const struct asking *asking, const char *id, bool is_known,
+                       struct error *err)
+{
+    struct history_run run;
+    history_run_init(&run);
+    int result = history_find(asking->context->history, id, &run, err);
+    if (result == 0) {
+        result =
+            is_known ? note_accepted(asking, &run, err) : note_unknown(asking, &run, err);
+    }
+    history_run_release(&run);
+    return result;
 }
 
 /* One run of a REPORT. */
-static int take_run(struct command_context *context, const struct json *item,
+static int take_run(const struct asking *asking, const struct json *item,
                     struct error *err)
 {
     const char *id = NULL;
@@ -22,7 +70,8 @@ static int take_run(struct command_context *context, const struct json *item,
     const struct json *journal = NULL;
     CLEANUP_STRVEC struct strvec lines = STRVEC_INIT;
     if (json_get_string(item, "STATUS's report", "run", &id, err) != 0 ||
-        json_get_bool(item, "STATUS's report", "known", &is_known, err) != 0) {
+        json_get_bool(item, "STATUS's report", "known", &is_known, err) != 0 ||
+        take_answer(asking, id, is_known, err) != 0) {
         return -1;
     }
     if (!is_known) {
@@ -36,7 +85,7 @@ static int take_run(struct command_context *context, const struct json *item,
          line = json_next(line)) {
         strvec_push(&lines, json_is_string(line) ? json_string(line) : "");
     }
-    return history_add_lines(context->history, id, &lines, err);
+    return history_add_lines(asking->context->history, id, &lines, err);
 }
 
 static int take_report(void *context, const struct json *report, struct error *err)
@@ -75,9 +124,40 @@ int refresh_runs(struct command_context *context, const char *target_name,
     for (size_t i = 0; i < ids->count; i++) {
         (void)json_append(runs, json_new_string(ids->items[i]));
     }
-    int result = client_ask(client, MSG_STATUS, body, take_report, context, NULL, err);
+    struct asking asking = {.context = context, .node = client_node(client)};
+    int result = client_ask(client, MSG_STATUS, body, take_report, &asking, NULL, err);
     command_keep(context, TAKE_PTR(client));
     return result;
+}
+
+/* Where no errand is sending a run of which nothing was sent yet, none will any more.
+ * Errors: ERR_BUSY. */
+static int settle_unsent(struct command_context *context, const struct history_run *run,
+                         struct error *err)
+{
+    CLEANUP_FD int lock = home_lock_run(context->home, run->id, err);
+    if (lock < 0) {
+        return -1;
+    }
+    return run->node[0] != '\0'
+               ? 0
+               : history_set_given_up(context->history, run->id,
+                                      "never sent: errand was ended before", err);
+}
+
+int refresh_acceptance(struct command_context *context, struct history_run *run,
+                       struct error *err)
+{
+    CLEANUP_STRVEC struct strvec ids = STRVEC_INIT;
+    CLEANUP_FREE char *target = xstrdup(run->target);
+    strvec_push(&ids, run->id);
+    if (settle_unsent(context, run, err) != 0 ||
+        (run->node[0] != '\0' && refresh_runs(context, target, &ids, err) != 0)) {
+        return -1;
+    }
+    history_run_release(run);
+    history_run_init(run);
+    return history_find(context->history, ids.items[0], run, err);
 }
 
 void refresh_not_responding(struct history_run *run, const char *reason)
@@ -90,6 +170,7 @@ void refresh_not_responding(struct history_run *run, const char *reason)
 /* ---- many runs ---- */
 
 struct wanted {
+    struct command_context *context;
     struct strvec targets; /* each once */
     struct strvec *ids;    /* of targets.items[i] */
 };
@@ -101,6 +182,13 @@ static int note_wanted(void *context, const struct history_run *run, struct erro
     (void)err;
     if (!refresh_is_wanted(run)) {
         return 0;
+    }
+    if (run->store[0] == '\0') {
+        /* One that is being sent is left to who sends it. */
+        struct error ignored = ERROR_INIT;
+        if (settle_unsent(wanted->context, run, &ignored) != 0 || run->node[0] == '\0') {
+            return 0;
+        }
     }
     while (i < wanted->targets.count &&
            strcmp(wanted->targets.items[i], run->target) != 0) {
@@ -132,7 +220,7 @@ static void ask_each(struct command_context *context, const struct wanted *wante
 int refresh_query(struct command_context *context, const struct history_query *query,
                   struct strvec *silent, struct error *err)
 {
-    struct wanted wanted = {.targets = STRVEC_INIT};
+    struct wanted wanted = {.context = context, .targets = STRVEC_INIT};
     int result = history_visit(context->history, query, note_wanted, &wanted, err);
     if (result == 0) {
         ask_each(context, &wanted, silent);

@@ -176,7 +176,9 @@ static int put(void *context, enum object_kind kind, const struct oid *oid,
     (void)offset;
     if (path && m->options->progress) {
         m->read_bytes += length;
-        m->options->progress(m->options->progress_context, m->read_bytes);
+        if (m->options->progress(m->options->progress_context, m->read_bytes, err) < 0) {
+            return -1;
+        }
     }
     return m->options->is_dry ? 0 : store_put(m->store, kind, oid, body, length, err);
 }

@@ -47,8 +47,9 @@ struct snapshot_options {
     /* Hear of every entry. May be NULL. */
     snapshot_visitor *visit;
     void *visit_context;
-    /* Hear how many bytes were read so far, now and then. May be NULL. */
-    void (*progress)(void *context, uint64_t read_bytes);
+    /* Hear how many bytes were read so far, now and then; -1 with err to stop. May be
+     * NULL. */
+    int (*progress)(void *context, uint64_t read_bytes, struct error *err);
     void *progress_context;
 };
 

@@ -1,22 +1,30 @@
 #include "controller/submission.h"
 
 #include "common/clock.h"
+#include "common/fdio.h"
 #include "controller/submission_plan.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#define ANSWER_NS (3 * NS_PER_S)      /* for the last word on what was interrupted */
 #define PROGRESS_MIN_BYTES (1u << 20) /* less is sent before a person can read it */
 
 void submission_init(struct submission *s)
 {
-    *s = (struct submission){.missing_objects = UINT64_MAX};
+    *s = (struct submission){.lock_fd = -1, .missing_objects = UINT64_MAX};
     runspec_init(&s->spec);
     strbuf_init(&s->bytes, RUNSPEC_SIZE_MAX);
 }
 
+void submission_over(struct submission *s)
+{
+    fdio_close(&s->lock_fd);
+}
+
 void submission_release(struct submission *s)
 {
+    submission_over(s);
     runspec_release(&s->spec);
     strbuf_release(&s->bytes);
     snapshot_release(&s->snapshot);
@@ -66,13 +74,38 @@ static int check_script(const struct submission *s, struct command_context *cont
                       s->spec.script);
 }
 
-int submission_snapshot(struct submission *s, struct command_context *context,
-                        const struct submission_request *request, struct error *err)
+struct reading {
+    struct terminal *terminal;
+    struct interrupt *interrupt;
+};
+
+/* A large project is shown, and left alone when Ctrl-C comes. */
+static int reading_goes_on(void *context, uint64_t read_bytes, struct error *err)
 {
-    struct snapshot_options options = {.want_force = request->want_force};
-    if (command_store(context, err) == NULL ||
-        snapshot_make(context->home, context->config, context->store, &options,
-                      &s->snapshot, err) != 0) {
+    const struct reading *reading = context;
+    terminal_progress(reading->terminal, "reading the project", read_bytes, 0);
+    if (loop_step(reading->interrupt->loop, 0, err) != 0) {
+        return -1;
+    }
+    return reading->interrupt->is_interrupted
+               ? error_set(err, ERR_CANCELED, "interrupted while reading the project")
+               : 0;
+}
+
+int submission_snapshot(struct submission *s, struct command_context *context,
+                        const struct submission_request *request,
+                        struct interrupt *interrupt, struct error *err)
+{
+    struct reading reading = {.terminal = context->terminal, .interrupt = interrupt};
+    struct snapshot_options options = {.want_force = request->want_force,
+                                       .progress = reading_goes_on,
+                                       .progress_context = &reading};
+    int result = command_store(context, err) == NULL
+                     ? -1
+                     : snapshot_make(context->home, context->config, context->store,
+                                     &options, &s->snapshot, err);
+    terminal_progress_clear(context->terminal);
+    if (result != 0) {
         return -1;
     }
     report_problems(context, &s->snapshot);
@@ -85,6 +118,10 @@ int submission_snapshot(struct submission *s, struct command_context *context,
 int submission_record(struct submission *s, struct command_context *context,
                       const struct target *target, struct error *err)
 {
+    s->lock_fd = home_lock_run(context->home, s->spec.run, err);
+    if (s->lock_fd < 0) {
+        return -1;
+    }
     strbuf_reset(&s->bytes);
     s->spec.created_utc_ms = clock_utc_ms();
     runspec_encode(&s->spec, &s->bytes);
@@ -152,6 +189,8 @@ static int sending_room(void *context, struct error *err)
 static int take_accepted(struct sending *s, const struct json *body, struct error *err)
 {
     const struct json *journal = NULL;
+    s->submission->fate = SUBMISSION_ACCEPTED;
+    s->is_done = true;
     if (json_get_bool(body, "ACCEPTED", "is_new", &s->submission->is_new, err) != 0 ||
         json_get_array(body, "ACCEPTED", "journal", 1000, &journal, err) != 0) {
         return -1;
@@ -160,7 +199,6 @@ static int take_accepted(struct sending *s, const struct json *body, struct erro
          line = json_next(line)) {
         strvec_push(&s->lines, json_is_string(line) ? json_string(line) : "");
     }
-    s->is_done = true;
     if (s->submission->on_sent != NULL) {
         client_pause(s->client);
     }
@@ -234,6 +272,31 @@ static int begin_sending(struct sending *s, uint32_t stream, const struct oid *b
     return s->push == NULL ? -1 : sending_room(s, err);
 }
 
+static void answer_is_late(void *context)
+{
+    bool *is_late = context;
+    *is_late = true;
+}
+
+/* All was sent, and the person wants no more of it: the node's word is either that it
+ * had accepted the run by then, or that it has dropped it. */
+static int wait_for_answer(struct sending *s, struct client *client, uint32_t stream,
+                           struct error *err)
+{
+    bool is_late = false;
+    struct loop_timer *timer = loop_timer_at(
+        client_loop(client), clock_monotonic_ns() + ANSWER_NS, answer_is_late, &is_late);
+    int result = 0;
+    peer_send(client_peer(client), stream, MSG_RESET, NULL);
+    while (result == 0 && !s->is_done && !is_late) {
+        result = client_step(client, err);
+    }
+    if (!is_late) {
+        loop_timer_cancel(client_loop(client), timer);
+    }
+    return result;
+}
+
 static int run_sending(struct sending *s, struct client *client, const struct oid *base,
                        const struct object_source *source, const bool *is_interrupted,
                        struct error *err)
@@ -247,6 +310,13 @@ static int run_sending(struct sending *s, struct client *client, const struct oi
     int result = begin_sending(s, stream, base, source, err);
     while (result == 0 && !s->is_done && (is_interrupted == NULL || !*is_interrupted)) {
         result = client_step(client, err);
+    }
+    if (result == 0 && !s->is_done && push_is_waiting(s->push)) {
+        result = wait_for_answer(s, client, stream, err);
+    }
+    bool is_answered = s->is_done || s->push == NULL || !push_is_waiting(s->push);
+    if (!is_answered) {
+        s->submission->fate = SUBMISSION_UNKNOWN;
     }
     client_abandon(client, stream);
     terminal_progress_clear(s->context->terminal);
@@ -322,6 +392,10 @@ int submission_send(struct submission *submission, struct command_context *conte
     }
     if (!oid_is_zero(&base) && !store_use_root(context->store, &base)) {
         base = (struct oid){0};
+    }
+    if (history_set_sent(context->history, submission->spec.run,
+                         client_node(client)->node, err) != 0) {
+        return -1;
     }
     int result = run_sending(&s, client, &base, &source, is_interrupted, err);
     if (result == 0) {

@@ -16,6 +16,7 @@
 #include "common/runspec.h"
 #include "common/transfer.h"
 #include "controller/client.h"
+#include "controller/interrupt.h"
 #include "controller/snapshot.h"
 #include "controller/target.h"
 
@@ -33,13 +34,22 @@ struct submission_request {
     size_t operand_count;
 };
 
+/* What is known of whether the node has the run. */
+enum submission_fate {
+    SUBMISSION_NOT_STARTED, /* it has not, and will not get it by itself */
+    SUBMISSION_UNKNOWN,     /* all was sent, and the answer did not come */
+    SUBMISSION_ACCEPTED,
+};
+
 struct submission {
     struct runspec spec;
     struct strbuf bytes; /* of spec.json */
     struct snapshot snapshot;
     struct json *secrets; /* name to byte string, or NULL; freed memory is wiped */
     struct strvec secret_variables; /* of our environment, wiped by submission_release */
-    bool is_new;                    /* after sending: accepted now, not before */
+    int lock_fd; /* home_lock_run, from submission_record on until it is over */
+    enum submission_fate fate;
+    bool is_new; /* after sending: accepted now, not before */
     uint64_t sent_files, sent_bytes, wire_bytes;
     bool has_progress;        /* the last submission_send got further than those before */
     uint64_t missing_objects; /* the fewest that a node asked for first */
@@ -60,19 +70,23 @@ int submission_plan(struct submission *submission, struct command_context *conte
                     const struct target *target, const struct submission_request *request,
                     struct error *err);
 /* Errors: snapshot_make's; ERR_USAGE where the script was left out of the snapshot (with
- * the rule). */
+ * the rule); ERR_CANCELED (interrupt, whose signals are looked for meanwhile). */
 int submission_snapshot(struct submission *submission, struct command_context *context,
-                        const struct submission_request *request, struct error *err);
+                        const struct submission_request *request,
+                        struct interrupt *interrupt, struct error *err);
 /* Fix the bytes and note the run in the history. */
 int submission_record(struct submission *submission, struct command_context *context,
                       const struct target *target, struct error *err);
 /*
  * Send it and wait until it is accepted; progress on the terminal. is_interrupted (may be
- * NULL) ends it. Errors: ERR_LINK (try again over another connection), ERR_CANCELED, the
- * executor's own.
+ * NULL) ends it: where the node may have accepted it by then, its answer is waited for,
+ * for three seconds at most. Whatever it returns, fate is the truth. Errors: ERR_LINK
+ * (try again over another connection), ERR_CANCELED, the executor's own.
  */
 int submission_send(struct submission *submission, struct command_context *context,
                     struct client *client, const struct target *target,
                     const bool *is_interrupted, struct error *err);
+/* Nothing more will be sent: other errands may look after the run. */
+void submission_over(struct submission *submission);
 
 #endif

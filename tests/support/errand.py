@@ -12,6 +12,7 @@ import struct
 import subprocess
 import termios
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -245,10 +246,12 @@ class Errand:
         env: dict[str, str | None] | None = None,
         input: bytes | None = None,
         deadline_s: float = 120,
+        prefix: Sequence[str] = (),
         **keywords,
     ) -> Result:
-        """Run `errand args...` to its end. Where `code` is given, another exit status is a failure with all output."""
-        argv = self.argv(*args)
+        """Run `errand args...` to its end, behind a prefix of support.inject where one is given. Where `code` is given,
+        another exit status is a failure with all output."""
+        argv = [*prefix, *self.argv(*args)]
         if input is None:
             keywords.setdefault("stdin", subprocess.DEVNULL)
         start = time.monotonic()
