@@ -45,6 +45,7 @@ static struct client *connect_again(struct watch *watch, struct error *err)
     struct client_options options = {
         .want_accept_new = watch->options.want_accept_new,
         .is_again = true,
+        .want_own = true, /* a kept one may be what was lost, without knowing it yet */
         .loop = watch->interrupt->loop,
         .is_interrupted = &watch->interrupt->is_interrupted,
     };
