@@ -75,12 +75,8 @@ class Link:
         self.output_bytes = 0
         arguments = self.sshd.target_arguments(self.proxy.port)
         self.errand.add_target(self.target, f"--transport={self.transport}", *arguments)
-        self.set(**self.settings)
+        self.errand.configure(**self.settings)
         write_files(self.errand.cwd, {"work.py": SCRIPT})
-
-    def set(self, **settings: str) -> None:
-        """Write the user's configuration."""
-        self.errand.configure(**settings)
 
     def script(self, lines: int = 100, output_bytes: int = 0, is_gated: bool = False) -> list[str]:
         self.lines = lines

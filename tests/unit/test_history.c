@@ -200,6 +200,24 @@ static void a_run_that_was_never_accepted_is_failed_until_it_is(void **state)
     assert_int_equal(open.status.exit.kind, RUN_EXIT_NONE);
 }
 
+static void a_run_tells_where_it_was_sent_before_it_was_accepted(void **state)
+{
+    const struct place *p = *state;
+    struct error err = ERROR_INIT;
+    CLEANUP_HISTORY struct history *h = open_history(p);
+    CLEANUP_RUN struct history_run unsent, sent;
+    assert_int_equal(add(h, "aaaa", 1000, NULL), 0);
+    find(h, "aaaa", &unsent);
+    assert_string_equal(unsent.node, "");
+    assert_int_equal(history_set_sent(h, "aaaa", NODE, NULL), 0);
+    find(h, "aaaa", &sent);
+    assert_string_equal(sent.node, NODE);
+    assert_string_equal(sent.store, "");
+    assert_int_equal(sent.status.state, RUN_STARTING);
+    assert_int_equal(history_set_sent(h, "bbbb", NODE, &err), -1);
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+}
+
 static void a_run_that_was_given_up_is_canceled_until_its_journal_comes(void **state)
 {
     const struct place *p = *state;
@@ -442,7 +460,8 @@ static void a_run_is_shown_with_the_names_that_hold_for_good(void **state)
         text.data,
         "{\"id\":\"aaaa\",\"experiment\":\"mnist\",\"target\":\"gpu1\",\"node\":{\"id\":"
         "null,\"store\":null},\"status\":\"Starting\",\"attempt\":1,\"exit\":null,"
-        "\"reason\":\"\",\"states\":[],\"snapshot\":{\"root\":"
+        "\"reason\":\"not accepted yet, as far as is known here\",\"states\":[],"
+        "\"snapshot\":{\"root\":"
         "\"0707070707070707070707070707070707070707070707070707070707070707\",\"files\":"
         "3,\"size_bytes\":1000,\"sent_files\":null,\"sent_bytes\":null},\"command\":["
         "\"train.py\",\"--epochs\",{\"base64\":\"/w==\"}],\"log\":{\"size_bytes\":null},"
@@ -482,6 +501,7 @@ int main(void)
         place_test(the_journal_makes_the_status),
         place_test(a_line_that_cannot_follow_adds_nothing),
         place_test(a_run_that_was_never_accepted_is_failed_until_it_is),
+        place_test(a_run_tells_where_it_was_sent_before_it_was_accepted),
         place_test(a_run_that_was_given_up_is_canceled_until_its_journal_comes),
         place_test(a_run_is_found_by_id_prefix_and_at),
         place_test(runs_are_visited_newest_first),
