@@ -228,8 +228,7 @@ void client_disown(struct client *c)
 
 bool client_is_idle(const struct client *c)
 {
-    bool is_idle = c->peer != NULL && !c->has_failed && !c->is_kept &&
-                   !c->is_paused &&
+    bool is_idle = c->peer != NULL && !c->has_failed && !c->is_kept && !c->is_paused &&
                    peer_pending(c->peer) == 0 && peer_is_answered(c->peer);
     for (size_t i = 0; is_idle && i < ARRAY_SIZE(c->slots); i++) {
         is_idle = c->slots[i].stream == 0;

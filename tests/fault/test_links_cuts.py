@@ -87,15 +87,16 @@ def test_a_small_run_is_cut_on_the_way_down(warm, at):
     assert link.is_collected(run)
 
 
-@pytest.mark.parametrize("at", places(12 * MEGABYTE, 400_000, 3, begin=500_000))
+@pytest.mark.parametrize("at", places(12 * MEGABYTE, 400_000, 2, begin=6_900_000))
 def test_a_push_goes_on_where_it_was(warm, at):
-    """What arrived before the cut is not sent again: a pack at most, which was under way."""
+    """What arrived before the cut is not sent again, but for the pack that was under way and what the old connection's
+    end on the node was still about to store when the new one asked."""
     link = warm(cut("up", at, 400_000))
     write_files(link.errand.cwd, {f"data/{i}": os.urandom(100_000) for i in range(120)})
     before = link.proxy.count().up
     link.check(link.run(lines=100))
     assert link.proxy.connections == 3
-    assert link.proxy.count().up - before < 12 * MEGABYTE + 3 * MEGABYTE
+    assert link.proxy.count().up - before < 12 * MEGABYTE + 6 * MEGABYTE
 
 
 @pytest.mark.parametrize("at", places(2_600_000, 100_000, 4, begin=100_000))
