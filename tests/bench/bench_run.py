@@ -59,3 +59,35 @@ def bench_one_change(bench, field) -> None:
             compare(
                 bench, field, folder, rtt_ms / 1000, f"one file of {files:,} changed, to first output, RTT {rtt_ms} ms"
             )
+
+
+def bench_kept_link(bench, field) -> None:
+    """One file changed, the connection of the command before: against ssh over ControlPersist, which sends nothing."""
+    for rtt_ms in (0, 50):
+        folder = projects.make(field.folder / f"kept{rtt_ms}", 350)
+        port = field.port(rtt_ms / 1000)
+        errand = field.errand(folder, port)
+        errand.configure(keep_connection="10m")
+        shared = [f"-oControlPath={field.folder}/c{rtt_ms}", "-oControlMaster=auto", "-oControlPersist=10m"]
+        ssh = ["ssh", *field.ssh_options(port), *shared, "node"]
+        count = [0]
+        subprocess.run([*ssh, "cat >bench-kept.py"], input=(folder / "t.py").read_bytes(), check=True)
+        errand.ok("run", "--target", "node", "t.py")
+
+        def by_errand(folder=folder, errand=errand) -> float:
+            return first_output(errand.argv("run", "--target", "node", "t.py"), b"hello", folder, errand.env())
+
+        def by_ssh(folder=folder, ssh=ssh) -> float:
+            return first_output([*ssh, "python3 bench-kept.py"], b"hello", folder, dict(os.environ))
+
+        bench.compare(
+            f"one file of 350 changed, over a link that is kept, RTT {rtt_ms} ms",
+            by_errand,
+            by_ssh,
+            peer_name="ssh, ControlPersist",
+            aim="<= 0.5",
+            runs=7,
+            before=lambda folder=folder, count=count: projects.change(folder, count),
+        )
+        errand.ok("target", "disconnect", "node")
+        subprocess.run(["ssh", *field.ssh_options(port), *shared, "-O", "exit", "node"], check=False)
