@@ -4,6 +4,7 @@
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/mem.h"
+#include "controller/progress.h"
 #include "controller/terminal_filter.h"
 
 #include <errno.h>
@@ -34,7 +35,7 @@ struct terminal {
     bool has_progress;    /* a progress line stands there */
     bool is_out_mid_line; /* the script's last line on the terminal is not ended */
     int64_t progress_ns;  /* when progress was last written */
-    struct strbuf progress_what;
+    struct progress progress;
     struct terminal_filter filter;
     struct strbuf filtered; /* of the script: what a terminal is to show */
     size_t filtered_done;   /* of it, what was written */
@@ -80,7 +81,7 @@ struct terminal *terminal_new(bool is_quiet)
     t->is_out_terminal = isatty(STDOUT_FILENO);
     t->is_err_terminal = isatty(STDERR_FILENO) && !is_dumb;
     t->want_colour = t->is_err_terminal && (no_colour == NULL || no_colour[0] == '\0');
-    strbuf_init(&t->progress_what, STRBUF_TEXT_LIMIT);
+    progress_init(&t->progress);
     strbuf_init(&t->filtered,
                 TERMINAL_FILTER_GROWTH * (OUTPUT_PIECE + TERMINAL_FILTER_HELD_MAX));
     terminal_filter_init(&t->filter, false);
@@ -101,7 +102,7 @@ void terminal_free(struct terminal *t)
         fdio_close(&t->offer_fd);
     }
     strbuf_release(&t->filtered);
-    strbuf_release(&t->progress_what);
+    progress_release(&t->progress);
     free(t);
 }
 
@@ -222,19 +223,6 @@ void terminal_error(struct terminal *t, const struct error *err)
     write_err(&line);
 }
 
-static void describe_progress(const char *what, uint64_t done_bytes, uint64_t total_bytes,
-                              struct strbuf *out)
-{
-    char done[FILES_SIZE_TEXT], total[FILES_SIZE_TEXT];
-    files_format_size(done, done_bytes);
-    strbuf_printf(out, "%s: %s", what, done);
-    if (total_bytes > 0) {
-        files_format_size(total, total_bytes);
-        double part = 100.0 * (double)done_bytes / (double)total_bytes;
-        strbuf_printf(out, " of %s (%.0f %%)", total, part > 100 ? 100 : part);
-    }
-}
-
 static size_t columns(void)
 {
     struct winsize size;
@@ -265,20 +253,22 @@ void terminal_progress(struct terminal *t, const char *what, uint64_t done_bytes
         return;
     }
     int64_t now = clock_monotonic_ns();
-    bool is_new = strcmp(t->progress_what.data, what) != 0;
+    bool is_new = strcmp(t->progress.what.data, what) != 0;
     int64_t pause = t->is_err_terminal ? PROGRESS_REWRITE_NS : PROGRESS_PLAIN_NS;
     if (is_new) {
-        strbuf_reset(&t->progress_what);
-        strbuf_puts(&t->progress_what, what);
         /* Elsewhere than on a terminal what is soon done says nothing. */
         t->progress_ns = t->is_err_terminal ? now - pause : now;
     }
-    if (now - t->progress_ns < pause) {
+    bool is_due = now - t->progress_ns >= pause;
+    if (!is_new && !is_due) {
+        return;
+    }
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT, line = STRBUF_INIT;
+    progress_describe(&t->progress, what, done_bytes, total_bytes, now, &text);
+    if (!is_due) {
         return;
     }
     t->progress_ns = now;
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT, line = STRBUF_INIT;
-    describe_progress(what, done_bytes, total_bytes, &text);
     if (t->is_err_terminal) {
         rewrite_line(t, &text);
         return;
@@ -308,7 +298,7 @@ void terminal_progress_clear(struct terminal *t)
         (void)fdio_write_full(STDERR_FILENO, "\r\x1b[K", 4);
         t->has_progress = false;
     }
-    strbuf_reset(&t->progress_what);
+    progress_clear(&t->progress);
 }
 
 /* A line of at most ANSWER_MAX bytes, without its end; the rest of a longer one is

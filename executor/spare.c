@@ -277,8 +277,9 @@ void spare_sweep(const struct noderoot *node, struct sweep *sweep, uint64_t *cou
 
 /* ---- the process ---- */
 
-#define BEGIN_TIMEOUT_NS (60 * NS_PER_S) /* a run that did not begin by then gets none   \
-                                          */
+#define BEGIN_TIMEOUT_NS                                                                 \
+    (60 * NS_PER_S) /* a run that did not begin by then gets none                        \
+                     */
 #define BEGIN_POLL_MS 50
 #define NICENESS 19
 #define IOPRIO_IDLE (3 << 13) /* ioprio_set(2): IOPRIO_CLASS_IDLE */
