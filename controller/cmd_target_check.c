@@ -41,11 +41,15 @@ static void add_step(struct checking *c, const char *step, bool is_ok, int64_t t
     if (time_ms >= 0) {
         (void)snprintf(time, sizeof time, "%lld ms", (long long)time_ms);
     }
-    (void)printf("%-4s %-16s %8s  %s\n", is_ok ? "ok" : "FAIL", step, time, safe.data);
+    CLEANUP_FREE char *shown = xstrdup(step);
+    for (char *at = shown; *at != '\0'; at++) {
+        *at = *at == '_' ? ' ' : *at;
+    }
+    (void)printf("%-4s %-12s %8s  %s\n", is_ok ? "ok" : "FAIL", shown, time, safe.data);
     if (hint != NULL && hint[0] != '\0') {
         CLEANUP_STRBUF struct strbuf safe_hint = STRBUF_INIT;
         terminal_make_safe(hint, strlen(hint), &safe_hint);
-        (void)printf("%31s  -> %s\n", "", safe_hint.data);
+        (void)printf("%26s  -> %s\n", "", safe_hint.data);
     }
     (void)fflush(stdout);
 }

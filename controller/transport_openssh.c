@@ -97,6 +97,20 @@ static void add_fact(struct json *facts, const char *key, const char *text)
     }
 }
 
+/* As add_fact, less what begins with one of these words: what is as always. */
+static void add_fact_until(struct json *facts, const char *key, const char *text,
+                           const char *const *ends)
+{
+    CLEANUP_FREE char *copy = text != NULL ? xstrdup(text) : NULL;
+    for (size_t i = 0; copy != NULL && ends[i] != NULL; i++) {
+        char *end = strstr(copy, ends[i]);
+        if (end != NULL) {
+            *end = '\0';
+        }
+    }
+    add_fact(facts, key, copy);
+}
+
 static void add_host_key(struct json *facts, const struct ssh_words *words)
 {
     if (words->host_key == NULL) {
@@ -134,11 +148,13 @@ static struct json *describe(const void *context, const char *text)
     }
     add_host_key(facts, &words);
     add_fact(facts, "key_exchange", words.key_exchange);
-    add_fact(facts, "cipher", words.cipher);
+    add_fact_until(facts, "cipher", words.cipher,
+                   (const char *const[]){" MAC: <implicit>", " compression: none", NULL});
     CLEANUP_FREE char *login = words.method != NULL && words.accepted_key != NULL
-                                   ? xasprintf("%s: %s", words.method, words.accepted_key)
+                                   ? xasprintf("%s, %s", words.method, words.accepted_key)
                                    : NULL;
-    add_fact(facts, "login", login != NULL ? login : words.method);
+    add_fact_until(facts, "login", login != NULL ? login : words.method,
+                   (const char *const[]){" explicit", NULL});
     ssh_words_release(&words);
     return facts;
 }
