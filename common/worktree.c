@@ -13,6 +13,7 @@
 #include "common/worktree_inside.h"
 
 /* A tree of empty folders has neither files nor bytes to limit it by. */
+#define HOLE_MIN ((size_t)64 << 10) /* fewer zeros are written */
 #define FOLDERS_MAX ((uint64_t)4 << 20)
 
 static int write_folder(struct checkout *c, const struct oid *oid, uint64_t size_bytes,
@@ -57,19 +58,30 @@ static int get_content(struct checkout *c, const struct oid *oid, uint64_t size_
     return 0;
 }
 
+/* All zeros: a hole says the same. */
+static bool is_hole(const struct strbuf *body)
+{
+    return body->length >= HOLE_MIN && body->data[0] == '\0' &&
+           memcmp(body->data, body->data + 1, body->length - 1) == 0;
+}
+
+/* Write what get_content got, behind what is there. */
+static int write_content(const struct checkout *c, int fd, struct error *err)
+{
+    int result = is_hole(&c->body) ? (lseek(fd, (off_t)c->body.length, SEEK_CUR) < 0)
+                                   : fdio_write_full(fd, c->body.data, c->body.length);
+
+    return result != 0 ? error_sys(err, "write") : 0;
+}
+
 static int write_chunk(void *context, const struct oid *chunk, uint64_t offset,
                        size_t length, struct error *err)
 {
     struct checkout *c = context;
 
     (void)offset;
-    if (get_content(c, chunk, length, err) < 0) {
-        return -1;
-    }
-    if (fdio_write_full(c->file_fd, c->body.data, c->body.length) < 0) {
-        return error_sys(err, "write");
-    }
-    return 0;
+    return get_content(c, chunk, length, err) < 0 ? -1
+                                                  : write_content(c, c->file_fd, err);
 }
 
 static int fill_file(struct checkout *c, int fd, const struct tree_entry *entry,
@@ -77,8 +89,12 @@ static int fill_file(struct checkout *c, int fd, const struct tree_entry *entry,
 {
     if (tree_entry_object(entry) == OBJECT_LIST) {
         c->file_fd = fd;
-        return chunk_list_visit(c->source, &entry->oid, entry->size_bytes, write_chunk, c,
-                                err);
+        if (chunk_list_visit(c->source, &entry->oid, entry->size_bytes, write_chunk, c,
+                             err) < 0) {
+            return -1;
+        }
+        /* Where it ends in a hole. */
+        return ftruncate(fd, (off_t)entry->size_bytes) != 0 ? error_sys(err, "write") : 0;
     }
     if (get_content(c, &entry->oid, entry->size_bytes, err) < 0) {
         return -1;

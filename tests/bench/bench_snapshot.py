@@ -1,5 +1,6 @@
-"""The snapshot of an unchanged tree: against git status."""
+"""The snapshot of an unchanged tree, against git status; the first one of a tree, against git add -A."""
 
+import itertools
 import subprocess
 
 import projects
@@ -21,4 +22,25 @@ def bench_snapshot(bench, field) -> None:
         git_status,
         peer_name="git status",
         aim="<= 1.0",
+    )
+
+
+def bench_first_snapshot(bench, field) -> None:
+    """Everything is read, hashed and written. git compresses it too, and does not wait for the disk."""
+    folder = projects.make(field.folder / "first15000", 15000)
+    count = itertools.count()
+
+    def git_add() -> None:
+        where = field.folder / f"first{next(count)}.git"
+        git = ["git", f"--git-dir={where}", f"--work-tree={folder}"]
+        subprocess.run([*git, "init", "-q"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*git, "add", "-A"], check=True)
+
+    # Each time into a new place: what was removed shortly before slows the next one down (ext4).
+    bench.compare(
+        "first snapshot of 15,000 files",
+        lambda: field.errand(folder).ok("snapshot"),
+        git_add,
+        peer_name="git add",
+        runs=3,
     )

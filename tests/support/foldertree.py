@@ -1,0 +1,85 @@
+"""A folder as a value: what a snapshot must keep of it, byte by byte. Names are bytes, paths of any length."""
+
+# Entries of open folders, which pathlib does not know.
+# ruff: noqa: PTH102, PTH115, PTH116
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+BLOCK = 1 << 20
+
+
+def digest_of(descriptor: int) -> str:
+    """SHA-256 of the rest of an open file, read in blocks, so that 5 GB are no more work for memory than 5 bytes."""
+    digest = hashlib.sha256()
+    while block := os.read(descriptor, BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def describe(name: bytes, folder: int) -> tuple:
+    """("file", is_executable, digest), ("link", target) or ("other",) of an entry of an open folder."""
+    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if stat.S_ISLNK(status.st_mode):
+        return "link", os.readlink(name, dir_fd=folder)
+    if not stat.S_ISREG(status.st_mode):
+        return ("other",)
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
+    try:
+        return "file", bool(status.st_mode & stat.S_IXUSR), digest_of(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def tree_of(folder: Path | str | bytes, leave_out: tuple[bytes, ...] = ()) -> dict[bytes, tuple]:
+    """Every entry below folder by its path; leave_out: names at the top that do not count."""
+    found: dict[bytes, tuple] = {}
+    top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        read_folder(top, b"", found, leave_out)
+    finally:
+        os.close(top)
+    return found
+
+
+def read_folder(folder: int, path: bytes, found: dict[bytes, tuple], leave_out: tuple[bytes, ...] = ()) -> None:
+    for name in sorted(os.fsencode(entry) for entry in os.listdir(folder)):
+        if name in leave_out:
+            continue
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode):
+            found[path + name] = describe(name, folder)
+            continue
+        found[path + name] = ("folder",)
+        inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+        try:
+            read_folder(inner, path + name + b"/", found)
+        finally:
+            os.close(inner)
+
+
+def make_deep(top: Path, names: list[bytes], content: bytes) -> None:
+    """A file at a path that may be longer than the system takes in one piece."""
+    folder = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
+    for name in names[:-1]:
+        os.mkdir(name, dir_fd=folder)
+        inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    descriptor = os.open(names[-1], os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=folder)
+    os.write(descriptor, content)
+    os.close(descriptor)
+    os.close(folder)
+
+
+def bad_objects(store: Path) -> list[str]:
+    """Objects of a store whose bytes are not what their names say."""
+    bad = []
+    for path in sorted((store / "objects").glob("??/*")):
+        body = path.read_bytes()
+        names = {hashlib.sha256(kind + body).hexdigest() for kind in (b"c", b"l", b"t")}
+        if path.parent.name + path.name not in names:
+            bad.append(str(path))
+    return bad
