@@ -21,20 +21,17 @@ static int bring_home(struct following *f, struct history_run *run, struct error
     if (run->collected_utc_ms != 0) {
         return 0;
     }
-    if (!run_state_is_final(run->status.state)) {
-        f->watch.options.until_now = true;
-        if (watch_run(&f->watch, run, err) != 0) {
-            return -1;
-        }
+    /* Also of one that has ended: COLLECTED says that the log is at home too. */
+    f->watch.options.until_now = !run_state_is_final(run->status.state);
+    if (watch_run(&f->watch, run, err) != 0) {
+        return -1;
     }
     if (!run_state_is_final(run->status.state)) {
         error_set(err, ERR_BUSY, "%s has not ended: it is %s", run->id,
                   run_state_name(run->status.state));
         return error_hint(err, "errand wait %s", run->id);
     }
-    if (following_connect(f, run, err) != 0 ||
-        fetch_collect(f->context, f->watch.client, run, &f->interrupt.is_interrupted,
-                      &path, &result, err) != 0) {
+    if (following_collect(f, run, &path, &result, err) != 0) {
         return -1;
     }
     for (size_t i = 0; i < result.warnings.count; i++) {

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE /* mkdtemp's folder is renamed with what Linux has */
 #include "controller/fetch.h"
 
+#include "common/clock.h"
+#include "common/fdio.h"
 #include "common/files.h"
 #include "common/transfer.h"
 #include "common/worktree.h"
@@ -16,6 +18,7 @@
 
 #define OUTPUTS "outputs"
 #define WARNINGS_MAX 1000
+#define LOCK_PAUSE_NS (100 * NS_PER_MS)
 #define PROGRESS_MIN_BYTES (1u << 20) /* less has come before a person can read it */
 
 void fetch_result_release(struct fetch_result *result)
@@ -267,9 +270,107 @@ int fetch_write(struct command_context *context, const struct oid *root, const c
 
 /* ---- collecting ---- */
 
-static int send_collected(struct command_context *context, struct client *client,
-                          const struct history_run *run,
-                          const struct fetch_result *result, struct error *err)
+static int write_home(struct command_context *context, const struct history_run *run,
+                      const struct fetch_result *result, struct error *err)
+{
+    CLEANUP_FREE char *path = fetch_home_path(context->home, run->id);
+    CLEANUP_FREE char *folder = home_run_dir(context->home, run->id, err);
+    if (folder == NULL || files_remove_tree(AT_FDCWD, path, err) != 0) {
+        return -1;
+    }
+    return result->has_outputs ? fetch_write(context, &result->root, path, err) : 0;
+}
+
+static void pause_ends(void *context)
+{
+    bool *is_over = context;
+    *is_over = true;
+}
+
+/* Let the connection do what it has to do for a while. */
+static int pause_on(struct client *client, struct error *err)
+{
+    bool is_over = false;
+    struct loop *loop = client_loop(client);
+    struct loop_timer *timer =
+        loop_timer_at(loop, clock_monotonic_ns() + LOCK_PAUSE_NS, pause_ends, &is_over);
+    int result = client_run(client, &is_over, err);
+    if (!is_over) {
+        loop_timer_cancel(loop, timer);
+    }
+    return result;
+}
+
+/* The run's lock: another errand that follows it may be at it. */
+static int lock_run(const struct command_context *context, struct client *client,
+                    const char *id, const bool *is_interrupted, struct error *err)
+{
+    for (;;) {
+        struct error why = ERROR_INIT;
+        int lock = home_lock_run(context->home, id, &why);
+        if (lock >= 0) {
+            return lock;
+        }
+        if (why.code != ERR_BUSY) {
+            *err = why;
+            return -1;
+        }
+        if (is_interrupted != NULL && *is_interrupted) {
+            return error_set(err, ERR_CANCELED, "interrupted while fetching outputs");
+        }
+        if (pause_on(client, err) != 0) {
+            return -1;
+        }
+    }
+}
+
+/* Another errand may have brought it home since run was read: 1, with what it found. */
+static int look_at_home(struct command_context *context, struct history_run *run,
+                        struct fetch_result *out, struct error *err)
+{
+    struct history_run fresh;
+    history_run_init(&fresh);
+    int result = history_find(context->history, run->id, &fresh, err);
+    if (result == 0 && fresh.collected_utc_ms != 0) {
+        run->collected_utc_ms = fresh.collected_utc_ms;
+        out->has_outputs = !oid_is_zero(&fresh.status.outputs_root);
+        out->root = fresh.status.outputs_root;
+        out->totals.files = fresh.status.outputs_files;
+        out->totals.size_bytes = fresh.status.outputs_size_bytes;
+        result = 1;
+    }
+    history_run_release(&fresh);
+    return result;
+}
+
+int fetch_collect(struct command_context *context, struct client *client,
+                  struct history_run *run, const bool *is_interrupted, char **out_path,
+                  struct fetch_result *out, struct error *err)
+{
+    *out_path = NULL;
+    *out = (struct fetch_result){0};
+    CLEANUP_FD int lock = lock_run(context, client, run->id, is_interrupted, err);
+    int is_home = lock < 0 ? -1 : look_at_home(context, run, out, err);
+    if (is_home < 0) {
+        return -1;
+    }
+    if (is_home == 0) {
+        if (fetch_objects(context, client, run->id, is_interrupted, out, err) != 0 ||
+            write_home(context, run, out, err) != 0 ||
+            history_set_collected(context->history, run->id, err) != 0) {
+            return -1;
+        }
+        run->collected_utc_ms = clock_utc_ms();
+    }
+    if (out->has_outputs) {
+        *out_path = fetch_home_path(context->home, run->id);
+    }
+    return 0;
+}
+
+int fetch_tell(struct command_context *context, struct client *client,
+               const struct history_run *run, const struct fetch_result *result,
+               struct error *err)
 {
     struct runlog log;
     char hex[OID_HEX_SIZE];
@@ -283,32 +384,4 @@ static int send_collected(struct command_context *context, struct client *client
     runlog_sizes(&log, json_add(body, "sizes", json_new_object()));
     runlog_close(&log);
     return client_ask(client, MSG_COLLECTED, body, NULL, NULL, NULL, err);
-}
-
-static int write_home(struct command_context *context, const struct history_run *run,
-                      const struct fetch_result *result, struct error *err)
-{
-    CLEANUP_FREE char *path = fetch_home_path(context->home, run->id);
-    CLEANUP_FREE char *folder = home_run_dir(context->home, run->id, err);
-    if (folder == NULL || files_remove_tree(AT_FDCWD, path, err) != 0) {
-        return -1;
-    }
-    return result->has_outputs ? fetch_write(context, &result->root, path, err) : 0;
-}
-
-int fetch_collect(struct command_context *context, struct client *client,
-                  struct history_run *run, const bool *is_interrupted, char **out_path,
-                  struct fetch_result *out, struct error *err)
-{
-    *out_path = NULL;
-    if (fetch_objects(context, client, run->id, is_interrupted, out, err) != 0 ||
-        write_home(context, run, out, err) != 0 ||
-        history_set_collected(context->history, run->id, err) != 0 ||
-        send_collected(context, client, run, out, err) != 0) {
-        return -1;
-    }
-    if (out->has_outputs) {
-        *out_path = fetch_home_path(context->home, run->id);
-    }
-    return 0;
 }

@@ -37,12 +37,19 @@ int fetch_write(struct command_context *context, const struct oid *root, const c
 char *fetch_home_path(const struct home *home, const char *id);
 
 /*
- * All that is done when a run has ended: outputs home (into to as well, where not NULL),
- * everything synced, the history told, COLLECTED sent. A run that was collected before is
- * left as it is. *out_path: where the outputs lie, malloc'ed; NULL: there are none.
+ * Bring the outputs home, everything synced, and note it in the history; the log must be
+ * at home already. Of several errands one does it while the others wait; what is at home
+ * is left as it is. *out_path: where the outputs lie, malloc'ed; NULL: there are none.
+ * Errors: fetch_objects', fetch_write's; ERR_CANCELED.
  */
 int fetch_collect(struct command_context *context, struct client *client,
                   struct history_run *run, const bool *is_interrupted, char **out_path,
                   struct fetch_result *out, struct error *err);
+
+/* COLLECTED: tell the node that all of it is at home, so that it need not keep it. result
+ * is fetch_collect's. */
+int fetch_tell(struct command_context *context, struct client *client,
+               const struct history_run *run, const struct fetch_result *result,
+               struct error *err);
 
 #endif

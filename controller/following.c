@@ -122,26 +122,50 @@ static void say_end(const struct following *f, const struct history_run *run)
                   run_state_name(status->state), took, how.data);
 }
 
-/* Outputs home; a link that breaks meanwhile is tried again like any other. */
-static int collect(struct following *f, struct history_run *run, char **out_path,
-                   struct fetch_result *result, struct error *err)
+/* A try that failed: connect again where that may help. 0: try once more. */
+static int collect_again(struct following *f, struct error *err)
 {
-    for (;;) {
-        int done = fetch_collect(f->context, f->watch.client, run,
-                                 &f->interrupt.is_interrupted, out_path, result, err);
-        if (done == 0 || result->has_progress) {
+    struct error why = *err;
+    if (!watch_may_pass(&why) || f->interrupt.is_interrupted) {
+        return -1;
+    }
+    return watch_reconnect(&f->watch, &why, err);
+}
+
+/* All is at home, whatever the node hears of it: that it could not be told is no failure
+ * of the run's. */
+static void tell(struct following *f, const struct history_run *run,
+                 const struct fetch_result *result)
+{
+    struct error err = ERROR_INIT;
+    while (fetch_tell(f->context, f->watch.client, run, result, &err) != 0) {
+        if (collect_again(f, &err) != 0) {
+            terminal_warn(f->context->terminal,
+                          "%s was not told that all is at home, and keeps the run for "
+                          "longer: %s",
+                          f->target->name, err.text);
+            return;
+        }
+    }
+}
+
+int following_collect(struct following *f, struct history_run *run, char **out_path,
+                      struct fetch_result *result, struct error *err)
+{
+    while (fetch_collect(f->context, f->watch.client, run, &f->interrupt.is_interrupted,
+                         out_path, result, err) != 0) {
+        if (result->has_progress) {
             watch_is_well(&f->watch);
         }
-        if (done == 0 || !watch_may_pass(err) || f->interrupt.is_interrupted) {
-            return done;
-        }
-        struct error why = *err;
         fetch_result_release(result);
         *result = (struct fetch_result){0};
-        if (watch_reconnect(&f->watch, &why, err) != 0) {
+        if (collect_again(f, err) != 0) {
             return -1;
         }
     }
+    watch_is_well(&f->watch);
+    tell(f, run, result);
+    return 0;
 }
 
 int following_write_outputs(struct following *f, const struct history_run *run,
@@ -202,7 +226,7 @@ static int finish(struct following *f, struct history_run *run)
     CLEANUP(fetch_result_release) struct fetch_result result = {0};
     int collected = 0;
     if (run->collected_utc_ms == 0) {
-        collected = collect(f, run, &path, &result, &err);
+        collected = following_collect(f, run, &path, &result, &err);
     } else if (run->status.has_outputs) {
         path = fetch_home_path(f->context->home, run->id);
         result.totals = (struct tree_totals){run->status.outputs_files,

@@ -9,6 +9,7 @@
 #ifndef CONTROLLER_FOLLOWING_H
 #define CONTROLLER_FOLLOWING_H
 
+#include "controller/fetch.h"
 #include "controller/watch.h"
 
 struct following {
@@ -54,6 +55,14 @@ int following_write_outputs(struct following *f, const struct history_run *run,
  * were reported.
  */
 int following_go(struct following *f, struct history_run *run);
+
+/*
+ * Bring the outputs of a run that ended, whose log is at home, home as well, over a link
+ * that may break, and tell the node. Out parameters as fetch_collect; errors too, and
+ * watch_reconnect's.
+ */
+int following_collect(struct following *f, struct history_run *run, char **out_path,
+                      struct fetch_result *result, struct error *err);
 
 /* The run's row, fresh. Errors: history_find's. */
 int following_reload(struct following *f, struct history_run *run, struct error *err);

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support import processes
 from support.errand import Errand, Result
 from support.faultproxy import FaultProxy
 from support.projects import write_files
@@ -142,6 +143,12 @@ class Link:
         """Until so many bytes of the log are at home."""
         log = self.home(run) / "driver.log"
         wait_for(lambda: log.exists() and log.stat().st_size >= at_least, f"{at_least} bytes of log", deadline_s)
+
+    def kill_serve(self) -> None:
+        """The executors that answer connections get SIGKILL; runs are left alone."""
+        serving = [pid for pid in self.sshd.sessions() if "serve" in processes.command(pid)[1:2]]
+        assert serving, [processes.command(pid) for pid in self.sshd.sessions()]
+        processes.end_all(serving)
 
     def last_run(self) -> str:
         """The newest run of the history, without asking a node."""
