@@ -177,6 +177,7 @@ def test_runs_and_collections_at_once_do_no_harm(errand):
 
 
 @needs_strace
+@pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("call", ["unlinkat", "fsync"])
 def test_killed_anywhere_it_leaves_a_store_that_the_next_one_uses(errand, call):
     for when in range(1, 100):
