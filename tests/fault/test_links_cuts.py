@@ -9,6 +9,7 @@ import pytest
 from support.faultproxy import Fault
 from support.links import Link, log_of
 from support.projects import write_files
+from support.waiting import wait_for
 
 KINDS = ("rst", "close", "half")
 MEGABYTE = 1_000_000
@@ -114,3 +115,19 @@ def test_outputs_go_on_where_they_were(warm, at):
     link.check(link.run(lines=100, output_bytes=12 * MEGABYTE))
     assert link.proxy.connections == 3
     assert link.proxy.count().down - before < 12 * MEGABYTE + 3 * MEGABYTE
+
+
+@pytest.mark.parametrize("at", places(5_500, 100, 3, begin=4_700))
+def test_a_submission_that_comes_late_starts_nothing_twice(warm, at):
+    """The link falls silent while a run is sent, which is from byte 4,400 on; it is sent again over another one; then the
+    first comes to life."""
+    settings = {"idle_timeout": "2s", "connect_timeout": "2s", "login_timeout": "4s"}
+    link = warm(Fault("freeze", "up", at), settings=settings)
+    run = link.check(link.run(lines=100, output_bytes=2000))
+    assert link.proxy.connections == 3
+    before = link.serving()
+    assert len(before) == 1
+    link.proxy.thaw()
+    wait_for(lambda: not link.serving(), "the first connection's executor to leave")
+    assert link.starts() == [run]
+    assert [entry["id"] for entry in link.errand.json("list")["runs"]].count(run) == 1

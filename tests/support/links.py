@@ -146,9 +146,13 @@ class Link:
 
     def kill_serve(self) -> None:
         """The executors that answer connections get SIGKILL; runs are left alone."""
-        serving = [pid for pid in self.sshd.sessions() if "serve" in processes.command(pid)[1:2]]
+        serving = self.serving()
         assert serving, [processes.command(pid) for pid in self.sshd.sessions()]
         processes.end_all(serving)
+
+    def serving(self) -> list[int]:
+        """The executors that answer connections."""
+        return [pid for pid in self.sshd.sessions() if "serve" in processes.command(pid)[1:2]]
 
     def last_run(self) -> str:
         """The newest run of the history, without asking a node."""
