@@ -225,6 +225,7 @@ static int finish(struct following *f, struct history_run *run)
     CLEANUP_FREE char *path = NULL;
     CLEANUP(fetch_result_release) struct fetch_result result = {0};
     int collected = 0;
+    f->interrupt.run = NULL; /* it has ended: nothing goes on that Ctrl-C could leave */
     if (run->collected_utc_ms == 0) {
         collected = following_collect(f, run, &path, &result, &err);
     } else if (run->status.has_outputs) {
