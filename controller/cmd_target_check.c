@@ -42,8 +42,8 @@ static void add_step(struct checking *c, const char *step, bool is_ok, int64_t t
         (void)snprintf(time, sizeof time, "%lld ms", (long long)time_ms);
     }
     CLEANUP_FREE char *shown = xstrdup(step);
-    for (char *at = shown; *at != '\0'; at++) {
-        *at = *at == '_' ? ' ' : *at;
+    for (char *at = strchr(shown, '_'); at != NULL; at = strchr(at, '_')) {
+        *at = ' ';
     }
     (void)printf("%-4s %-12s %8s  %s\n", is_ok ? "ok" : "FAIL", shown, time, safe.data);
     if (hint != NULL && hint[0] != '\0') {

@@ -98,12 +98,14 @@ static const char *find_failure(const struct ssh_words *words,
     return best;
 }
 
-/* Append ": it said: ..." where the far end said anything. */
+/* Append "; it said: ..." where the far end said anything since it is in; before, ssh's
+ * own words count, too. */
 static void append_said(const struct ssh_words *words, const char *noise,
                         struct strbuf *out)
 {
+    size_t before = words->phase == SSH_IS_IN ? words->said_before : 0;
     const char *said =
-        words->said.count > 0 ? words->said.items[words->said.count - 1] : noise;
+        words->said.count > before ? words->said.items[words->said.count - 1] : noise;
     if (said[0] != '\0') {
         strbuf_printf(out, "; it said: %s", said);
     }

@@ -71,15 +71,21 @@ static bool starts_with(const char *line, const char *begin)
     return strncmp(line, begin, strlen(begin)) == 0;
 }
 
+static void reach(struct ssh_words *words, enum ssh_phase phase)
+{
+    if (phase > words->phase) {
+        words->phase = phase;
+        words->said_before = words->said.count;
+    }
+}
+
 /* True where the line is one of the table. */
 static bool take_meaning(struct ssh_words *words, const char *line)
 {
     for (size_t i = 0; i < ARRAY_SIZE(meanings); i++) {
         const struct meaning *meaning = &meanings[i];
         if (starts_with(line, meaning->begin)) {
-            if (meaning->phase > words->phase) {
-                words->phase = meaning->phase;
-            }
+            reach(words, meaning->phase);
             if (meaning->text != NO_FIELD) {
                 keep(words, meaning, line);
             }
@@ -87,6 +93,13 @@ static bool take_meaning(struct ssh_words *words, const char *line)
         }
     }
     return false;
+}
+
+/* LogVerbose in the user's configuration brings more of them. */
+static bool is_progress(const char *line)
+{
+    return starts_with(line, "debug1: ") || starts_with(line, "debug2: ") ||
+           starts_with(line, "debug3: ");
 }
 
 static void take_line(struct ssh_words *words, const char *line)
@@ -100,21 +113,22 @@ static void take_line(struct ssh_words *words, const char *line)
     }
     if (starts_with(line, "debug1: Executing proxy command")) {
         words->has_proxy = true;
-        words->phase = words->phase < SSH_CONNECTS ? SSH_CONNECTS : words->phase;
+        reach(words, SSH_CONNECTS);
     }
     if (starts_with(line, "debug1: mux_client_request_session: master session")) {
         words->is_multiplexed = words->phase < SSH_CONNECTS;
-        words->phase = SSH_IS_IN;
+        reach(words, SSH_IS_IN);
     }
     if (starts_with(line, "debug1: client_input_channel_req: ") &&
         strstr(line, " rtype exit-signal ") != NULL) {
         words->was_killed = true;
     }
-    if (starts_with(line, "debug1: ") || line[0] == '\0') {
+    if (is_progress(line) || line[0] == '\0') {
         return;
     }
     if (words->said.count == LINES_MAX) {
         strvec_remove(&words->said, 0);
+        words->said_before -= words->said_before > 0 ? 1 : 0;
     }
     strvec_push(&words->said, line);
 }

@@ -44,6 +44,7 @@ struct ssh_words {
     char *method;          /* the one that got in */
     struct strvec offered; /* keys, as accepted_key */
     struct strvec said;    /* the lines for people */
+    size_t said_before; /* so many of them came before it was in: ssh's own, a banner */
 };
 
 /* Read the words: lines, made safe for a terminal. */

@@ -350,6 +350,12 @@ class TestWhatOnlyTheProgramDoes:
         step = refused(configured(text))
         assert step["step"] == "connect"
 
+    def test_a_machine_without_ssh_is_told_what_to_install(self, errand, sshd, reach, refused):
+        errand.configure(ssh="/nowhere/ssh")
+        step = refused(reach(sshd))
+        assert "/nowhere/ssh" in step["detail"]
+        assert "openssh-client" in step["hint"]
+
     def test_a_master_that_is_alive_is_used(self, errand, sshd, configured, tmp_path):
         socket = tmp_path / "master"
         master = subprocess.Popen(sshd.ssh(options=("-N", "-M", f"-S{socket}")), stdin=subprocess.DEVNULL)

@@ -200,6 +200,16 @@ def test_banners_are_not_shown_and_do_not_hurt(errand, make_sshd, reach, tmp_pat
     assert b"but you" not in ended.err
 
 
+def test_what_came_before_the_shell_is_not_what_the_shell_said(make_sshd, reach, refused, tmp_path):
+    banner = tmp_path / "banner"
+    banner.write_text("Be good\n")
+    server = make_sshd(lines=(f"Banner {banner}", "ForceCommand echo no shell for you"))
+    target = reach(server)
+    server.known_hosts.write_text("")
+    step = refused(target, "--accept-new")
+    assert step["detail"].endswith("it said: no shell for you")
+
+
 def test_a_banner_does_not_become_the_cause(make_sshd, reach, refused, tmp_path):
     banner = tmp_path / "banner"
     banner.write_text("Connection refused is what others get here\n")

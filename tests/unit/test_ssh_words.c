@@ -96,6 +96,21 @@ static void lines_for_people_are_kept_apart(void **state)
     ssh_words_release(&words);
 }
 
+static void what_was_said_before_it_was_in_is_told_apart(void **state)
+{
+    (void)state;
+    struct ssh_words words;
+    ssh_words_read(&words,
+                   "Warning: Permanently added 'h' to the known hosts.\nbanner\n" IN);
+    assert_int_equal(words.said.count, 2);
+    assert_int_equal(words.said_before, 2);
+    ssh_words_release(&words);
+    ssh_words_read(&words, "debug3: more than was asked for\nbanner\n" IN "bash: oops\n");
+    assert_int_equal(words.said.count, 2);
+    assert_int_equal(words.said_before, 1);
+    ssh_words_release(&words);
+}
+
 static void a_masters_connection_is_recognised(void **state)
 {
     (void)state;
@@ -134,6 +149,7 @@ int main(void)
         cmocka_unit_test(the_phase_is_the_furthest),
         cmocka_unit_test(what_was_negotiated_is_kept),
         cmocka_unit_test(lines_for_people_are_kept_apart),
+        cmocka_unit_test(what_was_said_before_it_was_in_is_told_apart),
         cmocka_unit_test(a_masters_connection_is_recognised),
         cmocka_unit_test(what_a_server_babbles_is_bounded),
     };
