@@ -360,6 +360,7 @@ static int open_own_link(struct client *c, struct error *err)
         .login_timeout_ms = config_integer(config, "login_timeout"),
         .may_ask = c->options.may_ask,
         .want_accept_new = c->options.want_accept_new,
+        .terminal = c->context->terminal,
         .ssh_program = config_string(config, "ssh"),
     };
     if (c->target->host != NULL) {

@@ -29,7 +29,7 @@ static const char *const framework_words[] = {
     FRAMEWORK_TABLE(ROW)
 #undef ROW
         NULL};
-static const char *const transport_words[] = {"auto", "openssh", "local", NULL};
+static const char *const transport_words[] = {"auto", "ssh2", "openssh", "local", NULL};
 
 /* What the whole number of a key may be. */
 #define INTEGER_MAX UINT64_C(1000000000)

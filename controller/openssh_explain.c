@@ -15,6 +15,9 @@
 #include <sys/wait.h>
 
 #define SSH_OWN_FAILURE 255
+#define EXIT_NOT_EXECUTABLE                                                              \
+    126 /* a shell says so, and 127, of what it cannot execute                           \
+         */
 #define KNOWN_HOSTS_LINES_MAX 1000000
 
 /* What ssh complains of, in the words of its releases since 7.4, and what to do. Of the
@@ -351,6 +354,23 @@ static int explain_late(const struct openssh_story *story, const struct ssh_word
                       story->by_hand);
 }
 
+int explain_no_executor(const struct openssh_story *story, int status, const char *how,
+                        const char *said, struct error *err)
+{
+    error_set(err, ERR_BOOTSTRAP,
+              "%s: start: logged in, but what runs there %s and no executor began%s",
+              story->where, how, said);
+    if (status >= EXIT_NOT_EXECUTABLE) {
+        return error_hint(err, "is the executor's file there damaged? Then remove "
+                               "bin/errand-executor-* in ~/.errand (or in the target's "
+                               "--root); the next connection brings it anew");
+    }
+    return error_hint(err,
+                      "a login shell that lets nobody in, a ForceCommand or a start-up "
+                      "file that ends the shell? By hand: %s echo ok",
+                      story->by_hand);
+}
+
 static int explain_ended(const struct openssh_story *story, const struct ssh_words *words,
                          const struct process_end *p, struct error *err)
 {
@@ -369,19 +389,9 @@ static int explain_ended(const struct openssh_story *story, const struct ssh_wor
                   ssh_phase_name(words->phase), how.data, said.data);
         return error_hint(err, "by hand: %s", story->by_hand);
     }
-    error_set(err, ERR_BOOTSTRAP,
-              "%s: start: logged in, but what runs there %s and no executor began%s",
-              story->where, how.data, said.data);
-    /* A shell says 126 and 127 of what it cannot execute. */
-    if (words->was_killed || WEXITSTATUS(p->status) >= 126) {
-        return error_hint(err, "is the executor's file there damaged? Then remove "
-                               "bin/errand-executor-* in ~/.errand (or in the target's "
-                               "--root); the next connection brings it anew");
-    }
-    return error_hint(err,
-                      "a login shell that lets nobody in, a ForceCommand or a start-up "
-                      "file that ends the shell? By hand: %s echo ok",
-                      story->by_hand);
+    return explain_no_executor(
+        story, words->was_killed ? EXIT_NOT_EXECUTABLE : WEXITSTATUS(p->status), how.data,
+        said.data, err);
 }
 
 static int explain(const struct openssh_story *story, const struct ssh_words *words,

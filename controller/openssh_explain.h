@@ -22,4 +22,10 @@ struct openssh_story {
 int openssh_explain(const struct openssh_story *story, const struct process_end *end,
                     struct error *err);
 
+/* Logged in, but no executor began, over whichever transport: how what runs there ended
+ * ("exited with status 1") and its status (126 and more: it could not be executed); said:
+ * "; it said: ...", or "". Always returns -1: ERR_BOOTSTRAP. */
+int explain_no_executor(const struct openssh_story *story, int status, const char *how,
+                        const char *said, struct error *err);
+
 #endif

@@ -95,8 +95,8 @@ static int send_all(const struct ssh_agent *agent, const struct strbuf *request,
 {
     size_t sent = 0;
     while (sent < request->length) {
-        ssize_t written = send(agent->fd, request->data + sent, request->length - sent,
-                               MSG_NOSIGNAL);
+        ssize_t written =
+            send(agent->fd, request->data + sent, request->length - sent, MSG_NOSIGNAL);
         if (written >= 0) {
             sent += (size_t)written;
         } else if (errno == EAGAIN) {

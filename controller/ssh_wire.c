@@ -62,3 +62,16 @@ int ssh_put_string(struct strbuf *out, const void *data, size_t length, struct e
     }
     return 0;
 }
+
+int ssh_put_key_for_signing(struct strbuf *out, const void *blob, size_t length,
+                            struct error *err)
+{
+    static const char rsa_name[] = "rsa-sha2-512";
+    struct ssh_reader reader = {blob, length, false};
+    if (!ssh_bytes_are(ssh_get_string(&reader), "ssh-rsa")) {
+        return strbuf_add(out, blob, length, err);
+    }
+    return ssh_put_string(out, rsa_name, strlen(rsa_name), err) == 0
+               ? strbuf_add(out, reader.data, reader.left, err)
+               : -1;
+}

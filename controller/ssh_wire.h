@@ -37,4 +37,10 @@ int ssh_put_u32(struct strbuf *out, uint32_t value, struct error *err);
 int ssh_put_string(struct strbuf *out, const void *data, size_t length,
                    struct error *err);
 
+/* A public key under the name of its signatures: an RSA key as "rsa-sha2-512", all others
+ * as they are. libssh2 takes the algorithm's name from the key's own first string, and
+ * OpenSSH takes an RSA key under this name too. Errors: ERR_LIMIT. */
+int ssh_put_key_for_signing(struct strbuf *out, const void *blob, size_t length,
+                            struct error *err);
+
 #endif

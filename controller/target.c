@@ -26,6 +26,7 @@ void target_free(struct target *target)
     free(target->ssh_config);
     free(target->known_hosts);
     free(target->transport);
+    free(target->password_env);
     free(target->root);
     free(target->interpreter);
     strvec_release(&target->variables);
@@ -137,6 +138,7 @@ struct target *target_find(const struct config *config, const struct home *home,
     target->ssh_config = text_of(config, name, "ssh_config");
     target->known_hosts = text_of(config, name, "known_hosts");
     target->transport = text_of(config, name, "transport");
+    target->password_env = text_of(config, name, "password_env");
     target->root = text_of(config, name, "root");
     target->interpreter = text_of(config, name, "interpreter");
     CLEANUP_FREE char *port = xasprintf("targets.%s.port", name);
@@ -216,13 +218,10 @@ static int write_target(const struct target *target, struct strbuf *out,
     CLEANUP_FREE char *ssh_config = absolute(target->ssh_config);
     CLEANUP_FREE char *known_hosts = absolute(target->known_hosts);
     const char *const keys[][2] = {
-        {"host", target->host},
-        {"identity", identity},
-        {"ssh_config", ssh_config},
-        {"known_hosts", known_hosts},
-        {"transport", target->transport},
-        {"root", target->root},
-        {"interpreter", target->interpreter},
+        {"host", target->host},           {"identity", identity},
+        {"ssh_config", ssh_config},       {"known_hosts", known_hosts},
+        {"transport", target->transport}, {"password_env", target->password_env},
+        {"root", target->root},           {"interpreter", target->interpreter},
     };
     strbuf_printf(out, "# written by: errand target add %s\n", target->name);
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {

@@ -11,7 +11,8 @@ struct target {
     char *host;   /* as given to ssh: "user@host" or an alias; NULL for local */
     int64_t port; /* 0: ssh's own */
     char *identity, *ssh_config, *known_hosts; /* absolute paths, or NULL */
-    char *transport;                           /* "auto", "openssh", "local" */
+    char *transport;                           /* "auto", "ssh2", "openssh", "local" */
+    char *password_env; /* environment variable with a passphrase or password, or NULL */
     char *root;        /* on the node; NULL: ~/.errand; for local: a folder of the home */
     char *interpreter; /* or NULL */
     struct strvec variables;

@@ -16,12 +16,14 @@
 #include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 /* How often a progress line is written: on a terminal, and elsewhere. */
 #define PROGRESS_REWRITE_NS (100 * NS_PER_MS)
 #define PROGRESS_PLAIN_NS (10 * NS_PER_S)
 #define ANSWER_MAX 256
+#define ANSWER_LINE_MAX 1024
 #define OUTPUT_PIECE ((size_t)64 << 10)
 #ifndef PIPE_BUF
 #define PIPE_BUF 4096
@@ -301,9 +303,9 @@ void terminal_progress_clear(struct terminal *t)
     progress_clear(&t->progress);
 }
 
-/* A line of at most ANSWER_MAX bytes, without its end; the rest of a longer one is
+/* A line of at most size bytes, without its end; the rest of a longer one is
  * dropped. */
-static int read_answer(int fd, char out[ANSWER_MAX], struct error *err)
+static int read_answer(int fd, char *out, size_t size, struct error *err)
 {
     size_t length = 0;
     for (;;) {
@@ -320,7 +322,7 @@ static int read_answer(int fd, char out[ANSWER_MAX], struct error *err)
             out[length] = '\0';
             return 0;
         }
-        if (length + 1 < ANSWER_MAX) {
+        if (length + 1 < size) {
             out[length++] = c;
         }
     }
@@ -342,7 +344,7 @@ int terminal_ask_yes_no(struct terminal *t, const char *question, bool by_defaul
         if (fdio_write_full(fd, line.data, line.length) != 0) {
             return error_sys(err, "write to the terminal");
         }
-        if (read_answer(fd, answer, err) != 0) {
+        if (read_answer(fd, answer, sizeof answer, err) != 0) {
             return -1;
         }
         if (answer[0] == '\0') {
@@ -355,6 +357,49 @@ int terminal_ask_yes_no(struct terminal *t, const char *question, bool by_defaul
             return 0;
         }
     }
+}
+
+/* The terminal without echo, or as it was. Best effort: where it cannot be had a person
+ * sees what they type. */
+static void set_echo(int fd, bool is_on)
+{
+    struct termios settings;
+    if (tcgetattr(fd, &settings) == 0) {
+        settings.c_lflag =
+            is_on ? settings.c_lflag | ECHO : settings.c_lflag & ~(tcflag_t)ECHO;
+        (void)tcsetattr(fd, TCSAFLUSH, &settings);
+    }
+}
+
+int terminal_ask_line(struct terminal *t, const char *question, bool is_shown,
+                      struct strbuf *out, struct error *err)
+{
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
+    char answer[ANSWER_LINE_MAX];
+    CLEANUP_FD int fd = open_tty();
+    if (fd < 0) {
+        return error_set(err, ERR_USAGE, "there is no terminal to ask: %s", question);
+    }
+    terminal_progress_clear(t);
+    terminal_make_safe(question, strlen(question), &line);
+    if (!is_shown) { /* before the question: who answers at once is not shown either */
+        set_echo(fd, false);
+    }
+    int result = fdio_write_full(fd, line.data, line.length) == 0
+                     ? read_answer(fd, answer, sizeof answer, err)
+                     : error_sys(err, "write to the terminal");
+    if (!is_shown) {
+        set_echo(fd, true);
+        (void)fdio_write_full(fd, "\n", 1);
+    }
+    if (result == 0) {
+        result = strbuf_add(out, answer, strlen(answer), err);
+    }
+    volatile char *secret = answer;
+    for (size_t i = 0; i < sizeof answer; i++) {
+        secret[i] = 0;
+    }
+    return result;
 }
 
 /* Write as much as stdout takes now. Bytes written; 0: it takes nothing; -1: err. */

@@ -53,6 +53,12 @@ void terminal_progress_clear(struct terminal *t);
 int terminal_ask_yes_no(struct terminal *t, const char *question, bool by_default,
                         bool *out, struct error *err);
 
+/* Ask on /dev/tty for a line, which is shown while it is typed or not; it is appended to
+ * out, at most 1023 bytes of it. Errors: ERR_USAGE where there is no terminal,
+ * ERR_CANCELED where it ends. */
+int terminal_ask_line(struct terminal *t, const char *question, bool is_shown,
+                      struct strbuf *out, struct error *err);
+
 /*
  * Text of the script, or of the other end, to stdout: on a terminal only printable UTF-8,
  * newline, tab, carriage return and SGR colours get through, all other control sequences

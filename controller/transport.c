@@ -11,6 +11,7 @@
 static const struct transport *const transports[] = {
     &transport_local,
     &transport_openssh,
+    &transport_ssh2,
 };
 
 const struct transport *transport_at(size_t i)

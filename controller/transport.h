@@ -17,15 +17,16 @@
 
 struct transport_options {
     int64_t connect_timeout_ms, login_timeout_ms;
-    bool may_ask;            /* questions (host key, password) on the terminal */
-    bool want_accept_new;    /* --accept-new: take an unknown host key */
-    const char *ssh_program; /* "ssh" */
+    bool may_ask;              /* questions (host key, password) on the terminal */
+    bool want_accept_new;      /* --accept-new: take an unknown host key */
+    struct terminal *terminal; /* where to ask; borrowed until the link is freed */
+    const char *ssh_program;   /* "ssh" */
     const char
         *command; /* the line for the far end's shell (openssh), or NULL for local */
 };
 
 struct transport {
-    const char *name; /* "local", "openssh" */
+    const char *name; /* "local", "openssh", "ssh2" */
     const char *help;
     /* Start connecting; may block for a process start only. Errors: ERR_SPAWN,
      * ERR_CONFIG. */

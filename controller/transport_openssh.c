@@ -5,6 +5,7 @@
  */
 #include "controller/link_process.h"
 #include "controller/openssh_explain.h"
+#include "controller/ssh_settings.h"
 #include "controller/ssh_words.h"
 #include "controller/transport_table.h"
 
@@ -18,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #define RESOLVE_TIMEOUT_MS 10000
 
@@ -185,36 +185,6 @@ static int explain(const void *context, const struct process_end *end, struct er
     return openssh_explain(&story, end, err);
 }
 
-/* The options that a person would type, too. */
-static void push_place(struct strvec *argv, const struct target *target)
-{
-    if (target->ssh_config != NULL) {
-        strvec_push(argv, "-F");
-        strvec_push(argv, target->ssh_config);
-    }
-    if (target->port != 0) {
-        strvec_push(argv, "-p");
-        strvec_pushf(argv, "%lld", (long long)target->port);
-    }
-    if (target->identity != NULL) {
-        strvec_push(argv, "-i");
-        strvec_push(argv, target->identity);
-    }
-}
-
-/* The options that `ssh -G` and the connection share. */
-static void push_settings(struct strvec *argv, const struct target *target)
-{
-    push_place(argv, target);
-    if (target->identity != NULL) {
-        strvec_push(argv, "-oIdentitiesOnly=yes");
-    }
-    if (target->known_hosts != NULL) {
-        strvec_pushf(argv, "-oUserKnownHostsFile=\"%s\"", target->known_hosts);
-        strvec_push(argv, "-oGlobalKnownHostsFile=/dev/null");
-    }
-}
-
 static void push_connection(struct strvec *argv, const struct transport_options *options)
 {
     int64_t connect_s = (options->connect_timeout_ms + 999) / 1000;
@@ -235,49 +205,27 @@ static void push_connection(struct strvec *argv, const struct transport_options 
                                           : (options->may_ask ? "ask" : "yes"));
 }
 
-/* "ssh -p 2222 gpu1": a fresh string. */
-static char *by_hand(const struct target *target, const struct transport_options *options)
-{
-    CLEANUP_STRVEC struct strvec words = STRVEC_INIT;
-    struct strbuf text = STRBUF_INIT;
-    strvec_push(&words, options->ssh_program);
-    push_place(&words, target);
-    strvec_push(&words, target->host);
-    for (size_t i = 0; i < words.count; i++) {
-        strbuf_puts(&text, i > 0 ? " " : "");
-        subprocess_quote(&text, words.items[i]);
-    }
-    return strbuf_detach(&text);
-}
-
 static struct link *open_openssh(const struct target *target,
                                  const struct transport_options *options,
                                  struct error *err)
 {
-    if (target->ssh_config != NULL && access(target->ssh_config, R_OK) != 0) {
-        /* ssh takes a missing one for an empty one. */
-        (void)error_sys(err, "%s: configuration: read %s", target->name,
-                        target->ssh_config);
-        error_hint(err,
-                   "name another: errand target add %s HOST --ssh-config FILE "
-                   "--force",
-                   target->name);
+    if (ssh_settings_check(target, err) != 0) {
         return NULL;
     }
     struct openssh *o = xcalloc(1, sizeof *o);
     o->target = xstrdup(target->name);
     o->host = xstrdup(target->host);
-    o->by_hand = by_hand(target, options);
+    o->by_hand = ssh_settings_by_hand(target, options->ssh_program);
     o->may_ask = options->may_ask;
     strvec_push(&o->resolve, options->ssh_program);
     strvec_push(&o->resolve, "-G");
-    push_settings(&o->resolve, target);
+    ssh_settings_push(&o->resolve, target);
     strvec_push(&o->resolve, "--");
     strvec_push(&o->resolve, target->host);
 
     CLEANUP_STRVEC struct strvec argv = STRVEC_INIT;
     strvec_push(&argv, options->ssh_program);
-    push_settings(&argv, target);
+    ssh_settings_push(&argv, target);
     push_connection(&argv, options);
     strvec_push(&argv, "--");
     strvec_push(&argv, target->host);

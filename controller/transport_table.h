@@ -8,6 +8,7 @@
 #include "controller/transport.h"
 
 extern const struct transport transport_local;   /* fork and pipes */
+extern const struct transport transport_ssh2;    /* libssh2, in this process */
 extern const struct transport transport_openssh; /* the ssh program */
 
 #endif

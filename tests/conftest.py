@@ -20,7 +20,7 @@ from support.waiting import wait_for
 
 # Every transport that reaches a node; the whole behaviour of a run is tried over each.
 # "kept" is a connection that an earlier command left.
-TRANSPORTS = ("local", "openssh", "kept")
+TRANSPORTS = ("local", "openssh", "ssh2", "kept")
 # Those that a cable can be pulled out of.
 NETWORK = tuple(name for name in TRANSPORTS if name not in ("local", "kept"))
 

@@ -24,6 +24,8 @@ set_target_properties(archive_by_name PROPERTIES
         "$<${lean}:-Wl,--gc-sections,--defsym=__archive_write_entry_filetype_unsupported=abort>")
 define_property(TARGET PROPERTY LEAN_ARCHIVE BRIEF_DOCS "link libarchive statically, without its other formats")
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
+pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto>=3.0)
+pkg_check_modules(SSH2 REQUIRED IMPORTED_TARGET libssh2>=1.10)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
 
 if(NOT EXISTS ${ERRAND_CJSON_DIR}/cJSON.c)

@@ -1,10 +1,12 @@
 """Servers that misbehave, and what a person is told of it, over every network transport."""
 
+import errno
 import os
 import signal
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from support import processes
@@ -252,11 +254,20 @@ def test_an_executor_that_is_broken(errand, sshd, reach, refused, text, step, wo
     assert f"port {sshd.port}" in found["detail"]
 
 
+def truncate(executor: Path) -> bool:
+    try:
+        os.truncate(executor, 100_000)
+    except OSError as error:
+        assert error.errno == errno.ETXTBSY
+        return False
+    return True
+
+
 def test_an_executor_that_was_cut_short(errand, sshd, reach, refused):
     target = reach(sshd)
     errand.ok("target", "check", target)
     (executor,) = (sshd.home / ".errand/bin").iterdir()
-    os.truncate(executor, 100_000)
+    wait_for(lambda: truncate(executor), "the executor of the first connection to end")
     step = refused(target)
     assert step["step"] == "bootstrap"
     assert "damaged" in step["hint"]

@@ -1,0 +1,133 @@
+#define _GNU_SOURCE /* TCP_QUICKACK */
+#include "controller/ssh2_socket.h"
+
+#include "common/clock.h"
+#include "common/fdio.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define QUEUE_LIMIT ((size_t)64 << 20)
+#define QUEUE_COMPACT ((size_t)256 << 10)
+#define GREETING_KEPT ((size_t)16 << 10)
+#define RECEIVED_MAX ((size_t)4 << 20) /* until the login is over */
+#define TURN ((size_t)1 << 20)
+
+void ssh2_socket_init(struct ssh2_socket *s, int fd)
+{
+    *s = (struct ssh2_socket){.fd = fd, .deadline_ns = INT64_MAX, .turn = TURN};
+    strbuf_init(&s->queue, QUEUE_LIMIT);
+    strbuf_init(&s->greeting, GREETING_KEPT);
+}
+
+void ssh2_socket_release(struct ssh2_socket *s)
+{
+    if (s->fd >= 0) {
+        (void)shutdown(s->fd, SHUT_RDWR);
+    }
+    fdio_close(&s->fd);
+    strbuf_release(&s->queue);
+    strbuf_release(&s->greeting);
+}
+
+void ssh2_socket_begin_turn(struct ssh2_socket *s)
+{
+    s->turn = TURN;
+}
+
+static void acknowledge_at_once(int fd)
+{
+#ifdef TCP_QUICKACK /* else a server's second small packet waits 40 ms for ours */
+    int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+#endif
+}
+
+ssize_t ssh2_socket_take(struct ssh2_socket *s, void *out, size_t size)
+{
+    s->is_late = s->is_late || clock_monotonic_ns() > s->deadline_ns;
+    s->does_babble = s->does_babble || (!s->has_logged_in && s->received > RECEIVED_MAX);
+    if (s->is_closing || s->is_late || s->does_babble) {
+        return -ECONNABORTED;
+    }
+    if (s->turn == 0) {
+        return -EAGAIN;
+    }
+    ssize_t got = recv(s->fd, out, size < s->turn ? size : s->turn, 0);
+    if (got < 0) {
+        int code = errno == EINTR ? EAGAIN : errno;
+        s->broken = code != EAGAIN ? code : s->broken;
+        return -code;
+    }
+    s->has_ended = s->has_ended || got == 0;
+    s->turn -= (size_t)got;
+    s->received += (size_t)got;
+    if (s->greeting.length < GREETING_KEPT) {
+        size_t room = GREETING_KEPT - s->greeting.length;
+        (void)strbuf_add(&s->greeting, out, (size_t)got < room ? (size_t)got : room,
+                         NULL);
+    }
+    acknowledge_at_once(s->fd);
+    return got;
+}
+
+ssize_t ssh2_socket_queue(struct ssh2_socket *s, const void *data, size_t length)
+{
+    if (s->broken != 0) {
+        return -s->broken;
+    }
+    return strbuf_add(&s->queue, data, length, NULL) == 0 ? (ssize_t)length : -ENOBUFS;
+}
+
+bool ssh2_socket_flush(struct ssh2_socket *s)
+{
+    while (s->sent < s->queue.length && s->broken == 0) {
+        ssize_t got =
+            send(s->fd, s->queue.data + s->sent, s->queue.length - s->sent, MSG_NOSIGNAL);
+        if (got < 0 && errno == EAGAIN) {
+            break;
+        }
+        if (got >= 0) {
+            s->sent += (size_t)got;
+        } else if (errno != EINTR) {
+            s->broken = errno;
+        }
+    }
+    if (s->sent == s->queue.length) {
+        strbuf_reset(&s->queue);
+        s->sent = 0;
+    } else if (s->sent > QUEUE_COMPACT) {
+        strbuf_consume(&s->queue, s->sent);
+        s->sent = 0;
+    }
+    return s->broken == 0;
+}
+
+size_t ssh2_socket_queued(const struct ssh2_socket *s)
+{
+    return s->queue.length - s->sent;
+}
+
+enum ssh2_greeting ssh2_socket_greeting(const struct ssh2_socket *s)
+{
+    const char *words = s->greeting.data;
+    if (s->received == 0) {
+        return SSH2_GREETING_NONE;
+    }
+    if (strncmp(words, "SSH-", 4) == 0 || strstr(words, "\nSSH-") != NULL) {
+        return SSH2_GREETING_SSH;
+    }
+    return strstr(words, "MaxStartups") != NULL || strstr(words, "Not allowed") != NULL
+               ? SSH2_GREETING_REFUSAL
+               : SSH2_GREETING_OTHER;
+}
+
+bool ssh2_socket_wait(const struct ssh2_socket *s, int timeout_ms)
+{
+    struct pollfd polled = {.fd = s->fd, .events = POLLIN};
+    return poll(&polled, 1, timeout_ms) > 0;
+}

@@ -1,0 +1,62 @@
+/*
+ * ssh2_socket: the socket of an SSH session: a queue out, deadlines and limits in.
+ * [controller]
+ *
+ * What is sent is always taken; what is read has a deadline, a limit until the login is
+ * over, and a share for each turn, so that a fast server leaves time for other things.
+ * Life: ssh2_socket_init -> ... -> ssh2_socket_release.
+ */
+#ifndef CONTROLLER_SSH2_SOCKET_H
+#define CONTROLLER_SSH2_SOCKET_H
+
+#include "common/strbuf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct ssh2_socket { /* fields are for reading; "set" ones for the session to set */
+    int fd;
+    bool is_closing;    /* set: nothing is read any more */
+    bool has_logged_in; /* set: no limit any more */
+    int64_t deadline_ns;
+    bool has_ended;   /* the other end closed it */
+    bool is_late;     /* the deadline passed */
+    bool does_babble; /* the limit was passed */
+    int broken;       /* errno, or 0 */
+    size_t received;
+    struct strbuf greeting; /* the first bytes that came */
+    struct strbuf queue;
+    size_t sent; /* of queue */
+    size_t turn; /* may still be read in this turn */
+};
+
+/* fd: connected and non-blocking, the socket's from now on. */
+void ssh2_socket_init(struct ssh2_socket *socket, int fd);
+/* Closes it. */
+void ssh2_socket_release(struct ssh2_socket *socket);
+
+/* A new turn: as much may be read again. */
+void ssh2_socket_begin_turn(struct ssh2_socket *socket);
+/* As recv: -errno on failure, -EAGAIN also where this turn's share is used up. */
+ssize_t ssh2_socket_take(struct ssh2_socket *socket, void *out, size_t size);
+/* Take all of data; -errno on failure. */
+ssize_t ssh2_socket_queue(struct ssh2_socket *socket, const void *data, size_t length);
+/* Write what is queued as far as it goes. False: the connection is broken. */
+bool ssh2_socket_flush(struct ssh2_socket *socket);
+/* Bytes that are queued. */
+size_t ssh2_socket_queued(const struct ssh2_socket *socket);
+/* What came first: SSH, something else, or the words with which sshd turns somebody away
+ * before it speaks SSH. */
+enum ssh2_greeting {
+    SSH2_GREETING_NONE,
+    SSH2_GREETING_SSH,
+    SSH2_GREETING_REFUSAL,
+    SSH2_GREETING_OTHER,
+};
+enum ssh2_greeting ssh2_socket_greeting(const struct ssh2_socket *socket);
+/* Wait until there is something to read. False: timeout_ms passed. */
+bool ssh2_socket_wait(const struct ssh2_socket *socket, int timeout_ms);
+
+#endif

@@ -1,0 +1,66 @@
+#include "controller/ssh2_words.h"
+
+#include "controller/terminal.h"
+
+#include <errno.h>
+#include <string.h>
+
+const char *ssh2_hint_of_connect(int code)
+{
+    static const struct {
+        int code;
+        const char *hint;
+    } hints[] = {
+        {0, "check the host's name (errand target list) and this machine's network"},
+        {ECONNREFUSED, "is sshd running there, and is the port right?"},
+        {EHOSTUNREACH, "is the machine up and the network right?"},
+        {ENETUNREACH, "is this machine's network up?"},
+        {ETIMEDOUT, "is the machine up, and does a firewall let the port through?"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(hints); i++) {
+        if (hints[i].code == code) {
+            return hints[i].hint;
+        }
+    }
+    return NULL;
+}
+
+const char *ssh2_hint_of_cause(enum ssh2_cause cause)
+{
+    static const char *const hints[] = {
+        [SSH2_CAUSE_OTHER] = NULL,
+        [SSH2_CAUSE_ALGORITHMS] =
+            "the built-in transport lacks them: set the target's transport to openssh",
+        [SSH2_CAUSE_CLOSED] =
+            "the server hung up: too many connections at once (MaxStartups in its "
+            "sshd_config), or it does not want this address",
+        [SSH2_CAUSE_LATE] = "the port is open: is it the right one, or is the machine "
+                            "overloaded? `login_timeout` in config.yaml sets how long "
+                            "errand waits",
+        [SSH2_CAUSE_BABBLE] = "is it the right port?",
+        [SSH2_CAUSE_REFUSED] = NULL,
+    };
+    return hints[cause];
+}
+
+void ssh2_append_said(const struct ssh2_session *session, const char *noise,
+                      struct strbuf *out)
+{
+    CLEANUP_STRBUF struct strbuf safe = STRBUF_INIT;
+    if (session != NULL) {
+        const struct strbuf *words = ssh2_session_stderr(session);
+        size_t end = words->length;
+        while (end > 0 && strchr("\r\n", words->data[end - 1]) != NULL) {
+            end--;
+        }
+        size_t start = end;
+        while (start > 0 && words->data[start - 1] != '\n') {
+            start--;
+        }
+        terminal_make_safe(words->data + start, end - start, &safe);
+    }
+    const char *said = safe.length > 0 ? safe.data : noise;
+    if (said != NULL && said[0] != '\0') {
+        strbuf_printf(out, "; it said: %s", said);
+    }
+}
