@@ -15,7 +15,6 @@
 
 #define COPY_BLOCK_BYTES ((size_t)64 << 10)
 #define READ_BLOCK_BYTES ((size_t)16 << 10)
-#define PIPE_WIDE_BYTES (1 << 20) /* what a pipe may have without privileges: pipe(7) */
 /* One call of copy_file_range; a signal is noticed between two. */
 #define COPY_RANGE_BYTES ((uint64_t)64 << 20)
 /* Where neither close_range nor /proc is there, descriptors are tried one by one up to
@@ -266,12 +265,13 @@ int fdio_set_cloexec(int fd, bool is_cloexec, struct error *err)
     return 0;
 }
 
-void fdio_widen_pipe(int fd)
+void fdio_widen_pipe(int fd, size_t bytes)
 {
 #ifdef F_SETPIPE_SZ
-    (void)fcntl(fd, F_SETPIPE_SZ, PIPE_WIDE_BYTES);
+    (void)fcntl(fd, F_SETPIPE_SZ, (int)bytes);
 #else
     (void)fd;
+    (void)bytes;
 #endif
 }
 

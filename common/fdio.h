@@ -46,9 +46,12 @@ int fdio_pipe(int out_fds[2], struct error *err);
 int fdio_set_nonblocking(int fd, bool is_nonblocking, struct error *err);
 int fdio_set_cloexec(int fd, bool is_cloexec, struct error *err);
 
-/* Let a pipe that is read here hold more, as far as the system allows, so that its writer
- * wakes us less often. What is no pipe, or cannot be widened, stays as it is. */
-void fdio_widen_pipe(int fd);
+/* What a pipe may hold without privileges: pipe(7), pipe-max-size. */
+#define FDIO_PIPE_WIDE ((size_t)1 << 20)
+/* Let a pipe hold this many bytes, at most FDIO_PIPE_WIDE, as far as the system allows:
+ * its ends wake each other less often and work side by side. What is no pipe, or cannot
+ * be widened, stays as it is. */
+void fdio_widen_pipe(int fd, size_t bytes);
 
 /* Close once, never again after EINTR; *fd becomes -1. errno is kept. */
 void fdio_close(int *fd);

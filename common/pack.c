@@ -22,7 +22,10 @@ struct pack_builder {
     struct archive_entry *entry;
     struct strbuf out;
     size_t size_bytes; /* decompressed, without the end */
+    enum pack_effort effort;
 };
+
+static const char *const zstd_levels[] = {[PACK_SMALL] = "3", [PACK_FAST] = "1"};
 
 /* What an object's body takes in the archive. */
 static size_t padded(size_t length)
@@ -43,6 +46,11 @@ struct pack_builder *pack_builder_new(void)
 
     strbuf_init(&b->out, PACK_WIRE_MAX);
     return b;
+}
+
+void pack_builder_set_effort(struct pack_builder *b, enum pack_effort effort)
+{
+    b->effort = effort;
 }
 
 static void drop_archive(struct pack_builder *b)
@@ -95,8 +103,8 @@ static int open_archive(struct pack_builder *b, struct error *err)
     }
     if (archive_write_set_format_ustar(b->archive) != ARCHIVE_OK ||
         archive_write_add_filter_zstd(b->archive) != ARCHIVE_OK ||
-        archive_write_set_filter_option(b->archive, "zstd", "compression-level", "3") !=
-            ARCHIVE_OK ||
+        archive_write_set_filter_option(b->archive, "zstd", "compression-level",
+                                        zstd_levels[b->effort]) != ARCHIVE_OK ||
         /* No padding behind the frame. */
         archive_write_set_bytes_in_last_block(b->archive, 1) != ARCHIVE_OK ||
         archive_write_open(b->archive, b, NULL, take_output, NULL) != ARCHIVE_OK) {

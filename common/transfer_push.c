@@ -198,6 +198,16 @@ static int note_sent(struct push *push, const struct push_item *item, struct err
     return oidset_add(push->sent, item->kind, &item->oid, 0, err) < 0 ? -1 : 0;
 }
 
+/* Where the link took all that was queued, it waits for us: then time counts, else bytes.
+ * Of the first pack nothing is known. */
+static enum pack_effort choose_effort(const struct push *push)
+{
+    bool is_idle =
+        push->progress.wire_bytes > 0 && peer_pending(push->peer) < FRAME_DATA_MAX;
+
+    return is_idle ? PACK_FAST : PACK_SMALL;
+}
+
 /* Make the next pack of what is left in the list. */
 static int make_pack(struct push *push, struct error *err)
 {
@@ -206,6 +216,7 @@ static int make_pack(struct push *push, struct error *err)
 
     strbuf_reset(&push->wire);
     push->wire_done = 0;
+    pack_builder_set_effort(push->builder, choose_effort(push));
     while (push->next < push->list.count && packed < target) {
         const struct push_item *item = &push->list.items[push->next];
 

@@ -16,6 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* What is in the pipe when a link is lost was sent in vain, and a cancel waits behind it.
+ */
+#define STDIN_PIPE_BYTES ((size_t)256 << 10)
 #define WORDS_MAX ((size_t)64 << 10) /* of stderr, from its end */
 #define END_GRACE_MS 500             /* for a child whose streams were closed */
 #define STOP_GRACE_MS 100            /* for one that was asked to end */
@@ -260,7 +263,8 @@ struct link *link_process_open(const struct link_process_options *options,
         link_free(&link->link);
         return NULL;
     }
-    fdio_widen_pipe(link->child.stdout_fd);
+    fdio_widen_pipe(link->child.stdout_fd, FDIO_PIPE_WIDE);
+    fdio_widen_pipe(link->child.stdin_fd, STDIN_PIPE_BYTES);
     link->child.argv = NULL;
     return &link->link;
 }

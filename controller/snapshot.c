@@ -264,13 +264,15 @@ static void check_included(struct making *m, const struct strvec *include)
  * there, and so it shares the sync. */
 static int publish(struct making *m, struct error *err)
 {
-    struct oid base;
+    const struct oid *base = &m->out->base;
 
-    statindex_root(m->index, &base);
+    statindex_root(m->index, &m->out->base);
     /* Without an index the next snapshot takes longer, and that is all. */
     (void)statindex_write(m->index, &m->out->root, NULL);
-    return store_add_root(m->store, &m->out->root, oid_is_zero(&base) ? NULL : &base,
-                          err);
+    if (m->options->leaves_root) {
+        return 0;
+    }
+    return store_add_root(m->store, &m->out->root, oid_is_zero(base) ? NULL : base, err);
 }
 
 static int walk(struct making *m, struct error *err)

@@ -29,6 +29,7 @@ struct snapshot_left_out {
 
 struct snapshot {
     struct oid root;
+    struct oid base; /* of which it was made, all zero where there is none */
     struct tree_totals totals;
     struct snapshot_problem *problems;
     size_t problem_count; /* at most 1000 are kept; problem_total counts */
@@ -42,8 +43,9 @@ typedef int snapshot_visitor(void *context, const char *path,
                              const struct tree_entry *entry, struct error *err);
 
 struct snapshot_options {
-    bool want_force; /* also for / and $HOME */
-    bool is_dry;     /* compute the root, put nothing into the store */
+    bool want_force;  /* also for / and $HOME */
+    bool is_dry;      /* compute the root, put nothing into the store */
+    bool leaves_root; /* the objects are put there; the root is the caller's to add */
     /* Hear of every entry. May be NULL. */
     snapshot_visitor *visit;
     void *visit_context;

@@ -28,6 +28,7 @@ void submission_release(struct submission *s)
     runspec_release(&s->spec);
     strbuf_release(&s->bytes);
     snapshot_release(&s->snapshot);
+    (void)rooting_finish(TAKE_PTR(s->rooting), NULL);
     json_free(TAKE_PTR(s->secrets));
     for (size_t i = 0; i < s->secret_variables.count; i++) {
         char *value = getenv(s->secret_variables.items[i]);
@@ -74,6 +75,19 @@ static int check_script(const struct submission *s, struct command_context *cont
                       s->spec.script);
 }
 
+/* Make the snapshot durable at home, in a child unless it is already. */
+static int start_rooting(struct submission *s, const struct command_context *context,
+                         struct error *err)
+{
+    const struct oid *base = oid_is_zero(&s->snapshot.base) ? NULL : &s->snapshot.base;
+    if (store_has_root(context->store, &s->snapshot.root)) {
+        return store_add_root(context->store, &s->snapshot.root, base, err);
+    }
+    CLEANUP_FREE char *path = home_path(context->home, "store");
+    s->rooting = rooting_start(path, &s->snapshot.root, base, err);
+    return s->rooting == NULL ? -1 : 0;
+}
+
 struct reading {
     struct terminal *terminal;
     struct interrupt *interrupt;
@@ -98,6 +112,7 @@ int submission_snapshot(struct submission *s, struct command_context *context,
 {
     struct reading reading = {.terminal = context->terminal, .interrupt = interrupt};
     struct snapshot_options options = {.want_force = request->want_force,
+                                       .leaves_root = true,
                                        .progress = reading_goes_on,
                                        .progress_context = &reading};
     int result = command_store(context, err) == NULL
@@ -105,7 +120,7 @@ int submission_snapshot(struct submission *s, struct command_context *context,
                      : snapshot_make(context->home, context->config, context->store,
                                      &options, &s->snapshot, err);
     terminal_progress_clear(context->terminal);
-    if (result != 0) {
+    if (result != 0 || start_rooting(s, context, err) != 0) {
         return -1;
     }
     report_problems(context, &s->snapshot);
@@ -371,6 +386,12 @@ static int note_accepted(struct sending *s, struct client *client,
         history_add_lines(context->history, submission->spec.run, &s->lines, err) != 0) {
         return -1;
     }
+    /* What is not durable at home is no base of the next submission. */
+    struct error why = ERROR_INIT;
+    if (rooting_finish(TAKE_PTR(submission->rooting), &why) != 0) {
+        terminal_warn(context->terminal, "the snapshot is not kept here: %s", why.text);
+        return 0;
+    }
     return history_set_last_root(context->history, target->name, node->store, node->node,
                                  &submission->spec.root, err);
 }
@@ -390,7 +411,9 @@ int submission_send(struct submission *submission, struct command_context *conte
                           &base, err) != 0) {
         return -1;
     }
-    if (!oid_is_zero(&base) && !store_use_root(context->store, &base)) {
+    /* The snapshot's own root is on its way; what is below it is here. */
+    if (!oid_is_zero(&base) && !oid_equal(&base, &submission->spec.root) &&
+        !store_use_root(context->store, &base)) {
         base = (struct oid){0};
     }
     if (history_set_sent(context->history, submission->spec.run,

@@ -17,6 +17,7 @@
 #include "common/transfer.h"
 #include "controller/client.h"
 #include "controller/interrupt.h"
+#include "controller/rooting.h"
 #include "controller/snapshot.h"
 #include "controller/target.h"
 
@@ -45,7 +46,8 @@ struct submission {
     struct runspec spec;
     struct strbuf bytes; /* of spec.json */
     struct snapshot snapshot;
-    struct json *secrets; /* name to byte string, or NULL; freed memory is wiped */
+    struct rooting *rooting; /* of its root, until the run was accepted */
+    struct json *secrets;    /* name to byte string, or NULL; freed memory is wiped */
     struct strvec secret_variables; /* of our environment, wiped by submission_release */
     int lock_fd; /* home_lock_run, from submission_record on until it is over */
     enum submission_fate fate;

@@ -434,8 +434,8 @@ static int serve_connection(const struct serve_args *args, bool *out_is_broken,
         fdio_set_nonblocking(STDOUT_FILENO, true, err) < 0) {
         return -1;
     }
-    fdio_widen_pipe(STDIN_FILENO);
-    fdio_widen_pipe(STDOUT_FILENO);
+    fdio_widen_pipe(STDIN_FILENO, FDIO_PIPE_WIDE);
+    fdio_widen_pipe(STDOUT_FILENO, FDIO_PIPE_WIDE);
     (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
     send_marker(&s.connection, &marker);
     if (fdio_write_full(STDOUT_FILENO, marker.data, marker.length) == 0) {

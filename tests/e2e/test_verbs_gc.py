@@ -204,7 +204,7 @@ def test_killed_anywhere_it_leaves_a_store_that_the_next_one_uses(errand, call):
 def test_a_full_disk_is_what_it_is_for(errand):
     """Also after a restart, when the store is verified first."""
     write_files(errand.cwd, {"data": os.urandom(1 << 20), "t.py": "print(1)\n"})
-    errand.home.mkdir()
+    errand.home.mkdir(exist_ok=True)
     script = f"""
         errand run t.py && {sys.executable} {aging.__file__} "$ERRAND_HOME" 40 &&
         sed -i 's/"boot":"./"boot":"x/' "$ERRAND_HOME/state/store/synced" &&
@@ -225,7 +225,7 @@ def test_a_full_disk_is_what_it_is_for(errand):
 @needs_mount
 def test_a_full_disk_says_what_frees_it(errand):
     write_files(errand.cwd, {"data": os.urandom(4 << 20), "t.py": "print(1)\n"})
-    errand.home.mkdir()
+    errand.home.mkdir(exist_ok=True)
     done = subprocess.run(
         [*inject.on_small_disk(errand.home, 2 << 20), *errand.argv("run", "--json", "t.py")],
         cwd=errand.cwd,

@@ -86,6 +86,28 @@ static void what_goes_in_comes_out(void **state)
     }
 }
 
+static void less_effort_makes_another_pack_of_the_same(void **state)
+{
+    CLEANUP(pack_builder_cleanup) struct pack_builder *builder = pack_builder_new();
+    CLEANUP_OBJECTS struct objects *objects = objects_new();
+    CLEANUP_STRBUF struct strbuf small, fast;
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    (void)state;
+    for (unsigned i = 0; i < 20000; i++) {
+        strbuf_printf(&text, "%u words of %u\n", i * 7919 % 1000, i * 104729 % 100);
+    }
+    add(builder, OBJECT_CONTENT, text.data, text.length);
+    finish(builder, &small);
+    pack_builder_set_effort(builder, PACK_FAST);
+    add(builder, OBJECT_CONTENT, text.data, text.length);
+    finish(builder, &fast);
+    assert_true(small.length != fast.length);
+    assert_reads(&fast, objects);
+    assert_int_equal(objects->bodies[0].length, text.length);
+    assert_memory_equal(objects->bodies[0].data, text.data, text.length);
+}
+
 static void the_same_objects_make_the_same_bytes(void **state)
 {
     CLEANUP(pack_builder_cleanup) struct pack_builder *builder = pack_builder_new();
@@ -559,6 +581,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_goes_in_comes_out),
+        cmocka_unit_test(less_effort_makes_another_pack_of_the_same),
         cmocka_unit_test(the_same_objects_make_the_same_bytes),
         cmocka_unit_test(a_full_pack_is_within_its_bounds),
         cmocka_unit_test(nothing_larger_than_an_object_fits),
