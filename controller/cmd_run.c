@@ -152,11 +152,21 @@ static int prepare(struct following *f, struct run_args *args, struct submission
     }
     f->watch.client = client_start(f->context, f->target, &options, err);
     if (f->watch.client == NULL ||
-        submission_snapshot(s, f->context, &args->request, &f->interrupt, err) != 0 ||
-        submission_record(s, f->context, f->target, err) != 0) {
+        submission_snapshot(s, f->context, &args->request, &f->interrupt, err) != 0) {
         return -1;
     }
-    return wait_for_node(f, err);
+    /* A question must not stand beside one of the connection's. */
+    bool is_large = submission_is_large(s, f->context->config);
+    if (is_large && (wait_for_node(f, err) != 0 ||
+                     submission_confirm_size(s, f->context, f->target,
+                                             client_node(f->watch.client)->store,
+                                             args->request.want_yes, err) != 0)) {
+        return -1;
+    }
+    if (submission_record(s, f->context, f->target, err) != 0) {
+        return -1;
+    }
+    return is_large ? 0 : wait_for_node(f, err);
 }
 
 /* Until the run is accepted. After a failure the history says why it never was. */

@@ -11,10 +11,12 @@
 #include "common/clock.h"
 #include "common/files.h"
 #include "common/ingest.h"
+#include "controller/peek.h"
 #include "controller/snapshot_walk.h"
 #include "controller/statindex.h"
 
 #define KEPT_MAX 1000 /* problems, and entries that were left out */
+#define PEEKED_MAX 32 /* of the latter */
 
 /* On a network filesystem times are another machine's, whose clock may be this far off.
  */
@@ -52,10 +54,13 @@ static void add_problem(struct snapshot *s, const char *path, const char *text,
         .path = xstrdup(path), .text = xstrdup(text), .is_in = is_in};
 }
 
-static void add_left_out(struct snapshot *s, const char *path, bool is_folder,
+/* dir_fd and name: where it lies. */
+static void add_left_out(struct snapshot *s, int dir_fd, const char *name,
+                         const char *path, bool is_folder,
                          const struct ignore_reason *reason)
 {
     CLEANUP_STRBUF struct strbuf rule = STRBUF_INIT;
+    struct snapshot_left_out *entry;
 
     s->left_out_total++;
     if (s->left_out_count == KEPT_MAX) {
@@ -63,12 +68,16 @@ static void add_left_out(struct snapshot *s, const char *path, bool is_folder,
     }
     ignore_describe(reason, &rule);
     s->left_out = grow(s->left_out, s->left_out_count, sizeof(*s->left_out));
-    s->left_out[s->left_out_count++] = (struct snapshot_left_out){
+    entry = &s->left_out[s->left_out_count++];
+    *entry = (struct snapshot_left_out){
         .path = xstrdup(path),
         .rule = strbuf_detach(&rule),
         .is_folder = is_folder,
         .is_built_in = reason->built_in != NULL,
     };
+    if (!entry->is_built_in && s->left_out_count <= PEEKED_MAX) {
+        entry->size_bytes = peek_size(dir_fd, name, &entry->is_size_all);
+    }
 }
 
 /* ---- hooks ---- */
@@ -82,7 +91,7 @@ static bool filter(void *context, int dir_fd, const char *path, const char *name
 
     (void)dir_fd;
     if ((!takes || reason.is_passage) && !reason.is_implied) {
-        add_left_out(m->out, path, is_folder, &reason);
+        add_left_out(m->out, dir_fd, name, path, is_folder, &reason);
     }
     return takes;
 }
@@ -100,7 +109,7 @@ static int enter(void *context, int dir_fd, const char *path,
     }
     entered = ignore_enter(m->project.ignore, dir_fd, path, marks, &reason, err);
     if (entered > 0) {
-        add_left_out(m->out, path, true, &reason);
+        add_left_out(m->out, dir_fd, ".", path, true, &reason);
     }
     return entered;
 }

@@ -25,6 +25,10 @@ struct snapshot_left_out {
     char *path; /* a file or folder that a rule left out, as a whole or nearly */
     char *rule; /* as ignore_describe says it */
     bool is_folder, is_built_in;
+    /* How large it is, of the first few that a rule of the project leaves out, at a
+     * glance (peek.h); is_size_all: there is not more. */
+    uint64_t size_bytes;
+    bool is_size_all;
 };
 
 struct snapshot {

@@ -124,6 +124,7 @@ int submission_snapshot(struct submission *s, struct command_context *context,
         return -1;
     }
     report_problems(context, &s->snapshot);
+    submission_say_left_out(s, context);
     s->spec.root = s->snapshot.root;
     s->spec.files = s->snapshot.totals.files;
     s->spec.size_bytes = s->snapshot.totals.size_bytes;

@@ -76,6 +76,22 @@ int submission_plan(struct submission *submission, struct command_context *conte
 int submission_snapshot(struct submission *submission, struct command_context *context,
                         const struct submission_request *request,
                         struct interrupt *interrupt, struct error *err);
+/* True where the snapshot has more than snapshot.warn_files or warn_size; less can never
+ * be too much to send. */
+bool submission_is_large(const struct submission *submission,
+                         const struct config *config);
+/*
+ * Where more than that would go to the node whose store it is, say so, with the biggest
+ * folders, and ask on a terminal, unless want_yes. Errors: ERR_CANCELED (the person does
+ * not want it), the history's, the store's.
+ */
+int submission_confirm_size(const struct submission *submission,
+                            struct command_context *context, const struct target *target,
+                            const char *store, bool want_yes, struct error *err);
+/* Say in a line what was left out by the project's rules, where that is large as far as
+ * can be seen at a glance (peek.h). */
+void submission_say_left_out(const struct submission *submission,
+                             struct command_context *context);
 /* Fix the bytes and note the run in the history. */
 int submission_record(struct submission *submission, struct command_context *context,
                       const struct target *target, struct error *err);

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -328,14 +329,9 @@ static int read_answer(int fd, char *out, size_t size, struct error *err)
     }
 }
 
-int terminal_ask_yes_no(struct terminal *t, const char *question, bool by_default,
-                        bool *out, struct error *err)
+static int ask_until_answered(int fd, const char *question, bool by_default, bool *out,
+                              struct error *err)
 {
-    CLEANUP_FD int fd = open_tty();
-    if (fd < 0) {
-        return error_set(err, ERR_USAGE, "there is no terminal to ask: %s", question);
-    }
-    terminal_progress_clear(t);
     for (;;) {
         CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
         char answer[ANSWER_MAX];
@@ -357,6 +353,25 @@ int terminal_ask_yes_no(struct terminal *t, const char *question, bool by_defaul
             return 0;
         }
     }
+}
+
+int terminal_ask_yes_no(struct terminal *t, const char *question, bool by_default,
+                        bool *out, struct error *err)
+{
+    CLEANUP_FD int fd = open_tty();
+    if (fd < 0) {
+        return error_set(err, ERR_USAGE, "there is no terminal to ask: %s", question);
+    }
+    terminal_progress_clear(t);
+    /* Who waits for an answer has no loop going that would see Ctrl-C: it ends us. */
+    struct sigaction by_itself = {.sa_handler = SIG_DFL};
+    struct sigaction before;
+    bool has_changed = sigaction(SIGINT, &by_itself, &before) == 0;
+    int result = ask_until_answered(fd, question, by_default, out, err);
+    if (has_changed) {
+        (void)sigaction(SIGINT, &before, NULL);
+    }
+    return result;
 }
 
 /* The terminal without echo, or as it was. Best effort: where it cannot be had a person

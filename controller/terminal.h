@@ -48,8 +48,8 @@ void terminal_status(struct terminal *t, const char *format, ...)
 /* Take away what terminal_progress or terminal_status wrote last. */
 void terminal_progress_clear(struct terminal *t);
 
-/* Ask on /dev/tty; an empty answer is the default. Errors: ERR_USAGE where there is no
- * terminal. */
+/* Ask on /dev/tty; an empty answer is the default; Ctrl-C ends the program. Errors:
+ * ERR_USAGE where there is no terminal. */
 int terminal_ask_yes_no(struct terminal *t, const char *question, bool by_default,
                         bool *out, struct error *err);
 
