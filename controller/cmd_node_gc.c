@@ -126,7 +126,9 @@ static int node_gc_verb(void *opaque_context, void *opaque, char *const *operand
     CLEANUP_JSON struct json *report = NULL;
     (void)operand_count;
     if (collect(context, args, operands[0], &report, &err) != 0) {
-        return command_fail(context, args->is_json, &err, 1);
+        return err.code == ERR_USAGE
+                   ? command_fail_usage(context, &cmd_node_gc, args->is_json, &err)
+                   : command_fail(context, args->is_json, &err, 1);
     }
     if (args->is_json) {
         return command_print_json(context, report);
