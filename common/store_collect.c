@@ -161,16 +161,14 @@ static int visit_root(struct collect *c, const struct oid *root, struct error *e
 /* 1: the root fits; 0: it does not. */
 static int fits(struct collect *c, const struct candidate *candidate, struct error *err)
 {
-    CLEANUP(oidset_cleanup) struct oidset *fresh = NULL;
-
     if (candidate->need == STORE_NEEDED || c->limit_bytes == STORE_NO_LIMIT) {
         return 1;
     }
-    fresh = c->fresh = oidset_new(MARKED_MAX);
+    c->fresh = oidset_new(MARKED_MAX);
     c->fresh_bytes = 0;
     int visited = visit_root(c, &candidate->root.oid, err);
 
-    c->fresh = NULL;
+    oidset_free(TAKE_PTR(c->fresh));
     return visited < 0 ? -1 : c->marked_bytes + c->fresh_bytes <= c->limit_bytes;
 }
 

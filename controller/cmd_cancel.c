@@ -57,7 +57,8 @@ static int settle(struct following *f, struct history_run *run, struct error *er
 static int cancel_open(struct following *f, const struct cancel_args *args,
                        struct history_run *run, struct error *err)
 {
-    if (run_state_is_final(run->status.state)) {
+    bool may_go_on = run->is_given_up && run->store[0] != '\0';
+    if (run_state_is_final(run->status.state) && !may_go_on) {
         terminal_note(f->context->terminal, "%s had ended before", run->id);
         say(f->context, run);
         return 0;

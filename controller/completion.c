@@ -56,12 +56,12 @@ static const char *rest_of_name(const char *name, char *const *words, size_t cou
 }
 
 /* "add, list, check, remove": what follows the group in the verbs' names. */
-static char *describe_group(const char *name, size_t length)
+static char *describe_group(const struct cli_command *member, size_t length)
 {
     struct strbuf out = STRBUF_INIT;
     for (size_t i = 0; i < command_table_count; i++) {
         const char *other = command_table[i]->name;
-        if (strncmp(other, name, length) == 0 && other[length] == ' ') {
+        if (strncmp(other, member->name, length) == 0 && other[length] == ' ') {
             strbuf_printf(&out, "%s%s", out.length > 0 ? ", " : "", other + length + 1);
         }
     }
@@ -75,16 +75,18 @@ static void add_verbs(const struct finding *f, char *const *words, size_t count)
     for (size_t i = 0; i < command_table_count; i++) {
         const struct cli_command *command = command_table[i];
         const char *rest = rest_of_name(command->name, words, count);
-        size_t length = rest == NULL ? 0 : strcspn(rest, " ");
-        bool is_group = rest != NULL && rest[length] == ' ';
-        if (rest == NULL || (strncmp(last, rest, length) == 0 && last[length] == ' ')) {
+        if (rest == NULL) {
+            continue;
+        }
+        size_t length = strcspn(rest, " ");
+        bool is_group = rest[length] == ' ';
+        if (strncmp(last, rest, length) == 0 && last[length] == ' ') {
             continue; /* its group has been added */
         }
         last = rest;
+        size_t group = (size_t)(rest - command->name) + length;
         CLEANUP_FREE char *help =
-            is_group
-                ? describe_group(command->name, (size_t)(rest - command->name) + length)
-                : xstrdup(command->help);
+            is_group ? describe_group(command, group) : xstrdup(command->help);
         add(f, rest, length, help);
     }
 }

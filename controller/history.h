@@ -33,9 +33,12 @@ struct history_run {
     struct strvec lines;      /* the journal's, as far as it was seen */
     struct run_status status; /* folded from the lines; state Starting where there are
                                  none; final where the run was given up */
+    bool is_given_up;         /* so, and not by its journal */
 };
 void history_run_init(struct history_run *run);
 void history_run_release(struct history_run *run);
+/* A run that was given up is asked about again: its status is what its lines say. */
+void history_run_reopen(struct history_run *run);
 
 /* Before anything is sent: durable when it returns. Errors: ERR_EXISTS. */
 int history_add_run(struct history *h, const struct runspec *spec, const void *spec_bytes,

@@ -76,6 +76,7 @@ static int take_verdict(struct history_run *run, struct sql_query *query,
     if (!run_state_is_final(state) || run_state_is_final(run->status.state)) {
         return 0;
     }
+    run->is_given_up = true;
     run->status.state = state;
     run->status.ended_utc_ms = sql_integer(query, 13);
     free(run->status.reason);
@@ -84,6 +85,20 @@ static int take_verdict(struct history_run *run, struct sql_query *query,
     json_add_string(exit, "kind", kind == NULL ? "unknown" : kind);
     json_add_integer(exit, "code", sql_integer(query, 12));
     return run_exit_from_json(exit, &run->status.exit, err);
+}
+
+void history_run_reopen(struct history_run *run)
+{
+    if (!run->is_given_up) {
+        return;
+    }
+    run->is_given_up = false;
+    run_status_release(&run->status);
+    run_status_init(&run->status);
+    for (size_t i = 0; i < run->lines.count; i++) {
+        const char *line = run->lines.items[i];
+        (void)run_status_take(&run->status, line, strlen(line), NULL);
+    }
 }
 
 static int take_row(struct history *h, struct sql_query *query, struct history_run *out,

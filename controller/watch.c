@@ -284,6 +284,7 @@ static bool is_all_here(const struct tailing *f)
 int watch_run(struct watch *watch, struct history_run *run, struct error *err)
 {
     struct tailing f = {.watch = watch, .run = run};
+    history_run_reopen(run);
     if (runlog_open(&f.log, watch->context->home, run->id, err) != 0) {
         return -1;
     }

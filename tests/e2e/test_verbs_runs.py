@@ -292,3 +292,21 @@ def test_init_writes_a_file_that_changes_nothing_and_never_twice(errand):
     errand.ok("init")
     assert errand.json("config", "show")["values"] == errand.json("config", "show", cwd=errand.folder)["values"]
     assert "is there already" in errand.run("init", code=1).errors
+
+
+def test_a_run_that_was_given_up_is_canceled_in_truth_once_its_node_is_back(errand, sshd):
+    """Its node's words were refused then: "Running after Canceled"."""
+    errand.add_target("away", "--transport=openssh", *sshd.target_arguments())
+    write_files(errand.cwd, {"t.py": "from time import sleep\nprint('up', flush=True)\nsleep(1000)\n"})
+    run = errand.submit("--target", "away", "t.py")
+    errand.wait_status(run, "Running")
+    sshd.stop()
+    errand.run("target", "disconnect", "away")
+    errand.run("cancel", run, code=1)
+    errand.ok("cancel", "--force", run)
+    assert errand.show(run)["exit"]["kind"] == "unknown"
+    sshd.start()
+    assert errand.ok("logs", run).text == "up\n"
+    errand.ok("cancel", run)
+    shown = errand.show(run)
+    assert shown["status"] == "Canceled" and shown["exit"] == {"kind": "canceled"}
