@@ -78,10 +78,15 @@ static void put_counts(struct strbuf *out, const struct json *report, bool is_ke
         bool is_kept;
         const char *key, *what;
     } rows[] = {
-        {false, "runs", "run"},           {false, "roots", "snapshot"},
-        {false, "objects", "object"},     {false, "executors", "executor"},
-        {false, "leftovers", "leftover"}, {false, "spares", "spare checkout"},
-        {true, "kept_runs", "run"},       {true, "kept_objects", "object"},
+        {false, "runs", "run"},
+        {false, "roots", "snapshot"},
+        {false, "objects", "object"},
+        {false, "executors", "executor"},
+        {false, "spares", "spare checkout"},
+        {false, "leftovers", "leftover"},
+        {false, "spares", "spare checkout"},
+        {true, "kept_runs", "run"},
+        {true, "kept_objects", "object"},
     };
     const char *separator = ": ";
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

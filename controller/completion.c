@@ -56,13 +56,15 @@ static const char *rest_of_name(const char *name, char *const *words, size_t cou
 }
 
 /* "add, list, check, remove": what follows the group in the verbs' names. */
-static char *describe_group(const struct cli_command *member, size_t length)
+static char *describe_group(const char *name, size_t length)
 {
+    CLEANUP_FREE char *group = xasprintf("%.*s ", (int)length, name);
     struct strbuf out = STRBUF_INIT;
     for (size_t i = 0; i < command_table_count; i++) {
-        const char *other = command_table[i]->name;
-        if (strncmp(other, member->name, length) == 0 && other[length] == ' ') {
-            strbuf_printf(&out, "%s%s", out.length > 0 ? ", " : "", other + length + 1);
+        const struct cli_command *command = command_table[i];
+        if (strncmp(command->name, group, length + 1) == 0) {
+            strbuf_printf(&out, "%s%s", out.length > 0 ? ", " : "",
+                          command->name + length + 1);
         }
     }
     return strbuf_detach(&out);
@@ -86,7 +88,7 @@ static void add_verbs(const struct finding *f, char *const *words, size_t count)
         last = rest;
         size_t group = (size_t)(rest - command->name) + length;
         CLEANUP_FREE char *help =
-            is_group ? describe_group(command, group) : xstrdup(command->help);
+            is_group ? describe_group(command->name, group) : xstrdup(command->help);
         add(f, rest, length, help);
     }
 }

@@ -167,6 +167,7 @@ NODE_GC = {
     "objects": COUNT,
     "executors": COUNT,
     "leftovers": COUNT,
+    "spares": COUNT,
     "bytes": COUNT,
     "kept_runs": COUNT,
     "kept_objects": COUNT,
