@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -127,6 +128,15 @@ void mem_wipe_freed(void)
 {
 #ifdef M_PERTURB
     (void)mallopt(M_PERTURB, 0x5a);
+#endif
+}
+
+void mem_keep_freed(size_t bytes)
+{
+#ifdef M_TRIM_THRESHOLD
+    (void)mallopt(M_TRIM_THRESHOLD, bytes < INT_MAX ? (int)bytes : INT_MAX);
+#else
+    (void)bytes;
 #endif
 }
 

@@ -39,6 +39,10 @@ void mem_wipe(void *bytes, size_t length);
  * it; for a process that holds secrets. Source: mallopt(3), M_PERTURB; elsewhere nothing.
  */
 void mem_wipe_freed(void);
+/* From now on so much freed memory stays with the process instead of going back to the
+ * system at once; for who frees and allocates the like again and again. Source:
+ * mallopt(3), M_TRIM_THRESHOLD; elsewhere nothing. */
+void mem_keep_freed(size_t bytes);
 
 /* Cleanup handlers; not called by name. Each accepts the empty value (NULL, -1). errno is
  * kept. */

@@ -12,7 +12,6 @@
 #include "executor/supervise.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +23,7 @@
 #define READ_BYTES ((size_t)256 << 10)
 /* Freed memory that is kept: frames come and go, and each return to the system costs the
  * faults of getting it again. */
-#define HEAP_KEPT (4 << 20)
+#define HEAP_KEPT ((size_t)4 << 20)
 /* How long events are handled before the other streams and the link have their turn. */
 #define EVENTS_NS (5 * NS_PER_MS)
 /* Above this much unwritten output nothing more is read: a controller that only asks and
@@ -436,7 +435,7 @@ static int serve_connection(const struct serve_args *args, bool *out_is_broken,
     }
     fdio_widen_pipe(STDIN_FILENO, FDIO_PIPE_WIDE);
     fdio_widen_pipe(STDOUT_FILENO, FDIO_PIPE_WIDE);
-    (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
+    mem_keep_freed(HEAP_KEPT);
     send_marker(&s.connection, &marker);
     if (fdio_write_full(STDOUT_FILENO, marker.data, marker.length) == 0) {
         (void)run_connection(&s, NULL);

@@ -107,7 +107,8 @@ def test_follow_can_be_given_up_while_it_waits(link, begun):
     assert link.answer(stream)["run"] == run
 
 
-def test_follow_of_another_run_does_not_wait(link, begun):
+@pytest.mark.usefixtures("begun")
+def test_follow_of_another_run_does_not_wait(link):
     with pytest.raises(WireError) as failed:
         link.follow("another", "driver.log").run()
     assert failed.value.code == "not_found"
