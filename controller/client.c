@@ -207,6 +207,7 @@ static void release(struct client *c)
     json_free(c->facts);
     keeper_place_release(&c->place);
     free(c->target_name);
+    free(c->reason);
     free(c->buffer);
     executor_files_release(&c->executors);
     free(c);

@@ -67,7 +67,7 @@ DEFINE_CLEANUP_FREE(client)
 const struct client_node *client_node(const struct client *client);
 /* What connecting took. Borrowed. */
 const struct client_step *client_steps(const struct client *client, size_t *out_count);
-/* The transport's name, and why it was chosen. Static storage. */
+/* The transport's name, and why it was chosen. Borrowed. */
 const char *client_transport(const struct client *client, const char **out_reason);
 /* What the transport knows of the link, for `target check`; NULL where nothing. The
  * caller's to free. */

@@ -22,7 +22,7 @@ struct client {
     const struct target *target; /* borrowed while connecting */
     char *target_name;
     const struct transport *transport;
-    const char *reason;
+    char *reason; /* why this transport */
     struct executor_files executors;
     struct link *link;
     bool is_kept; /* the link goes through a keeper */

@@ -350,6 +350,19 @@ static int take_facts(struct client *c, const struct json *facts, struct error *
     return check_digest(c, facts, err);
 }
 
+/* Take the other transport, once. */
+static bool fall_back(struct client *c, const char *why)
+{
+    const struct transport *other = transport_fallback(c->target);
+    if (other == NULL || other == c->transport) {
+        return false;
+    }
+    free(c->reason);
+    c->reason = xasprintf("not %s: %s", c->transport->name, why);
+    c->transport = other;
+    return true;
+}
+
 /* A connection of our own. */
 static int open_own_link(struct client *c, struct error *err)
 {
@@ -360,6 +373,7 @@ static int open_own_link(struct client *c, struct error *err)
         .login_timeout_ms = config_integer(config, "login_timeout"),
         .may_ask = c->options.may_ask,
         .want_accept_new = c->options.want_accept_new,
+        .may_fall_back = transport_fallback(c->target) != NULL,
         .terminal = c->context->terminal,
         .ssh_program = config_string(config, "ssh"),
     };
@@ -369,7 +383,14 @@ static int open_own_link(struct client *c, struct error *err)
         }
         transport.command = line.data;
     }
-    c->link = c->transport->open(c->target, &transport, err);
+    struct error why = ERROR_INIT;
+    c->link = c->transport->open(c->target, &transport, &why);
+    if (c->link == NULL && why.code == ERR_UNSUPPORTED && fall_back(c, why.text)) {
+        c->link = c->transport->open(c->target, &transport, &why);
+    }
+    if (c->link == NULL && err != NULL) {
+        *err = why;
+    }
     return c->link != NULL ? 0 : -1;
 }
 
@@ -420,7 +441,9 @@ int client_disconnect(struct command_context *context, const struct target *targ
 /* Over the link that is kept, or over one of our own. */
 static int open_link(struct client *c, struct error *err)
 {
-    c->transport = transport_find(c->target, &c->reason, err);
+    const char *reason = NULL;
+    c->transport = transport_find(c->target, &reason, err);
+    c->reason = xstrdup(reason != NULL ? reason : "");
     if (c->transport == NULL ||
         executor_files_find(c->context->config, &c->executors, err) != 0) {
         return -1;
@@ -490,19 +513,31 @@ static int open_once(struct client *c, struct error *err)
     return result;
 }
 
+/* Another link, in place of the one that failed. */
+static int open_again(struct client *c, struct error *err)
+{
+    *err = (struct error)ERROR_INIT;
+    link_free(TAKE_PTR(c->link));
+    free(TAKE_PTR(c->node.version));
+    free(TAKE_PTR(c->node.platform));
+    free(TAKE_PTR(c->node.root));
+    return open_own_link(c, err) == 0 ? open_once(c, err) : -1;
+}
+
 int client_wait(struct client *c, struct error *err)
 {
     struct error why = ERROR_INIT;
     int result = open_once(c, &why);
     if (result != 0 && c->is_kept && !is_interrupted(c)) {
         /* The keeper ended, or hangs: not our user's business. */
-        link_free(TAKE_PTR(c->link));
-        mem_cleanup_free(&c->node.version);
-        mem_cleanup_free(&c->node.platform);
-        mem_cleanup_free(&c->node.root);
         c->is_kept = false;
-        result = open_own_link(c, &why);
-        result = result == 0 ? open_once(c, &why) : result;
+        result = open_again(c, &why);
+    }
+    const char *beyond = result != 0 && c->link != NULL ? link_beyond(c->link) : NULL;
+    if (beyond != NULL && !is_interrupted(c) && fall_back(c, beyond)) {
+        terminal_note(c->context->terminal, "%s: trying the %s transport (%s)",
+                      c->target_name, c->transport->name, c->reason);
+        result = open_again(c, &why);
     }
     if (result != 0 && err != NULL) {
         *err = why;

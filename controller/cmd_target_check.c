@@ -132,20 +132,42 @@ static const char *failed_step(enum error_code code)
     }
 }
 
-static int say_transport(struct checking *c, const struct target *target,
-                         struct json *document, struct error *err)
+static void say_transport(struct checking *c, const struct client *client,
+                          struct json *document)
 {
     const char *reason = NULL;
-    const struct transport *transport = transport_find(target, &reason, err);
-    if (transport == NULL) {
-        json_add_string(document, "transport", target->transport);
-        add_step(c, "transport", false, -1, err->text, err->hint);
-        return -1;
-    }
-    json_add_string(document, "transport", transport->name);
-    CLEANUP_FREE char *why = xasprintf("%s (%s)", transport->name, reason);
+    const char *name = client_transport(client, &reason);
+    json_add_string(document, "transport", name);
+    CLEANUP_FREE char *why = xasprintf("%s (%s)", name, reason);
     add_step(c, "transport", true, -1, why, NULL);
-    return 0;
+}
+
+/* Connect, and say over which transport; NULL: it was said why not. */
+static struct client *connect_to(struct checking *c, const struct check_args *args,
+                                 const struct target *target, struct json *document,
+                                 struct error *err)
+{
+    int64_t since_ns = clock_monotonic_ns();
+    struct client_options options = {
+        .may_ask = terminal_can_ask(c->context->terminal),
+        .want_accept_new = args->want_accept_new,
+        .want_own = true,
+    };
+    struct client *client = client_start(c->context, target, &options, err);
+    if (client == NULL) {
+        json_add_string(document, "transport", target->transport);
+        add_step(c, "connect", false, since_ms(since_ns), err->text, err->hint);
+        return NULL;
+    }
+    int result = client_wait(client, err);
+    say_transport(c, client, document);
+    if (result != 0) {
+        add_step(c, failed_step(err->code), false, since_ms(since_ns), err->text,
+                 err->hint);
+        client_free(client);
+        return NULL;
+    }
+    return client;
 }
 
 static int ask_node(struct checking *c, const struct check_args *args,
@@ -167,20 +189,9 @@ static int ask_node(struct checking *c, const struct check_args *args,
 static int check(struct checking *c, const struct check_args *args,
                  const struct target *target, struct json *document, struct error *err)
 {
-    int64_t since_ns = clock_monotonic_ns();
-    if (say_transport(c, target, document, err) != 0) {
-        return -1;
-    }
-    struct client_options options = {
-        .may_ask = terminal_can_ask(c->context->terminal),
-        .want_accept_new = args->want_accept_new,
-        .want_own = true,
-    };
     CLEANUP(client_cleanup)
-    struct client *client = client_connect(c->context, target, &options, err);
+    struct client *client = connect_to(c, args, target, document, err);
     if (client == NULL) {
-        add_step(c, failed_step(err->code), false, since_ms(since_ns), err->text,
-                 err->hint);
         return -1;
     }
     const struct client_node *node = client_node(client);

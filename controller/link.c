@@ -59,6 +59,11 @@ bool link_may_be_asking(const struct link *link)
     return link->type->may_be_asking != NULL && link->type->may_be_asking(link);
 }
 
+const char *link_beyond(const struct link *link)
+{
+    return link->type->beyond != NULL ? link->type->beyond(link) : NULL;
+}
+
 struct json *link_facts(const struct link *link)
 {
     return link->type->facts != NULL ? link->type->facts(link) : NULL;

@@ -55,6 +55,7 @@ struct link_type {
     void (*shutdown)(struct link *link);
     int (*explain)(struct link *link, const struct link_end *end, struct error *err);
     bool (*may_be_asking)(const struct link *link); /* may be NULL: never */
+    const char *(*beyond)(const struct link *link); /* may be NULL: nothing is */
     struct json *(*facts)(const struct link *link); /* may be NULL */
     void (*disown)(struct link *link);
     void (*free)(struct link *link);
@@ -98,6 +99,9 @@ int link_explain(struct link *link, const struct link_end *end, struct error *er
 /* True where the carrier may just now be asking a person something: no deadline should
  * end that. */
 bool link_may_be_asking(const struct link *link);
+/* Why another transport might come through where this one failed ("a security key"), or
+ * NULL. Not after a verdict on a host key. Borrowed from the link. */
+const char *link_beyond(const struct link *link);
 /* What was negotiated, for `target check`: an object of texts whose keys are the steps
  * to show ("address", "server", "host_key", "cipher", "login" ...); NULL where nothing
  * is known. The caller's to free. */

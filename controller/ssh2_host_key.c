@@ -1,5 +1,7 @@
 #include "controller/ssh2_host_key.h"
 
+#include "controller/ssh2_session.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -99,4 +101,20 @@ int ssh2_host_key_judge(const struct ssh2_host_key_options *o, const void *key,
         break;
     }
     return judge_unknown(o, key, length, out, err);
+}
+
+const char *ssh2_host_key_beyond(const struct known_hosts *known)
+{
+    const char *kind = NULL;
+    bool has_taken = false;
+    for (size_t i = 0; (kind = known_hosts_kind(known, i)) != NULL; i++) {
+        has_taken = has_taken || ssh2_session_takes_kind(kind);
+    }
+    if (has_taken) {
+        return NULL;
+    }
+    if (known_hosts_has_authority(known)) {
+        return "a certificate authority in the known hosts";
+    }
+    return known_hosts_kind(known, 0) != NULL ? "the kind of the host's known key" : NULL;
 }

@@ -24,4 +24,8 @@ struct ssh2_host_key_options { /* all borrowed */
 int ssh2_host_key_judge(const struct ssh2_host_key_options *options, const void *key,
                         size_t length, struct strbuf *out, struct error *err);
 
+/* Why the host's key can only be judged by the ssh program: "a certificate authority in
+ * the known hosts"; NULL where it need not be. Static storage. */
+const char *ssh2_host_key_beyond(const struct known_hosts *known);
+
 #endif

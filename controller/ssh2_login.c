@@ -407,9 +407,20 @@ static bool is_refusal(struct ssh2_login *l)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     enum ssh2_cause cause = ssh2_session_cause(l->session, &text);
-    l->is_broken = cause == SSH2_CAUSE_CLOSED || cause == SSH2_CAUSE_LATE ||
-                   cause == SSH2_CAUSE_BABBLE;
+    l->is_broken = cause == SSH2_CAUSE_CLOSED || cause == SSH2_CAUSE_EXPELLED ||
+                   cause == SSH2_CAUSE_LATE || cause == SSH2_CAUSE_BABBLE;
     return !l->is_broken;
+}
+
+/* A server that is not OpenSSH may not take an RSA key under the name of its signatures,
+ * which is the way that works with libssh2 1.10. */
+static void note_refused_rsa(struct ssh2_login *l, const struct attempt *a)
+{
+    const char *banner = ssh2_session_fact(l->session, 0).value;
+    bool is_rsa = a->agent_key == NULL && a->file->key.is_rsa;
+    if (is_rsa && (banner == NULL || strstr(banner, "OpenSSH") == NULL)) {
+        l->beyond = "an RSA key, and a server that is not OpenSSH";
+    }
 }
 
 static enum ssh2_step step_keys(struct ssh2_login *l)
@@ -440,13 +451,14 @@ static enum ssh2_step step_keys(struct ssh2_login *l)
             l->is_begun = false;
             continue;
         }
+        note_refused_rsa(l, a);
         note(l, label_of(a),
              a->agent_key == NULL && ssh2_session_file_failed(l->session)
                  ? "could not be read"
                  : "was not accepted");
         next_attempt(l);
     }
-    l->stage = STAGE_METHODS;
+    l->stage = l->beyond != NULL && l->options.may_fall_back ? STAGE_OVER : STAGE_METHODS;
     return SSH2_FAILED;
 }
 
@@ -539,6 +551,9 @@ enum ssh2_step ssh2_login_step(struct ssh2_login *l)
                             interactive_round)) != SSH2_FAILED ||
          l->is_broken)) {
         return step;
+    }
+    if (l->stage == STAGE_OVER) {
+        return SSH2_FAILED;
     }
     step = step_words(l, "password", settings->takes_password, password_round);
     if (step != SSH2_AGAIN) {

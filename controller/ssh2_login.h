@@ -18,6 +18,7 @@ struct ssh2_login_options {
     const struct ssh_settings *settings; /* borrowed, as all of these */
     struct terminal *terminal;
     bool may_ask;
+    bool may_fall_back;       /* what only ssh can do is left to it, before questions */
     const char *password_env; /* or NULL */
     const char *place;        /* "me@gpu1", for questions */
 };

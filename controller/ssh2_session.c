@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LIBRARY "libssh2 " LIBSSH2_VERSION
 #define WINDOW_SIZE (16U << 20)
 #define PACKET_SIZE 32768U
 #define QUEUE_HIGH ((size_t)256 << 10) /* the stream takes no more above this */
@@ -72,11 +73,6 @@ bool ssh2_session_takes_kind(const char *kind)
         }
     }
     return false;
-}
-
-const char *ssh2_session_library(void)
-{
-    return "libssh2 " LIBSSH2_VERSION;
 }
 
 /* ---- the socket ---- */
@@ -180,6 +176,20 @@ static void set_callback(LIBSSH2_SESSION *ssh, int which, void (*callback)(void)
     (void)libssh2_session_callback_set(ssh, which, pointer);
 }
 
+void ssh2_session_free(struct ssh2_session *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    s->socket.is_closing = true;
+    if (s->ssh != NULL && s->socket.broken == 0 && !s->socket.has_ended) {
+        (void)libssh2_session_disconnect(s->ssh, "done");
+        (void)ssh2_session_flush(s);
+    }
+    ssh2_socket_shutdown(&s->socket);
+    ssh2_session_disown(s);
+}
+
 struct ssh2_session *ssh2_session_new(int fd, const char *const *kinds, struct error *err)
 {
     struct ssh2_session *s = xcalloc(1, sizeof *s);
@@ -202,17 +212,14 @@ struct ssh2_session *ssh2_session_new(int fd, const char *const *kinds, struct e
     return s;
 }
 
-void ssh2_session_free(struct ssh2_session *s)
+/* What libssh2 still says on its way is queued, and not sent. */
+void ssh2_session_disown(struct ssh2_session *s)
 {
     if (s == NULL) {
         return;
     }
+    s->socket.is_closing = true; /* nothing of what follows waits for an answer */
     if (s->ssh != NULL) {
-        s->socket.is_closing = true; /* nothing of what follows waits for an answer */
-        if (s->socket.broken == 0 && !s->socket.has_ended) {
-            (void)libssh2_session_disconnect(s->ssh, "done");
-            (void)ssh2_session_flush(s);
-        }
         (void)libssh2_session_free(s->ssh);
     }
     ssh2_socket_release(&s->socket);
@@ -246,7 +253,7 @@ static enum ssh2_step step_of(struct ssh2_session *s, int code)
 
 enum ssh2_step ssh2_session_handshake(struct ssh2_session *s)
 {
-    ssh2_socket_begin_turn(&s->socket);
+    ssh2_socket_begin_turn(&s->socket, SSH2_SOCKET_TURN);
     return step_of(s, libssh2_session_handshake(s->ssh, s->socket.fd));
 }
 
@@ -282,7 +289,7 @@ enum ssh2_step ssh2_session_key(struct ssh2_session *s, const char *user,
                                 const struct ssh2_signer *signer)
 {
     void *self = s;
-    ssh2_socket_begin_turn(&s->socket);
+    ssh2_socket_begin_turn(&s->socket, SSH2_SOCKET_TURN);
     if (s->signer != signer) { /* a new key */
         strbuf_reset(&s->blob);
         if (ssh_put_key_for_signing(&s->blob, blob, length, NULL) != 0) {
@@ -300,7 +307,7 @@ enum ssh2_step ssh2_session_key(struct ssh2_session *s, const char *user,
 enum ssh2_step ssh2_session_key_file(struct ssh2_session *s, const char *user,
                                      const char *path, const char *passphrase)
 {
-    ssh2_socket_begin_turn(&s->socket);
+    ssh2_socket_begin_turn(&s->socket, SSH2_SOCKET_TURN);
     return login_step(s, libssh2_userauth_publickey_fromfile_ex(s->ssh, user,
                                                                 (unsigned)strlen(user),
                                                                 NULL, path, passphrase));
@@ -314,7 +321,7 @@ bool ssh2_session_file_failed(const struct ssh2_session *s)
 enum ssh2_step ssh2_session_password(struct ssh2_session *s, const char *user,
                                      const char *password)
 {
-    ssh2_socket_begin_turn(&s->socket);
+    ssh2_socket_begin_turn(&s->socket, SSH2_SOCKET_TURN);
     return login_step(s, libssh2_userauth_password_ex(s->ssh, user,
                                                       (unsigned)strlen(user), password,
                                                       (unsigned)strlen(password), NULL));
@@ -354,7 +361,7 @@ static void answer(const char *name, int name_length, const char *instruction,
 enum ssh2_step ssh2_session_interactive(struct ssh2_session *s, const char *user,
                                         const struct ssh2_answerer *answerer)
 {
-    ssh2_socket_begin_turn(&s->socket);
+    ssh2_socket_begin_turn(&s->socket, SSH2_SOCKET_TURN);
     s->answerer = answerer;
     return login_step(s, libssh2_userauth_keyboard_interactive_ex(
                              s->ssh, user, (unsigned)strlen(user), answer));
@@ -363,7 +370,7 @@ enum ssh2_step ssh2_session_interactive(struct ssh2_session *s, const char *user
 enum ssh2_step ssh2_session_methods(struct ssh2_session *s, const char *user,
                                     struct strbuf *out)
 {
-    ssh2_socket_begin_turn(&s->socket);
+    ssh2_socket_begin_turn(&s->socket, SSH2_SOCKET_TURN);
     const char *list = libssh2_userauth_list(s->ssh, user, (unsigned)strlen(user));
     if (list != NULL) {
         append_safe(out, list, strlen(list));
@@ -376,7 +383,7 @@ enum ssh2_step ssh2_session_methods(struct ssh2_session *s, const char *user,
 
 enum ssh2_step ssh2_session_exec(struct ssh2_session *s, const char *command)
 {
-    ssh2_socket_begin_turn(&s->socket);
+    ssh2_socket_begin_turn(&s->socket, SSH2_SOCKET_TURN);
     if (s->channel == NULL) {
         s->channel = libssh2_channel_open_ex(s->ssh, "session", strlen("session"),
                                              WINDOW_SIZE, PACKET_SIZE, NULL, 0);
@@ -409,7 +416,8 @@ ssize_t ssh2_session_read(struct ssh2_session *s, void *out, size_t size)
 {
     size_t total = 0;
     ssize_t got = 0;
-    ssh2_socket_begin_turn(&s->socket);
+    /* No more than is taken: what libssh2 holds is lost when the connection is cut. */
+    ssh2_socket_begin_turn(&s->socket, size);
     while (total < size && (got = libssh2_channel_read(s->channel, (char *)out + total,
                                                        size - total)) > 0) {
         total += (size_t)got;
@@ -443,7 +451,7 @@ bool ssh2_session_has_room(const struct ssh2_session *s)
 ssize_t ssh2_session_write(struct ssh2_session *s, const void *data, size_t length)
 {
     size_t total = 0;
-    ssh2_socket_begin_turn(&s->socket);
+    ssh2_socket_begin_turn(&s->socket, PACKET_SIZE); /* as above */
     while (total < length && s->socket.broken == 0 &&
            ssh2_socket_queued(&s->socket) < QUEUE_HIGH) {
         ssize_t got =
@@ -486,7 +494,7 @@ int ssh2_session_exit_status(struct ssh2_session *s, struct strbuf *how)
     int64_t deadline_ns = clock_monotonic_ns() + EXIT_STATUS_NS;
     while (s->channel != NULL && s->socket.broken == 0 && !s->socket.has_ended &&
            clock_monotonic_ns() < deadline_ns) {
-        ssh2_socket_begin_turn(&s->socket);
+        ssh2_socket_begin_turn(&s->socket, SSH2_SOCKET_TURN);
         if (libssh2_channel_wait_closed(s->channel) != LIBSSH2_ERROR_EAGAIN) {
             break;
         }
@@ -522,7 +530,7 @@ static bool append_lacking(const struct ssh2_session *s, struct strbuf *text)
         KEX_METHODS, s->host_key_kinds, CIPHERS, CIPHERS, MACS, MACS,
     };
     size_t before = text->length;
-    strbuf_printf(text, "%s and the server share no ", ssh2_session_library());
+    strbuf_printf(text, "%s and the server share no ", LIBRARY);
     if (ssh_kexinit_lacking(s->socket.greeting.data, s->socket.greeting.length, ours,
                             text)) {
         return true;
@@ -558,15 +566,14 @@ enum ssh2_cause ssh2_session_cause(const struct ssh2_session *s, struct strbuf *
     }
     if (s->goodbye.length > 0) {
         strbuf_printf(text, "the server hung up: %s", s->goodbye.data);
-        return SSH2_CAUSE_CLOSED;
+        return SSH2_CAUSE_EXPELLED;
     }
     if (s->socket.broken != 0 || s->socket.has_ended) {
         strbuf_printf(text, "the server hung up%s%s", s->socket.broken != 0 ? ": " : "",
                       s->socket.broken != 0 ? strerror(s->socket.broken) : "");
         return SSH2_CAUSE_CLOSED;
     }
-    strbuf_printf(text, "%s (%s, %d)", s->said != NULL ? s->said : "",
-                  ssh2_session_library(), s->code);
+    strbuf_printf(text, "%s (%s, %d)", s->said != NULL ? s->said : "", LIBRARY, s->code);
     bool is_refused = s->code == LIBSSH2_ERROR_AUTHENTICATION_FAILED ||
                       s->code == LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED;
     return is_refused ? SSH2_CAUSE_REFUSED : SSH2_CAUSE_OTHER;
@@ -578,16 +585,16 @@ struct ssh2_fact ssh2_session_fact(const struct ssh2_session *s, size_t i)
         const char *key;
         int method;
     } facts[] = {
+        {"server", -1},
         {"key_exchange", LIBSSH2_METHOD_KEX},
         {"cipher", LIBSSH2_METHOD_CRYPT_CS},
         {"mac", LIBSSH2_METHOD_MAC_CS},
     };
-    if (i == 0) {
-        return (struct ssh2_fact){"server", libssh2_session_banner_get(s->ssh)};
+    if (i >= ARRAY_SIZE(facts)) {
+        return (struct ssh2_fact){NULL, NULL};
     }
-    if (i - 1 < ARRAY_SIZE(facts)) {
-        return (struct ssh2_fact){facts[i - 1].key,
-                                  libssh2_session_methods(s->ssh, facts[i - 1].method)};
-    }
-    return (struct ssh2_fact){NULL, NULL};
+    const char *value = facts[i].method < 0
+                            ? libssh2_session_banner_get(s->ssh)
+                            : libssh2_session_methods(s->ssh, facts[i].method);
+    return (struct ssh2_fact){facts[i].key, value};
 }

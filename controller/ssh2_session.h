@@ -54,6 +54,9 @@ struct ssh2_session *ssh2_session_new(int fd, const char *const *kinds,
 /* Says goodbye where that does not block. */
 void ssh2_session_free(struct ssh2_session *session);
 DEFINE_CLEANUP_FREE(ssh2_session)
+/* The same, but without a word to the server, and leaving the connection open: a child
+ * that was forked goes on with it. */
+void ssh2_session_disown(struct ssh2_session *session);
 
 /* Whether a kind of host key can be negotiated. */
 bool ssh2_session_takes_kind(const char *kind);
@@ -114,6 +117,7 @@ enum ssh2_cause {
     SSH2_CAUSE_CLOSED,     /* the server hung up */
     SSH2_CAUSE_LATE,       /* the deadline passed */
     SSH2_CAUSE_BABBLE,     /* what the server says is not SSH, and does not end */
+    SSH2_CAUSE_EXPELLED,   /* the server hung up and said why, as after too many logins */
     SSH2_CAUSE_REFUSED,    /* login: not this way */
 };
 /* text: a part of a sentence, with libssh2's own words and code; appended. */
@@ -125,7 +129,5 @@ struct ssh2_fact {
     const char *key, *value;
 };
 struct ssh2_fact ssh2_session_fact(const struct ssh2_session *session, size_t i);
-/* "libssh2 1.10.0"; static storage. */
-const char *ssh2_session_library(void);
 
 #endif

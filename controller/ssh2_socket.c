@@ -15,28 +15,32 @@
 #define QUEUE_COMPACT ((size_t)256 << 10)
 #define GREETING_KEPT ((size_t)16 << 10)
 #define RECEIVED_MAX ((size_t)4 << 20) /* until the login is over */
-#define TURN ((size_t)1 << 20)
 
 void ssh2_socket_init(struct ssh2_socket *s, int fd)
 {
-    *s = (struct ssh2_socket){.fd = fd, .deadline_ns = INT64_MAX, .turn = TURN};
+    *s = (struct ssh2_socket){
+        .fd = fd, .deadline_ns = INT64_MAX, .turn = SSH2_SOCKET_TURN};
     strbuf_init(&s->queue, QUEUE_LIMIT);
     strbuf_init(&s->greeting, GREETING_KEPT);
 }
 
 void ssh2_socket_release(struct ssh2_socket *s)
 {
-    if (s->fd >= 0) {
-        (void)shutdown(s->fd, SHUT_RDWR);
-    }
     fdio_close(&s->fd);
     strbuf_release(&s->queue);
     strbuf_release(&s->greeting);
 }
 
-void ssh2_socket_begin_turn(struct ssh2_socket *s)
+void ssh2_socket_shutdown(struct ssh2_socket *s)
 {
-    s->turn = TURN;
+    if (s->fd >= 0) {
+        (void)shutdown(s->fd, SHUT_RDWR);
+    }
+}
+
+void ssh2_socket_begin_turn(struct ssh2_socket *s, size_t size)
+{
+    s->turn = size;
 }
 
 static void acknowledge_at_once(int fd)

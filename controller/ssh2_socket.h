@@ -34,11 +34,14 @@ struct ssh2_socket { /* fields are for reading; "set" ones for the session to se
 
 /* fd: connected and non-blocking, the socket's from now on. */
 void ssh2_socket_init(struct ssh2_socket *socket, int fd);
-/* Closes it. */
+/* Closes it: the connection ends with its last descriptor. */
 void ssh2_socket_release(struct ssh2_socket *socket);
+/* End the connection now. */
+void ssh2_socket_shutdown(struct ssh2_socket *socket);
 
-/* A new turn: as much may be read again. */
-void ssh2_socket_begin_turn(struct ssh2_socket *socket);
+/* A new turn: this much may be read. */
+void ssh2_socket_begin_turn(struct ssh2_socket *socket, size_t size);
+#define SSH2_SOCKET_TURN ((size_t)1 << 20)
 /* As recv: -errno on failure, -EAGAIN also where this turn's share is used up. */
 ssize_t ssh2_socket_take(struct ssh2_socket *socket, void *out, size_t size);
 /* Take all of data; -errno on failure. */

@@ -38,6 +38,8 @@ const char *ssh2_hint_of_cause(enum ssh2_cause cause)
                             "overloaded? `login_timeout` in config.yaml sets how long "
                             "errand waits",
         [SSH2_CAUSE_BABBLE] = "is it the right port?",
+        [SSH2_CAUSE_EXPELLED] =
+            "too many keys were offered? Name the right one with --identity FILE",
         [SSH2_CAUSE_REFUSED] = NULL,
     };
     return hints[cause];

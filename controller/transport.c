@@ -27,8 +27,18 @@ static const struct transport *choose(const struct target *target,
         *out_reason = "the target is this machine";
         return &transport_local;
     }
-    *out_reason = "the target is reached over SSH";
-    return &transport_openssh;
+    *out_reason = "built in; nothing in your ssh configuration needs another";
+    return &transport_ssh2;
+}
+
+static bool is_auto(const struct target *target)
+{
+    return target->transport == NULL || strcmp(target->transport, AUTO) == 0;
+}
+
+const struct transport *transport_fallback(const struct target *target)
+{
+    return target->host != NULL && is_auto(target) ? &transport_openssh : NULL;
 }
 
 int transport_check_name(const char *name, struct error *err)
@@ -51,8 +61,7 @@ int transport_check_name(const char *name, struct error *err)
 const struct transport *transport_find(const struct target *target,
                                        const char **out_reason, struct error *err)
 {
-    if (target->host == NULL || target->transport == NULL ||
-        strcmp(target->transport, AUTO) == 0) {
+    if (target->host == NULL || is_auto(target)) {
         return choose(target, out_reason);
     }
     struct error unknown = ERROR_INIT;

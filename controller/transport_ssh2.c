@@ -33,7 +33,7 @@ enum phase {
 struct ssh2_link {
     struct link link;
     enum phase phase;
-    char *target, *by_hand;
+    char *by_hand;
     struct strbuf where; /* "gpu1 (me@10.1.2.3 port 22)" */
     char *command, *password_env, *place;
     struct transport_options options;
@@ -92,10 +92,12 @@ static void fail_session(struct ssh2_link *s)
     if (cause == SSH2_CAUSE_ALGORITHMS) {
         s->beyond = "libssh2 and the server share too little";
     }
-    enum error_code code = cause == SSH2_CAUSE_LATE  ? ERR_TIMED_OUT
-                           : s->phase == PHASE_LOGIN ? ERR_LOGIN
-                           : s->phase > PHASE_LOGIN  ? ERR_BOOTSTRAP
-                                                     : ERR_CONNECT;
+    /* A connection that was cut says nothing of the login: it is worth another try. */
+    enum error_code code = cause == SSH2_CAUSE_LATE     ? ERR_TIMED_OUT
+                           : cause == SSH2_CAUSE_CLOSED ? ERR_CONNECT
+                           : s->phase == PHASE_LOGIN    ? ERR_LOGIN
+                           : s->phase > PHASE_LOGIN     ? ERR_BOOTSTRAP
+                                                        : ERR_CONNECT;
     fail(s, code, text.data, ssh2_hint_of_cause(cause));
 }
 
@@ -157,6 +159,7 @@ static void begin_login(struct ssh2_link *s)
         .settings = &s->settings,
         .terminal = s->options.terminal,
         .may_ask = s->options.may_ask,
+        .may_fall_back = s->options.may_fall_back,
         .password_env = s->password_env,
         .place = s->place,
     };
@@ -320,15 +323,6 @@ static void arm_deadline(struct ssh2_link *s)
                       : NULL;
 }
 
-/* The kinds of key that are known for the host, for the offer. */
-static void list_kinds(const struct known_hosts *known, struct strvec *out)
-{
-    const char *kind = NULL;
-    for (size_t i = 0; (kind = known_hosts_kind(known, i)) != NULL; i++) {
-        strvec_push(out, kind);
-    }
-}
-
 static void dialled(void *context)
 {
     struct ssh2_link *s = context;
@@ -340,7 +334,10 @@ static void dialled(void *context)
         notify(s);
         return;
     }
-    list_kinds(s->known, &kinds);
+    const char *kind = NULL;
+    for (size_t i = 0; (kind = known_hosts_kind(s->known, i)) != NULL; i++) {
+        strvec_push(&kinds, kind); /* known ones are offered first */
+    }
     s->phase = PHASE_HANDSHAKE;
     s->session = ssh2_session_new(fd, (const char *const *)strvec_argv(&kinds), &err);
     if (s->session == NULL) {
@@ -452,6 +449,11 @@ static bool ssh2_may_be_asking(const struct link *link)
     return ((const struct ssh2_link *)link)->phase < PHASE_START;
 }
 
+static const char *ssh2_beyond(const struct link *link)
+{
+    return ((const struct ssh2_link *)link)->beyond;
+}
+
 static struct json *ssh2_facts(const struct link *link)
 {
     const struct ssh2_link *s = (const struct ssh2_link *)link;
@@ -477,22 +479,28 @@ static struct json *ssh2_facts(const struct link *link)
     return facts;
 }
 
-static void ssh2_free(struct link *link)
+static void ssh2_disown(struct link *link)
 {
     struct ssh2_link *s = of(link);
     ssh2_login_free(s->login);
-    ssh2_session_free(s->session);
+    ssh2_session_disown(s->session);
     dial_free(s->dial);
     known_hosts_free(s->known);
     ssh_settings_release(&s->settings);
     strbuf_release(&s->where);
     strbuf_release(&s->host_key);
-    free(s->target);
     free(s->by_hand);
     free(s->command);
     free(s->password_env);
     free(s->place);
     free(s);
+}
+
+static void ssh2_free(struct link *link)
+{
+    struct ssh2_link *s = of(link);
+    ssh2_session_free(TAKE_PTR(s->session));
+    ssh2_disown(link);
 }
 
 static const struct link_type ssh2_type = {
@@ -503,7 +511,9 @@ static const struct link_type ssh2_type = {
     .shutdown = ssh2_shutdown,
     .explain = ssh2_explain,
     .may_be_asking = ssh2_may_be_asking,
+    .beyond = ssh2_beyond,
     .facts = ssh2_facts,
+    .disown = ssh2_disown,
     .free = ssh2_free,
 };
 
@@ -524,30 +534,11 @@ static int read_known_hosts(struct ssh2_link *s, struct error *err)
     return 0;
 }
 
-/* Why this transport is not the one for the target: "proxyjump b", or NULL. */
-static const char *find_beyond(const struct ssh2_link *s)
-{
-    bool has_kinds = known_hosts_kind(s->known, 0) != NULL;
-    bool has_taken = false;
-    const char *kind = NULL;
-    for (size_t i = 0; (kind = known_hosts_kind(s->known, i)) != NULL; i++) {
-        has_taken = has_taken || ssh2_session_takes_kind(kind);
-    }
-    if (s->settings.beyond != NULL) {
-        return s->settings.beyond;
-    }
-    if (known_hosts_has_authority(s->known) && !has_taken) {
-        return "a certificate authority in the known hosts";
-    }
-    return has_kinds && !has_taken ? "the kind of the host's known key" : NULL;
-}
-
 static struct ssh2_link *new_link(const struct target *target,
                                   const struct transport_options *options)
 {
     struct ssh2_link *s = xcalloc(1, sizeof *s);
     s->link.type = &ssh2_type;
-    s->target = xstrdup(target->name);
     s->by_hand = ssh_settings_by_hand(target, options->ssh_program);
     s->command = xstrdup(options->command);
     s->password_env = target->password_env != NULL ? xstrdup(target->password_env) : NULL;
@@ -558,35 +549,37 @@ static struct ssh2_link *new_link(const struct target *target,
     return s;
 }
 
-static struct link *open_ssh2(const struct target *target,
-                              const struct transport_options *options, struct error *err)
+static int start(struct ssh2_link *s, const struct target *target, struct error *err)
 {
-    struct ssh2_link *s = new_link(target, options);
     const struct ssh_settings *settings = &s->settings;
-    if (ssh_settings_resolve(&s->settings, target, options->ssh_program, err) != 0) {
-        link_free(&s->link);
-        return NULL;
+    if (ssh_settings_resolve(&s->settings, target, s->options.ssh_program, err) != 0) {
+        return -1;
     }
     strbuf_printf(&s->where, "%s (%s@%s port %u)", target->name, settings->user,
                   settings->hostname, (unsigned)settings->port);
     s->place = xasprintf("%s@%s", settings->user, settings->hostname);
     if (read_known_hosts(s, err) != 0) {
-        link_free(&s->link);
-        return NULL;
+        return -1;
     }
-    const char *beyond = find_beyond(s);
+    const char *beyond =
+        settings->beyond != NULL ? settings->beyond : ssh2_host_key_beyond(s->known);
     if (beyond != NULL) {
-        (void)error_set(err, ERR_CONFIG,
+        (void)error_set(err, ERR_UNSUPPORTED,
                         "%s: the built-in transport cannot follow your ssh "
                         "configuration: %s",
                         s->where.data, beyond);
-        (void)error_hint(err, "set the target's transport to openssh");
-        link_free(&s->link);
-        return NULL;
+        return error_hint(err, "set the target's transport to openssh");
     }
-    s->deadline_ns = clock_monotonic_ns() + options->connect_timeout_ms * NS_PER_MS;
+    s->deadline_ns = clock_monotonic_ns() + s->options.connect_timeout_ms * NS_PER_MS;
     s->dial = dial_start(settings->hostname, settings->port, settings->family, err);
-    if (s->dial == NULL) {
+    return s->dial != NULL ? 0 : -1;
+}
+
+static struct link *open_ssh2(const struct target *target,
+                              const struct transport_options *options, struct error *err)
+{
+    struct ssh2_link *s = new_link(target, options);
+    if (start(s, target, err) != 0) {
         link_free(&s->link);
         return NULL;
     }

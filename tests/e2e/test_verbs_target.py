@@ -134,11 +134,11 @@ def test_a_target_of_a_projects_file_is_no_target_until_it_is_trusted(errand):
 # ---- check ----
 
 
-def test_a_healthy_node_has_every_step(errand, target):
+def test_a_healthy_node_has_every_step(errand, target, transport):
     document = errand.json("target", "check", target)
     assert set(document) == {"target", "ok", "steps", "transport", "node"}
     assert (document["target"], document["ok"]) == (target, True)
-    assert document["transport"] == ("local" if target == "local" else "openssh")
+    assert document["transport"] == ("ssh2" if transport == "kept" else transport)
     assert all(set(step) == STEP for step in document["steps"])
     assert all(step["ok"] is True and isinstance(step["time_ms"], int) for step in document["steps"])
     names = [step["step"] for step in document["steps"]]
