@@ -179,7 +179,9 @@ static bool is_untouched(const struct submit *s)
 /*
  * Start the supervisors, unless the run has some or had some: adoption is not for us to
  * do here. Where they cannot be started because others were quicker, even to the run's
- * end, all is well.
+ * end, all is well. Where they cannot be started at all, the run is on disk all the same,
+ * and adoption tries again: only of one with secrets, which nobody else has, it is true
+ * that it does not start unless it is sent once more.
  */
 static int start_once(struct submit *s, struct error *err)
 {
@@ -190,14 +192,18 @@ static int start_once(struct submit *s, struct error *err)
     CLEANUP_JSON struct json *secrets =
         s->secrets.length > 0 ? json_parse(s->secrets.data, s->secrets.length, NULL)
                               : NULL;
-    if (supervise_start(s->connection->root, s->spec.run, secrets, &why) < 0 &&
-        why.code != ERR_BUSY && is_untouched(s)) {
-        if (err != NULL) {
-            *err = why;
-        }
-        return error_wrap(err, "start");
+    if (supervise_start(s->connection->root, s->spec.run, secrets, &why) == 0 ||
+        why.code == ERR_BUSY || !is_untouched(s)) {
+        return 0;
     }
-    return 0;
+    supervise_note_failure(s->connection->root, s->spec.run, "start", &why);
+    if (s->spec.secrets.count == 0) {
+        return 0;
+    }
+    if (err != NULL) {
+        *err = why;
+    }
+    return error_wrap(err, "start");
 }
 
 static int send_accepted(struct submit *s, bool is_new, struct error *err)

@@ -157,22 +157,22 @@ int supervise_start(const struct noderoot *root, const char *id,
     return 0;
 }
 
+void supervise_note_failure(const struct noderoot *root, const char *id, const char *verb,
+                            const struct error *failure)
+{
+    CLEANUP_FD int run_fd = rundir_open(root, id, NULL);
+    CLEANUP_FD int fd =
+        run_fd < 0 ? -1 : openat(run_fd, "control.log", O_WRONLY | O_APPEND | O_CLOEXEC);
+    const struct log log = {.fd = fd, .word = "serve"};
+    log_line(&log, "%s: %s", verb, failure->text);
+}
+
 /* The executor that the run began with, where it is still there. */
 static char *recorded_program(const struct noderoot *root, const struct queue_entry *e)
 {
     CLEANUP_FREE char *path =
         xasprintf("%s/bin/errand-executor-%s", root->top, e->executor);
     return access(path, X_OK) == 0 ? TAKE_PTR(path) : noderoot_program();
-}
-
-static void note_failure(const struct noderoot *root, const char *id,
-                         const struct error *failure)
-{
-    CLEANUP_FD int run_fd = rundir_open(root, id, NULL);
-    CLEANUP_FD int fd =
-        run_fd < 0 ? -1 : openat(run_fd, "control.log", O_WRONLY | O_APPEND | O_CLOEXEC);
-    const struct log log = {.fd = fd, .word = "serve"};
-    log_line(&log, "adopt: %s", failure->text);
 }
 
 static bool needs_secrets(int run_fd)
@@ -207,7 +207,7 @@ static void adopt(const struct noderoot *root, const char *id)
         is_read ? recorded_program(root, &entry) : noderoot_program();
     if (start_program(root, id, program, NULL, true, &failure) < 0 &&
         failure.code != ERR_BUSY) {
-        note_failure(root, id, &failure);
+        supervise_note_failure(root, id, "adopt", &failure);
     }
 }
 

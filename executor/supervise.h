@@ -28,6 +28,11 @@ int supervise_start(const struct noderoot *root, const char *id,
  */
 int supervise_adopt_all(const struct noderoot *root, struct error *err);
 
+/* Say in the run's control.log why it could not be started ("start") or adopted now. Best
+ * effort. */
+void supervise_note_failure(const struct noderoot *root, const char *id, const char *verb,
+                            const struct error *failure);
+
 /* Append the caller's environment without its ERRAND_*: what processes of ours start
  * with. */
 void supervise_environment(struct strvec *out);

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -207,6 +208,37 @@ def test_a_run_without_the_secrets_it_names_is_refused(link):
             link.submit(shell("true", secrets=["TOKEN"]), HELLO, secrets_sent=sent)
         assert refused.value.code == "not_found"
         assert "TOKEN" in str(refused.value)
+
+
+@pytest.fixture
+def program(tmp_path) -> Path:
+    """An executor of the test's own. Without its execute bit nothing more is started from it."""
+    return Path(shutil.copy(EXECUTOR, tmp_path / "executor"))
+
+
+def test_a_run_whose_start_fails_is_accepted_and_started_later(connect, program, root):
+    link = connect(executor=program)
+    program.chmod(0o600)
+    accepted = link.submit(shell("echo started"), HELLO)
+    run = accepted["run"]
+    assert accepted["is_new"] is True
+    assert "start: " in (root / "runs" / run / "control.log").read_text()
+    program.chmod(0o700)
+    followed = end(link, run)
+    assert followed.end["state"] == "Completed"
+    assert followed.read() == b"started\n"
+
+
+def test_a_run_with_secrets_whose_start_fails_starts_when_it_is_sent_again(connect, program):
+    link = connect(executor=program)
+    spec_bytes = shell('echo "$TOKEN"', secrets=["TOKEN"])
+    program.chmod(0o600)
+    with pytest.raises(WireError) as refused:
+        link.submit(spec_bytes, HELLO, secrets_sent={"TOKEN": "x"})
+    assert refused.value.code == "spawn"
+    program.chmod(0o700)
+    assert link.submit(spec_bytes, HELLO, secrets_sent={"TOKEN": "x"})["is_new"] is False
+    assert end(link, run_id(spec_bytes)).read() == b"x\n"
 
 
 def test_variables_of_an_outer_run_do_not_reach_a_run(connect):
