@@ -304,14 +304,53 @@ void terminal_progress_clear(struct terminal *t)
     progress_clear(&t->progress);
 }
 
-/* A line of at most size bytes, without its end; the rest of a longer one is
- * dropped. */
-static int read_answer(int fd, char *out, size_t size, struct error *err)
+/* ---- questions ---- */
+
+/* The terminal as it was before a question. */
+struct asking {
+    int fd;
+    bool is_changed;
+    struct termios before;
+    char interrupt; /* what is typed for Ctrl-C; NUL: nothing is */
+};
+
+/*
+ * While a question stands nothing goes on that would see a signal, and an echo that is
+ * off must not stay so. So Ctrl-C ends the line, as a character of it. Best effort: where
+ * the settings cannot be had a person sees what they type.
+ */
+static void begin_asking(struct asking *a, bool is_shown)
+{
+    struct termios now;
+    if (tcgetattr(a->fd, &a->before) != 0) {
+        return;
+    }
+    now = a->before;
+    if ((now.c_lflag & ISIG) != 0 && now.c_cc[VINTR] != _POSIX_VDISABLE) {
+        a->interrupt = (char)now.c_cc[VINTR];
+        now.c_cc[VEOL] = now.c_cc[VINTR];
+        now.c_cc[VINTR] = _POSIX_VDISABLE;
+    }
+    now.c_lflag = is_shown ? now.c_lflag : now.c_lflag & ~(tcflag_t)ECHO;
+    /* What was typed before a hidden answer was asked for is no part of it. */
+    a->is_changed = tcsetattr(a->fd, is_shown ? TCSADRAIN : TCSAFLUSH, &now) == 0;
+}
+
+static void end_asking(const struct asking *a)
+{
+    if (a->is_changed) {
+        (void)tcsetattr(a->fd, TCSADRAIN, &a->before);
+    }
+}
+
+/* A line of at most size bytes, without its end; the rest of a longer one is dropped.
+ * Ctrl-C ends the program. */
+static int read_answer(const struct asking *a, char *out, size_t size, struct error *err)
 {
     size_t length = 0;
     for (;;) {
         char c = 0;
-        ssize_t got = fdio_read(fd, &c, 1);
+        ssize_t got = fdio_read(a->fd, &c, 1);
         if (got < 0) {
             return error_sys(err, "read the answer from the terminal");
         }
@@ -323,24 +362,50 @@ static int read_answer(int fd, char *out, size_t size, struct error *err)
             out[length] = '\0';
             return 0;
         }
+        if (a->interrupt != '\0' && c == a->interrupt) {
+            end_asking(a);
+            (void)fdio_write_full(a->fd, "\n", 1);
+            (void)signal(SIGINT, SIG_DFL);
+            (void)raise(SIGINT);
+            return error_set(err, ERR_CANCELED, "interrupted");
+        }
         if (length + 1 < size) {
             out[length++] = c;
         }
     }
 }
 
-static int ask_until_answered(int fd, const char *question, bool by_default, bool *out,
-                              struct error *err)
+/* Ask one question, of which nothing stands on the terminal yet. */
+static int ask(const char *question, bool is_shown, char *out, size_t size,
+               struct error *err)
 {
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
+    CLEANUP_FD int fd = open_tty();
+    if (fd < 0) {
+        return error_set(err, ERR_USAGE, "there is no terminal to ask: %s", question);
+    }
+    struct asking a = {.fd = fd};
+    terminal_make_safe(question, strlen(question), &line);
+    begin_asking(&a, is_shown); /* who answers at once is not shown either */
+    int result = fdio_write_full(fd, line.data, line.length) == 0
+                     ? read_answer(&a, out, size, err)
+                     : error_sys(err, "write to the terminal");
+    end_asking(&a);
+    if (!is_shown) {
+        (void)fdio_write_full(fd, "\n", 1);
+    }
+    return result;
+}
+
+int terminal_ask_yes_no(struct terminal *t, const char *question, bool by_default,
+                        bool *out, struct error *err)
+{
+    CLEANUP_FREE char *line =
+        xasprintf("%s %s ", question, by_default ? "[Y/n]" : "[y/N]");
+    terminal_progress_clear(t);
     for (;;) {
-        CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
         char answer[ANSWER_MAX];
-        terminal_make_safe(question, strlen(question), &line);
-        strbuf_puts(&line, by_default ? " [Y/n] " : " [y/N] ");
-        if (fdio_write_full(fd, line.data, line.length) != 0) {
-            return error_sys(err, "write to the terminal");
-        }
-        if (read_answer(fd, answer, sizeof answer, err) != 0) {
+        if (ask(line, true, answer, sizeof answer, err) != 0) {
             return -1;
         }
         if (answer[0] == '\0') {
@@ -355,65 +420,16 @@ static int ask_until_answered(int fd, const char *question, bool by_default, boo
     }
 }
 
-int terminal_ask_yes_no(struct terminal *t, const char *question, bool by_default,
-                        bool *out, struct error *err)
-{
-    CLEANUP_FD int fd = open_tty();
-    if (fd < 0) {
-        return error_set(err, ERR_USAGE, "there is no terminal to ask: %s", question);
-    }
-    terminal_progress_clear(t);
-    /* Who waits for an answer has no loop going that would see Ctrl-C: it ends us. */
-    struct sigaction by_itself = {.sa_handler = SIG_DFL};
-    struct sigaction before;
-    bool has_changed = sigaction(SIGINT, &by_itself, &before) == 0;
-    int result = ask_until_answered(fd, question, by_default, out, err);
-    if (has_changed) {
-        (void)sigaction(SIGINT, &before, NULL);
-    }
-    return result;
-}
-
-/* The terminal without echo, or as it was. Best effort: where it cannot be had a person
- * sees what they type. */
-static void set_echo(int fd, bool is_on)
-{
-    struct termios settings;
-    if (tcgetattr(fd, &settings) == 0) {
-        settings.c_lflag =
-            is_on ? settings.c_lflag | ECHO : settings.c_lflag & ~(tcflag_t)ECHO;
-        (void)tcsetattr(fd, TCSAFLUSH, &settings);
-    }
-}
-
 int terminal_ask_line(struct terminal *t, const char *question, bool is_shown,
                       struct strbuf *out, struct error *err)
 {
-    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
     char answer[ANSWER_LINE_MAX];
-    CLEANUP_FD int fd = open_tty();
-    if (fd < 0) {
-        return error_set(err, ERR_USAGE, "there is no terminal to ask: %s", question);
-    }
     terminal_progress_clear(t);
-    terminal_make_safe(question, strlen(question), &line);
-    if (!is_shown) { /* before the question: who answers at once is not shown either */
-        set_echo(fd, false);
-    }
-    int result = fdio_write_full(fd, line.data, line.length) == 0
-                     ? read_answer(fd, answer, sizeof answer, err)
-                     : error_sys(err, "write to the terminal");
-    if (!is_shown) {
-        set_echo(fd, true);
-        (void)fdio_write_full(fd, "\n", 1);
-    }
+    int result = ask(question, is_shown, answer, sizeof answer, err);
     if (result == 0) {
         result = strbuf_add(out, answer, strlen(answer), err);
     }
-    volatile char *secret = answer;
-    for (size_t i = 0; i < sizeof answer; i++) {
-        secret[i] = 0;
-    }
+    mem_wipe(answer, sizeof answer);
     return result;
 }
 

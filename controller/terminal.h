@@ -49,13 +49,13 @@ void terminal_status(struct terminal *t, const char *format, ...)
 void terminal_progress_clear(struct terminal *t);
 
 /* Ask on /dev/tty; an empty answer is the default; Ctrl-C ends the program. Errors:
- * ERR_USAGE where there is no terminal. */
+ * ERR_USAGE where there is no terminal, ERR_CANCELED where it ends. */
 int terminal_ask_yes_no(struct terminal *t, const char *question, bool by_default,
                         bool *out, struct error *err);
 
 /* Ask on /dev/tty for a line, which is shown while it is typed or not; it is appended to
- * out, at most 1023 bytes of it. Errors: ERR_USAGE where there is no terminal,
- * ERR_CANCELED where it ends. */
+ * out, at most 1023 bytes of it. Ctrl-C ends the program, with the terminal as it was.
+ * Errors: ERR_USAGE where there is no terminal, ERR_CANCELED where it ends. */
 int terminal_ask_line(struct terminal *t, const char *question, bool is_shown,
                       struct strbuf *out, struct error *err);
 

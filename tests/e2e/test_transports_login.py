@@ -1,7 +1,9 @@
 """Host keys and logins, over every network transport, against real servers with keys made for the test."""
 
 import os
+import signal
 import subprocess
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -221,6 +223,22 @@ def test_a_passphrase_is_asked_for_once_on_a_terminal(errand, sshd, reach, locke
     assert screen.finish().code == 0
     assert says(screen).count("assphrase for key") == 1
     assert "let me in" not in says(screen)
+
+
+def echoes(screen) -> bool:
+    return bool(termios.tcgetattr(screen.descriptor)[3] & termios.ECHO)
+
+
+def test_ctrl_c_at_a_hidden_question_ends_all_and_leaves_the_terminal_as_it_was(errand, sshd, reach, locked_key):
+    target = reach(sshd, f"--identity={locked_key}")
+    screen = errand.terminal("run", "--target", target, "train.py", columns=200)
+    screen.expect(rf"[Pp]assphrase.*{locked_key}.*:")
+    assert not echoes(screen)
+    screen.send(b"half\x03")
+    wait_for(lambda: echoes(screen), "the echo to be on again")
+    assert screen.finish().code in (-signal.SIGINT, 128 + signal.SIGINT)
+    assert "half" not in says(screen)
+    assert sshd.logins() == 0
 
 
 def test_a_passphrase_that_nobody_can_be_asked_for(sshd, reach, refused, locked_key):
