@@ -18,7 +18,7 @@
 
 static const struct cgroup no_cgroup = {.parent_fd = -1, .fd = -1};
 
-/* A child that waits until its pipe closes, after exec with this environment. */
+/* A child that runs with this environment and waits until its pipe closes. */
 struct sleeper {
     pid_t pid;
     int gate;
@@ -34,11 +34,12 @@ static struct sleeper start(char *const environment[])
     assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
     s.pid = fork();
     if (s.pid == 0) {
-        char script[] = "read -r x";
+        char script[] = "echo; read -r x";
         char name[] = "sh";
         char option[] = "-c";
         char *argv[] = {name, option, script, NULL};
         dup2(gate[0], 0);
+        dup2(ready[1], 1);
         close(gate[0]);
         close(gate[1]);
         execve("/bin/sh", argv, environment);
@@ -46,7 +47,9 @@ static struct sleeper start(char *const environment[])
     }
     close(gate[0]);
     close(ready[1]);
-    assert_int_equal(read(ready[0], &byte, 1), 0); /* closed by execve */
+    /* Its word, not the pipe's end: execve closes descriptors before /proc has the
+     * environment. */
+    assert_int_equal(read(ready[0], &byte, 1), 1);
     close(ready[0]);
     s.gate = gate[1];
     return s;
