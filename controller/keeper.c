@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* environ */
 #include "controller/keeper.h"
 
 #include <errno.h>
@@ -15,6 +14,7 @@
 #include "common/files.h"
 #include "common/localsocket.h"
 #include "common/marker.h"
+#include "common/variables.h"
 #include "controller/client.h"
 #include "controller/keeper_lock.h"
 #include "controller/mux.h"
@@ -262,22 +262,6 @@ static void close_inherited(void)
     }
 }
 
-/* No variable of ours is left, neither for us nor for who looks into /proc: a run that
- * uses errand is not to find its own id on a process that stays. */
-static void forget_variables(void)
-{
-    for (char **e = environ; *e != NULL;) {
-        char *text = *e;
-        if (strncmp(text, "ERRAND_", 7) != 0) {
-            e++;
-            continue;
-        }
-        CLEANUP_FREE char *name = xstrndup(text, strcspn(text, "="));
-        (void)unsetenv(name); /* what follows moves up */
-        memset(text, 0, strlen(text));
-    }
-}
-
 /* What ps shows: the arguments' place in memory is the process's own. */
 static void set_title(char **argv, const char *title)
 {
@@ -304,7 +288,7 @@ static void detach(char **argv, const char *title)
     }
     fdio_close(&null);
     close_inherited();
-    forget_variables();
+    variables_forget(); /* a run that uses errand is not to find its id on us */
     if (chdir("/") != 0) {
         /* Then it stays where it is. */
     }

@@ -6,6 +6,7 @@
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/mem.h"
+#include "common/variables.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -207,9 +208,10 @@ static int set_variable(struct strvec *variables, const char *pair, struct error
         return error_set(err, ERR_USAGE, "\"%.*s\" is no name of an environment variable",
                          (int)length, pair);
     }
-    if (strncmp(pair, "ERRAND_", 7) == 0) {
+    if (variables_is_own(pair)) {
         return error_set(err, ERR_USAGE,
-                         "%.*s: variables that begin with ERRAND_ are errand's own",
+                         "%.*s: variables that begin with " VARIABLES_OWN
+                         " are errand's own",
                          (int)length, pair);
     }
     if (pair[length] == '=') {

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* environ */
 #include "executor/serve.h"
 
 #include "common/cli.h"
@@ -6,6 +5,7 @@
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/marker.h"
+#include "common/variables.h"
 #include "executor/install.h"
 #include "executor/service.h"
 #include "executor/silence.h"
@@ -360,22 +360,6 @@ static void send_marker(const struct connection *c, struct strbuf *out)
     strbuf_putc(out, '\n');
 }
 
-/* What a run's script that uses errand has in its environment is not for its runs. */
-static void forget_outer_run(void)
-{
-    for (size_t i = 0; environ[i] != NULL;) {
-        size_t length = strcspn(environ[i], "=");
-        if (strncmp(environ[i], "ERRAND_", 7) != 0) {
-            i++;
-            continue;
-        }
-        CLEANUP_FREE char *name = xstrndup(environ[i], length);
-        if (unsetenv(name) < 0) {
-            i++;
-        }
-    }
-}
-
 struct serve_args {
     const char *root;
     const char *install;
@@ -486,7 +470,7 @@ int serve_main(int argc, char **argv)
         cli_help("errand-executor", &command, &text);
         return fputs(text.data, stdout) < 0;
     }
-    forget_outer_run();
+    variables_forget(); /* what an outer run's script has is not for its runs */
     (void)signal(SIGPIPE, SIG_IGN);
     if (serve_connection(&args, &is_broken, &err) < 0) {
         say_why_not(&err);

@@ -18,11 +18,11 @@
 #include "common/files.h"
 #include "common/subprocess.h"
 #include "common/sweep.h"
+#include "common/variables.h"
 #include "common/worktree.h"
 #include "executor/arguments.h"
 #include "executor/rundir.h"
 #include "executor/runview.h"
-#include "executor/supervise.h"
 
 #define BOOT_FILE "boot"
 #define LOCK_FILE "lock"
@@ -292,7 +292,7 @@ void spare_start(const struct noderoot *node, const char *run, uint64_t files)
     }
     CLEANUP_STRVEC struct strvec environment = STRVEC_INIT;
     CLEANUP_FREE char *program = noderoot_program();
-    supervise_environment(&environment);
+    variables_inherit(&environment);
     const char *argv[] = {program, "spare", "--root", node->top, "--run", run, NULL};
     struct subprocess sp = {
         .argv = argv,

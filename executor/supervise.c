@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* environ */
 #include "executor/supervise.h"
 
 #include <errno.h>
@@ -15,31 +14,22 @@
 #include "common/fdio.h"
 #include "common/log.h"
 #include "common/subprocess.h"
+#include "common/variables.h"
 #include "executor/processes.h"
 #include "executor/queue.h"
 #include "executor/rundir.h"
 
 #define START_DEADLINE_NS (30 * NS_PER_S)
-#define SUPERVISE_EXIT_BUSY 3
 /* An accepted run that nobody has begun and that needs secrets belongs to who submitted
  * it, for so long: nobody else has them. */
 #define SUBMITTER_FIRST_MS 60000
 #define STALE_ENTRY_MS 3600000
 
-void supervise_environment(struct strvec *out)
-{
-    for (char *const *e = environ; *e != NULL; e++) {
-        if (strncmp(*e, "ERRAND_", 7) != 0) {
-            strvec_push(out, *e);
-        }
-    }
-}
-
 /* The environment of the supervisors: with the run's cookies. */
 static void make_environment(const struct noderoot *root, const char *id,
                              struct strvec *out)
 {
-    supervise_environment(out);
+    variables_inherit(out);
     strvec_pushf(out, "%s=%s", RUN_ID_VARIABLE, id);
     strvec_pushf(out, "%s=%s/runs/%s", RUN_DIR_VARIABLE, root->path, id);
     strvec_push(out, ROLE_VARIABLE "=supervisor");
@@ -94,7 +84,7 @@ static int judge_status(int status, struct strbuf *words, struct error *err)
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
         return 0;
     }
-    if (WIFEXITED(status) && WEXITSTATUS(status) == SUPERVISE_EXIT_BUSY) {
+    if (WIFEXITED(status) && WEXITSTATUS(status) == SUPERVISE_BUSY) {
         return error_set(err, ERR_BUSY, "the run has its supervisors");
     }
     CLEANUP_STRBUF struct strbuf how = STRBUF_INIT;

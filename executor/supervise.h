@@ -33,12 +33,11 @@ int supervise_adopt_all(const struct noderoot *root, struct error *err);
 void supervise_note_failure(const struct noderoot *root, const char *id, const char *verb,
                             const struct error *failure);
 
-/* Append the caller's environment without its ERRAND_*: what processes of ours start
- * with. */
-void supervise_environment(struct strvec *out);
-
 /* True while guardian, shim, or the recorded process of the run lives. */
 bool supervise_is_alive(const struct noderoot *root, const char *id);
+
+/* The exit status of the verb where the run has its supervisors already. */
+#define SUPERVISE_BUSY 3
 
 /* The verb: `errand-executor supervise --root DIR --run ID [--adopt]`; secrets come on
  * the descriptor that --secrets-fd names. */

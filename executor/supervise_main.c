@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* prctl, environ */
+#define _GNU_SOURCE /* prctl */
 #include "executor/supervise.h"
 
 #include <errno.h>
@@ -16,12 +16,12 @@
 #include <unistd.h>
 
 #include "common/fdio.h"
+#include "common/variables.h"
 #include "executor/arguments.h"
 #include "executor/rundir.h"
 #include "executor/supervisor.h"
 
 #define SECRETS_MAX ((size_t)1 << 20)
-#define EXIT_BUSY 3
 
 /* What the process that was started hears from the guardian that it forked. */
 struct readiness {
@@ -74,11 +74,7 @@ static int read_secrets(int fd, struct strbuf *out, struct error *err)
 /* The stages' environment: ours without what is errand's, and the run's cookies. */
 static void make_environment(const struct supervisor *s, struct strvec *out)
 {
-    for (char *const *e = environ; *e != NULL; e++) {
-        if (strncmp(*e, "ERRAND_", 7) != 0) {
-            strvec_push(out, *e);
-        }
-    }
+    variables_inherit(out);
     strvec_pushf(out, "%s=%s", RUN_ID_VARIABLE, s->spec.run);
     strvec_pushf(out, "%s=%s", RUN_DIR_VARIABLE, s->run_path);
 }
@@ -269,7 +265,7 @@ static int stay(const struct arguments *args, int *ready_fd)
     s->setting.umask = umask(077);
     mode_t login_umask = s->setting.umask;
     if (prepare(s, args, &environment, &secrets, &err) < 0) {
-        say(*ready_fd, err.code == ERR_BUSY ? EXIT_BUSY : 1, err.text);
+        say(*ready_fd, err.code == ERR_BUSY ? SUPERVISE_BUSY : 1, err.text);
         return 1;
     }
     s->setting.umask = login_umask;

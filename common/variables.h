@@ -1,0 +1,28 @@
+/*
+ * variables: this process's environment without what is errand's own.            [base]
+ *
+ * A run's script may use errand itself. What the outer errand told it, in variables that
+ * begin with ERRAND_, is nothing for what the inner one starts, nor for who looks into
+ * /proc for the processes of a run.
+ */
+#ifndef COMMON_VARIABLES_H
+#define COMMON_VARIABLES_H
+
+#include "common/strvec.h"
+
+#include <stdbool.h>
+
+/* All of errand's own begin with this. */
+#define VARIABLES_OWN "ERRAND_"
+
+/* True where text ("NAME" or "NAME=VALUE") is one of errand's own. */
+bool variables_is_own(const char *text);
+
+/* Append all others, as "NAME=VALUE". */
+void variables_inherit(struct strvec *out);
+
+/* Remove errand's own from this process's environment, and overwrite their text, which
+ * others of this user can read otherwise. */
+void variables_forget(void);
+
+#endif
