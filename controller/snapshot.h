@@ -83,9 +83,5 @@ int snapshot_why(const struct home *home, const struct config *config, const cha
 int snapshot_visit_new(struct store *store, const struct oid *root,
                        const struct oid *base, snapshot_visitor *visit, void *context,
                        struct error *err);
-/* The same, counted, files only: for "sent: 1 file, 3 KB". */
-int snapshot_count_new(struct store *store, const struct oid *root,
-                       const struct oid *base, struct tree_totals *out,
-                       struct error *err);
 
 #endif
