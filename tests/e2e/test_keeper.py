@@ -55,9 +55,10 @@ def test_the_next_command_does_not_log_in(errand, sshd, kept):
 def test_several_commands_share_it_at_once(errand, sshd, kept, tmp_path):
     gate = tmp_path / "gate"
     errand.ok("run", "--target", kept, "--", "true")
-    following = [errand.start("run", "--target", kept, "gated.py", str(gate), "5000") for _ in range(5)]
-    for one in following:
-        one.wait_output(b"up\n")
+    following = []
+    for _ in range(5):  # one after another: of more than three submissions at once one is told to connect by itself
+        following.append(errand.start("run", "--target", kept, "gated.py", str(gate), "5000"))
+        following[-1].wait_output(b"up\n")
     gate.touch()
     for one in following:
         result = one.finish()
