@@ -10,6 +10,7 @@ import pytest
 from support.wire import Snapshot, Wire, spec, tail_digest
 
 EMPTY = Snapshot({"nothing": b""})
+WINDOW = 4 << 20  # what messages.def gives a FOLLOW to begin with
 
 
 def start(link: Wire, text: str) -> str:
@@ -152,17 +153,17 @@ def test_a_reader_that_takes_nothing_holds_nobody_up(link):
     run = start(link, "head -c 8000000 /dev/zero | tr '\\0' q")
     link.credits = False
     slow = link.follow(run, "driver.log")
-    slow.until(lambda f: len(f.read()) == 1 << 20)
+    slow.until(lambda f: len(f.read()) == WINDOW)
     fast = link.follow(run, "driver.log")
     while fast.step() != "END":
         if fast.events and fast.events[-1][0] == "DATA":
             link.send("CREDIT", fast.stream, struct.pack("<I", fast.events[-1][2]))
     assert len(fast.read()) == 8_000_000
     assert fast.names[-1] == "Completed"
-    assert len(slow.read()) == 1 << 20
+    assert len(slow.read()) == WINDOW
     assert slow.names[-1] != "Completed"
     link.credits = True
-    link.send("CREDIT", slow.stream, struct.pack("<I", 1 << 20))
+    link.send("CREDIT", slow.stream, struct.pack("<I", WINDOW))
     assert len(slow.run().read()) == 8_000_000
 
 

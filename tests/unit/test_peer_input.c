@@ -475,10 +475,11 @@ static void dropped_data_counts_too(void **state)
     struct victim *v = *state;
     CLEANUP_FREE char *zeros = xcalloc(1, FRAME_DATA_MAX);
     struct error err = ERROR_INIT;
+    size_t frames = stream_credit_to_controller(STREAM_FOLLOW) / FRAME_DATA_MAX + 1;
     int result = 0;
 
     peer_send(v->peer, 2, MSG_RESET, NULL);
-    for (int i = 0; i < 17 && result == 0; i++) {
+    for (size_t i = 0; i < frames && result == 0; i++) {
         pair_frame(&v->bytes, MSG_DATA, 0, 2, zeros, FRAME_DATA_MAX);
         result = feed(v, &err);
     }
