@@ -294,6 +294,10 @@ int following_go(struct following *f, struct history_run *run)
         return interrupt_status(&f->interrupt);
     }
     if (err.sys == EPIPE) {
+        terminal_note(f->context->terminal,
+                      "nobody reads the log any more; the run goes on; come back with: "
+                      "errand follow %s; end it with: errand cancel %s",
+                      run->id, run->id);
         return EXIT_READER_GONE;
     }
     return fail(f, &err, EXIT_ERRAND);

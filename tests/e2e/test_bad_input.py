@@ -136,6 +136,8 @@ def test_a_reader_that_goes_away_leaves_the_run_alone(errand, target, tmp_path):
     command.wait_output(b"one\n")
     command.process.stdout.close()
     gate.touch()
+    command.wait_output(b"nobody reads the log any more; the run goes on", stream="err")
+    assert command.finish().code == 128 + 13
     run = errand.wait_status("@", "Completed")["id"]
     assert errand.ok("logs", run).out == b"one\ntwo\n"
 
