@@ -12,8 +12,8 @@
 #include "common/fdio.h"
 #include "common/worktree_inside.h"
 
-/* A tree of empty folders has neither files nor bytes to limit it by. */
 #define HOLE_MIN ((size_t)64 << 10) /* fewer zeros are written */
+/* A tree of empty folders has neither files nor bytes to limit it by. */
 #define FOLDERS_MAX ((uint64_t)4 << 20)
 
 static int write_folder(struct checkout *c, const struct oid *oid, uint64_t size_bytes,

@@ -23,6 +23,7 @@ static void send_hello(struct client *c)
     json_add_string(body, "time", now);
     peer_send(c->peer, 0, MSG_HELLO, body);
 }
+
 static void fail(struct client *c, const struct error *err)
 {
     if (!c->has_failed) {
@@ -190,6 +191,7 @@ void client_start_protocol(struct client *c, const void *early, size_t early_len
         take_input(c, early, early_length);
     }
 }
+
 /* All but the link. */
 static void release(struct client *c)
 {

@@ -102,7 +102,7 @@ void client_pause(struct client *client);
 void client_abandon(struct client *client, uint32_t stream);
 /* True while a link to the target is kept for the next command. */
 bool client_is_kept(struct command_context *context, const struct target *target);
-/* End the link that is kept, if any. Errors: ERR_TIMED_OUT. */
+/* End the link that is kept, if any. Errors: keeper_end's. */
 int client_disconnect(struct command_context *context, const struct target *target,
                       bool *out_was_there, struct error *err);
 

@@ -52,7 +52,7 @@ struct link *keeper_connect(const struct keeper_place *place);
 /* True while a keeper lives there. */
 bool keeper_is_there(const struct keeper_place *place);
 /* End the keeper that is there, if any, and wait until it has. *out_was_there. Errors:
- * ERR_TIMED_OUT (10 s). */
+ * ERR_BUSY: it lives on (waited for 10 s). */
 int keeper_end(const struct keeper_place *place, bool *out_was_there, struct error *err);
 
 /*

@@ -90,16 +90,23 @@ static void list_spares(int spares_fd, struct spares *out)
     qsort(out->items, out->count, sizeof *out->items, compare_uses);
 }
 
-/* Nobody finds it any more from its first moment on. */
+#define GONE_SIZE 32
+
+/* Nobody finds it any more from this moment on. gone: its name until it is removed. */
+static bool put_away(int spares_fd, const char *name, char gone[GONE_SIZE])
+{
+    uint64_t random;
+    bytes_random(&random, sizeof random);
+    snprintf(gone, GONE_SIZE, TEMPORARY_PREFIX "gone-%016llx",
+             (unsigned long long)random);
+    return renameat(spares_fd, name, spares_fd, gone) == 0;
+}
+
 static void drop(void *context, int spares_fd, const char *name)
 {
+    char gone[GONE_SIZE];
     (void)context;
-    uint64_t random;
-    char gone[64];
-    bytes_random(&random, sizeof random);
-    snprintf(gone, sizeof gone, TEMPORARY_PREFIX "gone-%016llx",
-             (unsigned long long)random);
-    if (renameat(spares_fd, name, spares_fd, gone) == 0) {
+    if (put_away(spares_fd, name, gone)) {
         (void)files_remove_tree(spares_fd, gone, NULL);
     }
 }
@@ -253,16 +260,15 @@ static void sweep_one(void *context, int spares_fd, const char *name)
 {
     struct sweeping *s = context;
     struct oid root;
-    uint64_t bytes = 0;
+    char gone[GONE_SIZE];
     if (oid_from_hex(name, &root, NULL) < 0) {
         return;
     }
-    (void)files_disk_usage(spares_fd, name, &bytes, NULL);
-    if (!s->sweep->is_dry) {
-        drop(NULL, spares_fd, name);
+    if (s->sweep->is_dry) {
+        sweep_remove(s->sweep, spares_fd, name, &s->count);
+    } else if (put_away(spares_fd, name, gone)) {
+        sweep_remove(s->sweep, spares_fd, gone, &s->count);
     }
-    s->sweep->bytes += bytes;
-    s->count++;
 }
 
 void spare_sweep(const struct noderoot *node, struct sweep *sweep, uint64_t *count)
