@@ -35,7 +35,14 @@ struct place {
 static int unknown_key(const struct place *place, const struct yaml_node *node,
                        const char *path, struct error *err)
 {
+    const char *elsewhere = config_key_elsewhere(path);
     const char *near = config_key_nearest(path);
+    if (elsewhere != NULL) {
+        return error_set(err, ERR_CONFIG,
+                         "%s:%u: unknown key \"%s\" in this place; there is %s (a level "
+                         "is indented below the one that it belongs to)",
+                         place->file->shown, node->line, node->key, elsewhere);
+    }
     if (near != NULL) {
         return error_set(err, ERR_CONFIG,
                          "%s:%u: unknown key \"%s\"; did you mean \"%s\"?",

@@ -77,10 +77,15 @@ bool config_key_is_group(const char *path)
     return false;
 }
 
-const char *config_key_nearest(const char *path)
+static const char *last_level(const char *path)
 {
     const char *dot = strrchr(path, '.');
-    const char *word = dot == NULL ? path : dot + 1;
+    return dot == NULL ? path : dot + 1;
+}
+
+const char *config_key_nearest(const char *path)
+{
+    const char *word = last_level(path);
     const char *group = strncmp(path, CONFIG_TARGETS, strlen(CONFIG_TARGETS)) == 0
                             ? CONFIG_TARGETS NAME_LEVEL "."
                             : path;
@@ -94,6 +99,16 @@ const char *config_key_nearest(const char *path)
         }
     }
     return cli_nearest(word, names, count);
+}
+
+const char *config_key_elsewhere(const char *path)
+{
+    for (size_t i = 0; i < config_key_count; i++) {
+        if (strcmp(last_level(config_keys[i].path), last_level(path)) == 0) {
+            return config_keys[i].path;
+        }
+    }
+    return NULL;
 }
 
 void config_value_free(struct config_value *value)

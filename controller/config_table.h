@@ -68,6 +68,9 @@ bool config_key_is_group(const char *path);
  * "target"), or NULL. Static storage.
  */
 const char *config_key_nearest(const char *path);
+/* The first key of any group whose last level is path's ("include": "snapshot.include"),
+ * or NULL. Static storage. */
+const char *config_key_elsewhere(const char *path);
 
 /* A value, read and checked. */
 struct config_value {

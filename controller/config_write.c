@@ -12,9 +12,12 @@ static const char project_head[] =
     "# errand.yaml: how this project runs on other machines.\n"
     "#\n"
     "# Every key may be left out; what stands behind a # without a blank is the default\n"
-    "# or an example. What the command line says counts before this file, and this file\n"
-    "# before your own config.yaml. Targets are added with `errand target add`.\n"
-    "# `errand config show` tells every value and where it comes from.\n";
+    "# or an example; with an indented key uncomment the one that it is indented below.\n"
+    "# What the command line says counts before this file, and this file before your "
+    "own\n"
+    "# config.yaml. Targets are added with `errand target add`; `errand config show` "
+    "tells\n"
+    "# every value and where it comes from.\n";
 
 static const char user_head[] =
     "# config.yaml: your own settings, in the folder that `errand config show` names;\n"

@@ -81,6 +81,14 @@ static void the_nearest_key_is_looked_for_in_the_same_group(void **state)
     assert_null(config_key_nearest("targets.x.experimen"));
 }
 
+static void a_key_in_the_wrong_group_is_known(void **state)
+{
+    (void)state;
+    assert_string_equal(config_key_elsewhere("include"), "snapshot.include");
+    assert_string_equal(config_key_elsewhere("snapshot.target"), "target");
+    assert_null(config_key_elsewhere("tagret"));
+}
+
 /* The file with what it has commented out brought to life. */
 static char *bring_to_life(const char *text)
 {
@@ -185,6 +193,7 @@ int main(void)
         cmocka_unit_test(defaults_and_examples_are_values),
         cmocka_unit_test(a_path_finds_its_row),
         cmocka_unit_test(the_nearest_key_is_looked_for_in_the_same_group),
+        cmocka_unit_test(a_key_in_the_wrong_group_is_known),
         place_test(the_examples_can_be_brought_to_life),
         place_test(the_examples_as_they_are_change_nothing),
         cmocka_unit_test(conf_has_the_examples),
