@@ -230,6 +230,21 @@ static int note_node(struct noderoot *root, struct error *err)
     return result;
 }
 
+/* A note that a full disk takes no more is made at the next start: this one may be the
+ * one that frees it. */
+static int allow_full(int (*note)(struct noderoot *root, struct error *err),
+                      struct noderoot *root, struct error *err)
+{
+    struct error failure = ERROR_INIT;
+    if (note(root, &failure) == 0 || failure.code == ERR_NO_SPACE) {
+        return 0;
+    }
+    if (err != NULL) {
+        *err = failure;
+    }
+    return -1;
+}
+
 static int make_folders(const struct noderoot *root, int top_fd, struct error *err)
 {
     static const char *const folders[] = {"runs", "queue"};
@@ -264,10 +279,10 @@ static int open_inside(struct noderoot *root, int top_fd, struct error *err)
     }
     root->fd = files_open_dir(AT_FDCWD, root->path, err);
     if (root->fd < 0 || make_folders(root, top_fd, err) < 0 ||
-        noderoot_boot_id(root->boot, err) < 0 || note_node(root, err) < 0) {
+        noderoot_boot_id(root->boot, err) < 0 || allow_full(note_node, root, err) < 0) {
         return -1;
     }
-    return note_boot(root, err);
+    return allow_full(note_boot, root, err);
 }
 
 struct noderoot *noderoot_open(const char *path, struct error *err)

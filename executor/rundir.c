@@ -387,6 +387,44 @@ static int write_tombstone(const struct noderoot *root, int run_fd, const char *
     return result;
 }
 
+/* All but what makes the run known, and known to be final and collected. */
+static void remove_most(int run_fd)
+{
+    static const char *const kept[] = {".", "..", "spec.json", "journal", "collected"};
+    int fd = files_open_dir(run_fd, ".", NULL);
+    CLEANUP_DIR DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    for (const struct dirent *e = dir == NULL ? NULL : readdir(dir); e != NULL;
+         e = readdir(dir)) {
+        bool is_kept = false;
+        for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+            is_kept |= strcmp(e->d_name, kept[i]) == 0;
+        }
+        if (!is_kept) {
+            (void)files_remove_tree(run_fd, e->d_name, NULL);
+        }
+    }
+}
+
+/* A full disk has no room for a tombstone before something is removed. Until the
+ * tombstone is there the run stays a final one: whoever is killed in between leaves it to
+ * the next collection. */
+static int leave_tombstone(const struct noderoot *root, int run_fd, const char *id,
+                           struct error *err)
+{
+    struct error failure = ERROR_INIT;
+    if (write_tombstone(root, run_fd, id, &failure) == 0) {
+        return 0;
+    }
+    if (failure.code != ERR_NO_SPACE) {
+        if (err != NULL) {
+            *err = failure;
+        }
+        return -1;
+    }
+    remove_most(run_fd);
+    return write_tombstone(root, run_fd, id, err);
+}
+
 int rundir_remove(const struct noderoot *root, const char *id, struct error *err)
 {
     CLEANUP_FD int run_fd = rundir_open(root, id, err);
@@ -396,7 +434,7 @@ int rundir_remove(const struct noderoot *root, const char *id, struct error *err
     if (queue_is_held(root, id)) {
         return error_set(err, ERR_BUSY, "run %s has its supervisors", id);
     }
-    if (write_tombstone(root, run_fd, id, err) < 0 || queue_remove(root, id, err) < 0) {
+    if (leave_tombstone(root, run_fd, id, err) < 0 || queue_remove(root, id, err) < 0) {
         return -1;
     }
     char path[PATH_TEXT];
@@ -430,7 +468,19 @@ int rundir_sweep(const struct noderoot *root, struct error *err)
 int rundir_set_collected(int run_fd, const void *json_text, size_t length,
                          struct error *err)
 {
-    return files_write_atomic(run_fd, "collected", json_text, length, 0600, err);
+    struct error failure = ERROR_INIT;
+    if (files_write_atomic(run_fd, "collected", json_text, length, 0600, &failure) == 0) {
+        return 0;
+    }
+    /* That it is there is what counts; on a full disk a name may still be had, and only a
+     * collected run may be removed for its room. */
+    if (failure.code == ERR_NO_SPACE && empty_file(run_fd, "collected") == 0) {
+        return files_sync_dir(run_fd, err);
+    }
+    if (err != NULL) {
+        *err = failure;
+    }
+    return -1;
 }
 
 bool rundir_is_collected(int run_fd)

@@ -37,7 +37,9 @@ int rundir_request(int run_fd, const char *request, const char *reason, const ch
 
 /*
  * Remove a run that is final: tombstone first, then the folder (renamed aside, then
- * removed). Errors: ERR_BUSY (a supervisor lives or it is not final).
+ * removed). Where the disk has no room for the tombstone, all goes first but what makes
+ * the run known; it is never started twice. Errors: ERR_BUSY (a supervisor lives or it is
+ * not final), ERR_NO_SPACE (even so: others took the room).
  */
 int rundir_remove(const struct noderoot *root, const char *id, struct error *err);
 
@@ -45,7 +47,7 @@ int rundir_remove(const struct noderoot *root, const char *id, struct error *err
 int rundir_sweep(const struct noderoot *root, struct error *err);
 
 /* Note that the submitter has everything (for retention): a file `collected` in the
- * folder, with what it said. */
+ * folder, with what it said; empty where the disk is full. */
 int rundir_set_collected(int run_fd, const void *json_text, size_t length,
                          struct error *err);
 bool rundir_is_collected(int run_fd);

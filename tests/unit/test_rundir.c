@@ -148,6 +148,26 @@ static void a_run_whose_supervisors_live_is_not_removed(void **state)
     assert_int_equal(err.code, ERR_BUSY);
 }
 
+/* On a full disk most of a run goes before its tombstone is there. */
+static void a_run_that_has_lost_most_is_known_and_removed(void **state)
+{
+    static const char *const gone[] = {"exit",       "requests", "control",    "work",
+                                       "driver.log", "metrics",  "control.log"};
+    CLEANUP(noderoot_cleanup) struct noderoot *root = node_root(*state);
+    CLEANUP_FD int fd = open_accepted(root, "run-a");
+    struct runspec spec;
+    finish(fd);
+    for (size_t i = 0; i < ARRAY_SIZE(gone); i++) {
+        assert_int_equal(files_remove_tree(fd, gone[i], NULL), 0);
+    }
+    runs_make_spec(&spec, "run-a");
+    assert_int_equal(runs_accept(root, &spec, NULL), 0);
+    runspec_release(&spec);
+    assert_int_equal(rundir_remove(root, "run-a", NULL), 0);
+    assert_int_equal(faccessat(root->fd, "runs/run-a.tombstone", F_OK, 0), 0);
+    assert_int_equal(count_names(root, "runs"), 1);
+}
+
 static void names_that_are_no_ids_open_nothing(void **state)
 {
     CLEANUP(noderoot_cleanup) struct noderoot *root = node_root(*state);
@@ -234,6 +254,7 @@ int main(void)
         NODE_TEST(the_same_id_is_accepted_once),
         NODE_TEST(a_removed_run_leaves_its_tombstone),
         NODE_TEST(a_run_whose_supervisors_live_is_not_removed),
+        NODE_TEST(a_run_that_has_lost_most_is_known_and_removed),
         NODE_TEST(names_that_are_no_ids_open_nothing),
         NODE_TEST(a_request_is_written_and_pokes),
         NODE_TEST(nobody_listening_is_no_error),
