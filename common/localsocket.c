@@ -55,7 +55,8 @@ static int call_in(const char *folder, const char *name, int fd,
         return -1;
     }
     memcpy(address.sun_path, name, strlen(name) + 1);
-    if (here < 0 || chdir(folder) < 0) {
+    /* Where nobody could come back to it, it is not left. */
+    if (here < 0 || fchdir(here) < 0 || chdir(folder) < 0) {
         return -1;
     }
     int result = call(fd, (const struct sockaddr *)&address, sizeof(address));

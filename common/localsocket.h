@@ -2,8 +2,10 @@
  * localsocket: stream sockets in a folder, for processes of one user.            [base]
  *
  * Unix-domain sockets whose folder may have a path of any length (sun_path has some 100
- * bytes): the process goes into the folder for the one call that needs it. Both ends
- * check that the other is the same user. Descriptors are close-on-exec and non-blocking.
+ * bytes): the process goes into the folder for the one call that needs it (no other
+ * thread may rely on the working folder then; where it could not come back, the call
+ * fails). Both ends check that the other is the same user. Descriptors are close-on-exec
+ * and non-blocking.
  *
  * Source: unix(7); SO_PEERCRED, or getpeereid(3) where there is none.
  */
