@@ -36,7 +36,7 @@ static void add_and_leave(int fd, const char *store_path, const struct oid *root
     if (result != 0) {
         (void)fdio_write_full(fd, &err, sizeof err);
     }
-    _exit(result != 0);
+    _exit(result == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 struct rooting *rooting_start(const char *store_path, const struct oid *root,
