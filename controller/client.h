@@ -44,9 +44,9 @@ struct client_options {
 };
 
 /*
- * Start connecting: the transport works while the caller does something else. Errors:
- * ERR_SPAWN, ERR_CONFIG ... target and options' pointers are borrowed until client_wait
- * returns.
+ * Start connecting: the transport works while the caller does something else and, now and
+ * then, steps the loop. Errors: ERR_SPAWN, ERR_CONFIG ... target and options' pointers
+ * are borrowed until client_wait returns.
  */
 struct client *client_start(struct command_context *context, const struct target *target,
                             const struct client_options *options, struct error *err);

@@ -454,6 +454,13 @@ static int open_link(struct client *c, struct error *err)
     return c->is_kept ? 0 : open_own_link(c, err);
 }
 
+/* Until client_wait nobody reads or writes; the transport's own work goes on. */
+static void comes_about(void *context, unsigned events)
+{
+    (void)context;
+    (void)events;
+}
+
 struct client *client_start(struct command_context *context, const struct target *target,
                             const struct client_options *options, struct error *err)
 {
@@ -474,6 +481,7 @@ struct client *client_start(struct command_context *context, const struct target
         client_free(c);
         return NULL;
     }
+    link_watch(c->link, c->loop, 0, comes_about, c);
     return c;
 }
 

@@ -88,22 +88,41 @@ static int start_rooting(struct submission *s, const struct command_context *con
     return s->rooting == NULL ? -1 : 0;
 }
 
+/* Entries between looks at the loop: a look costs a poll. */
+#define ENTRIES_A_LOOK 64
+
 struct reading {
     struct terminal *terminal;
     struct interrupt *interrupt;
+    unsigned entries;
 };
 
-/* A large project is shown, and left alone when Ctrl-C comes. */
-static int reading_goes_on(void *context, uint64_t read_bytes, struct error *err)
+/* The connection that was begun comes about meanwhile, and Ctrl-C counts. */
+static int look_around(const struct reading *reading, struct error *err)
 {
-    const struct reading *reading = context;
-    terminal_progress(reading->terminal, "reading the project", read_bytes, 0);
     if (loop_step(reading->interrupt->loop, 0, err) != 0) {
         return -1;
     }
     return reading->interrupt->is_interrupted
                ? error_set(err, ERR_CANCELED, "interrupted while reading the project")
                : 0;
+}
+
+static int entry_goes_by(void *context, const char *path, const struct tree_entry *entry,
+                         struct error *err)
+{
+    struct reading *reading = context;
+    (void)path;
+    (void)entry;
+    return ++reading->entries % ENTRIES_A_LOOK == 0 ? look_around(reading, err) : 0;
+}
+
+/* A large project is shown, and left alone when Ctrl-C comes. */
+static int reading_goes_on(void *context, uint64_t read_bytes, struct error *err)
+{
+    const struct reading *reading = context;
+    terminal_progress(reading->terminal, "reading the project", read_bytes, 0);
+    return look_around(reading, err);
 }
 
 int submission_snapshot(struct submission *s, struct command_context *context,
@@ -113,6 +132,8 @@ int submission_snapshot(struct submission *s, struct command_context *context,
     struct reading reading = {.terminal = context->terminal, .interrupt = interrupt};
     struct snapshot_options options = {.want_force = request->want_force,
                                        .leaves_root = true,
+                                       .visit = entry_goes_by,
+                                       .visit_context = &reading,
                                        .progress = reading_goes_on,
                                        .progress_context = &reading};
     int result = command_store(context, err) == NULL
