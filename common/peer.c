@@ -313,6 +313,13 @@ size_t peer_data_room(const struct peer *peer, uint32_t stream)
     return room < credit ? room : credit;
 }
 
+size_t peer_data_queued(const struct peer *peer, uint32_t stream)
+{
+    const struct stream *s = find_stream(peer, stream);
+
+    return s != NULL ? outbox_data_bytes(peer->outbox, peer_slot(peer, s)) : 0;
+}
+
 /*
  * Consumed bytes that are worth a CREDIT: a quarter of the window, so that the sender
  * always has something to send and hears rarely. Where the window is one pack and a

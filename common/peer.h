@@ -93,6 +93,8 @@ void peer_send_data(struct peer *peer, uint32_t stream, const void *data, size_t
 size_t peer_data_room(const struct peer *peer, uint32_t stream);
 /* The credit alone. */
 size_t peer_credit(const struct peer *peer, uint32_t stream);
+/* Bytes of DATA frames that are queued on the stream; 0 for one that is over. */
+size_t peer_data_queued(const struct peer *peer, uint32_t stream);
 /* Executor: end the stream with an error; on stream 0, the connection. */
 void peer_send_error(struct peer *peer, uint32_t stream, const struct error *cause);
 /* False once the stream is over, or after RESET. */

@@ -55,7 +55,7 @@ static int dispatch(struct client *c, const struct peer_event *event, struct err
     if (event->stream == 0) {
         if (event->type == MSG_ERROR) {
             message_to_error(event->json, err);
-            return error_wrap(err, "%s", c->target_name);
+            return c->is_kept ? -1 : error_wrap(err, "%s", c->target_name);
         }
         return 0;
     }
@@ -237,6 +237,11 @@ bool client_is_idle(const struct client *c)
         is_idle = c->slots[i].stream == 0;
     }
     return is_idle;
+}
+
+bool client_is_shared(const struct client *c)
+{
+    return c->is_kept;
 }
 
 void client_move(struct client *c, struct loop *loop)

@@ -100,6 +100,8 @@ void client_pause(struct client *client);
 /* The answer is no longer wanted: the stream is reset and its handler forgotten. Ended
  * streams and 0 are ignored. */
 void client_abandon(struct client *client, uint32_t stream);
+/* True where it goes through a keeper: that it was lost says nothing of the node. */
+bool client_is_shared(const struct client *client);
 /* True while a link to the target is kept for the next command. */
 bool client_is_kept(struct command_context *context, const struct target *target);
 /* End the link that is kept, if any. Errors: keeper_end's. */

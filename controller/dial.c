@@ -170,7 +170,7 @@ static void set_options(int fd)
                      sizeof dead_after_ms);
 #endif
 #ifdef TCP_NOTSENT_LOWAT /* what is urgent does not wait behind megabytes */
-    int low_water = 256 << 10;
+    int low_water = 64 << 10;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &low_water, sizeof low_water);
 #endif
 }

@@ -21,11 +21,14 @@
 
 #define SEATS_MAX 16
 #define READ_SIZE ((size_t)256 << 10)
-#define WATCH_NS NS_PER_S           /* between looks at the socket file and the clock */
-#define SLEPT_NS (20 * NS_PER_S)    /* a machine that stood still for so long has slept */
-#define LINK_HIGH ((size_t)1 << 20) /* clients are not read while so much waits */
-#define INHERITED_MAX 4096          /* descriptors that are looked at */
-#define CLIENT_HIGH PEER_INPUT_MAX  /* a client that takes so much too little is left */
+#define WATCH_NS NS_PER_S        /* between looks at the socket file and the clock */
+#define SLEPT_NS (20 * NS_PER_S) /* a machine that stood still for so long has slept */
+#define LINK_HIGH ((size_t)16 << 20) /* nobody is read while so much waits */
+#define INHERITED_MAX 4096           /* descriptors that are looked at */
+#define CLIENT_HIGH PEER_INPUT_MAX   /* a client that takes so much too little is left */
+/* A client is not read while so much of its own DATA waits: one that pushes over a narrow
+ * link does not keep another one's cancel from overtaking it. */
+#define CLIENT_QUEUED_MAX PEER_OUTPUT_HIGH
 
 struct keeper;
 
@@ -181,9 +184,10 @@ static void serve_seats(struct keeper *k)
         }
         bool has_more =
             seat->marker_done < seat->marker.length || mux_pending(seat->client) > 0;
+        bool is_read = !is_link_full && mux_queued(seat->client) < CLIENT_QUEUED_MAX;
         loop_watch(k->loop, seat->fd,
-                   (is_link_full ? 0 : LOOP_READ) | (has_more ? LOOP_WRITE : 0),
-                   seat_ready, seat);
+                   (is_read ? LOOP_READ : 0) | (has_more ? LOOP_WRITE : 0), seat_ready,
+                   seat);
     }
 }
 
@@ -217,6 +221,17 @@ static void asked_to_end(void *context, int signal_number)
     k->is_over = true;
 }
 
+/* Whatever ended the link, for who used it it was lost: a connection of their own shows
+ * whether there is more to it. */
+static void tell_why(struct keeper *k, const struct error *why)
+{
+    struct error lost = *why;
+    lost.code = ERR_LINK;
+    serve_seats(k);
+    mux_tell(k->mux, &lost);
+    serve_seats(k);
+}
+
 static void serve(struct keeper *k)
 {
     struct error err = ERROR_INIT;
@@ -239,7 +254,9 @@ static void serve(struct keeper *k)
     while (!k->is_over && client_step(k->link, &err) == 0) {
         serve_seats(k);
     }
-    serve_seats(k); /* an ERROR on the connection is for everybody */
+    if (!k->is_over) {
+        tell_why(k, &err);
+    }
     if (is_file_ours(k)) {
         CLEANUP_FREE char *path = files_join(k->place->folder, k->place->name);
         CLEANUP_FREE char *lock = xasprintf("%s.lock", path);

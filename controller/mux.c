@@ -215,6 +215,26 @@ size_t mux_pending(const struct mux_client *client)
     return peer_pending(client->peer);
 }
 
+size_t mux_queued(const struct mux_client *client)
+{
+    const struct mux *mux = client->mux;
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < PEER_STREAMS_MAX; i++) {
+        if (mux->streams[i].client == client) {
+            bytes += peer_data_queued(mux->link.peer, mux->streams[i].link_number);
+        }
+    }
+    return bytes;
+}
+
+void mux_tell(struct mux *mux, const struct error *cause)
+{
+    for (struct mux_client *c = mux->clients; c != NULL; c = c->next) {
+        peer_send_error(c->peer, 0, cause);
+    }
+}
+
 /* ---- credit ---- */
 
 /*

@@ -55,6 +55,13 @@ void mux_output_done(struct mux_client *client, size_t length);
 /* Bytes that wait for the client. */
 size_t mux_pending(const struct mux_client *client);
 
+/* Bytes of the client's DATA that wait for the link. */
+size_t mux_queued(const struct mux_client *client);
+
+/* The link is over: every client gets this as the connection's ERROR, which overtakes
+ * what still waits for it. */
+void mux_tell(struct mux *mux, const struct error *cause);
+
 /* Hand credit on, both ways: after input on either side. */
 void mux_settle(struct mux *mux);
 

@@ -102,6 +102,22 @@ static int take_report(void *context, const struct json *report, struct error *e
     return 0;
 }
 
+/* One question, over a connection of its own or one that is kept. */
+static int ask(struct command_context *context, const struct target *target,
+               const struct client_options *options, const struct json *body,
+               struct error *err)
+{
+    CLEANUP(client_cleanup)
+    struct client *client = client_connect(context, target, options, err);
+    if (client == NULL) {
+        return -1;
+    }
+    struct asking asking = {.context = context, .node = client_node(client)};
+    int result = client_ask(client, MSG_STATUS, body, take_report, &asking, NULL, err);
+    command_keep(context, TAKE_PTR(client));
+    return result;
+}
+
 int refresh_runs(struct command_context *context, const char *target_name,
                  const struct strvec *ids, struct error *err)
 {
@@ -114,19 +130,21 @@ int refresh_runs(struct command_context *context, const char *target_name,
     if (target == NULL) {
         return -1;
     }
-    CLEANUP(client_cleanup)
-    struct client *client = client_connect(context, target, &options, err);
-    if (client == NULL) {
-        return -1;
-    }
     CLEANUP_JSON struct json *body = json_new_object();
     struct json *runs = json_add(body, "runs", json_new_array());
     for (size_t i = 0; i < ids->count; i++) {
         (void)json_append(runs, json_new_string(ids->items[i]));
     }
-    struct asking asking = {.context = context, .node = client_node(client)};
-    int result = client_ask(client, MSG_STATUS, body, take_report, &asking, NULL, err);
-    command_keep(context, TAKE_PTR(client));
+    struct error why = ERROR_INIT;
+    int result = ask(context, target, &options, body, &why);
+    if (result != 0 && why.code == ERR_LINK) {
+        /* One that was kept may have been dead: that says nothing about the node. */
+        options.want_own = true;
+        result = ask(context, target, &options, body, &why);
+    }
+    if (result != 0 && err != NULL) {
+        *err = why;
+    }
     return result;
 }
 

@@ -14,8 +14,8 @@
 #define LIBRARY "libssh2 " LIBSSH2_VERSION
 #define WINDOW_SIZE (16U << 20)
 #define PACKET_SIZE 32768U
-#define QUEUE_HIGH ((size_t)256 << 10) /* the stream takes no more above this */
-#define STDERR_MAX ((size_t)4 << 10)   /* of what is kept, from its end */
+#define QUEUE_HIGH ((size_t)64 << 10) /* the stream takes no more above this */
+#define STDERR_MAX ((size_t)4 << 10)  /* of what is kept, from its end */
 
 #define EXIT_BY_SIGNAL 128
 #define EXIT_STATUS_NS (500 * NS_PER_MS)

@@ -171,14 +171,26 @@ static int64_t next_delay_ms(struct watch *watch)
     return past_ms < limit_ms ? limit_ms - past_ms : -1;
 }
 
+/* Who tries no second time asks the node itself nonetheless: a connection that was kept
+ * may have been dead for long. */
+static bool is_worth_one_try(const struct watch *watch)
+{
+    return watch->options.give_up_after_ms == WATCH_NEVER_AGAIN &&
+           watch->client != NULL && client_is_shared(watch->client);
+}
+
 int watch_reconnect(struct watch *watch, const struct error *why, struct error *err)
 {
     struct error reason = *why;
+    bool is_shared = is_worth_one_try(watch);
     client_free(watch->client);
     watch->client = NULL;
     watch->ahead_stream = 0;
     if (watch->trouble.since_ns == 0) {
         watch->trouble.since_ns = clock_monotonic_ns();
+    }
+    if (is_shared && (watch->client = connect_again(watch, &reason)) != NULL) {
+        return 0;
     }
     while (!watch->interrupt->is_interrupted) {
         int64_t delay_ms = next_delay_ms(watch);

@@ -166,9 +166,15 @@ def target(transport: str, errand: Errand, request: pytest.FixtureRequest) -> st
     return name
 
 
-@pytest.fixture(params=NETWORK)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "network" in metafunc.fixturenames:
+        kept = ("kept",) if metafunc.definition.get_closest_marker("kept_too") else ()
+        metafunc.parametrize("network", (*NETWORK, *kept), indirect=True)
+
+
+@pytest.fixture
 def network(request: pytest.FixtureRequest) -> str:
-    """Each transport over a network in turn."""
+    """Each transport over a network in turn; where a test is marked kept_too also over a connection that is kept."""
     return request.param
 
 

@@ -127,6 +127,7 @@ def test_no_room_for_a_snapshot_starts_nothing(make_link):
 # ---- the executor's side of the link ----
 
 
+@pytest.mark.kept_too
 @pytest.mark.parametrize("part", ["push", "follow", "fetch"])
 def test_serve_killed_on_the_node_is_a_lost_link(make_link, part):
     link = make_link()
@@ -134,10 +135,11 @@ def test_serve_killed_on_the_node_is_a_lost_link(make_link, part):
     link.marks.unlink()
     if part == "push":
         write_files(link.errand.cwd, {"data/large": os.urandom(8_000_000)})
-    number = link.proxy.connections + 1
-    link.proxy.faults = [Fault("freeze", "up" if part == "push" else "down", 3_000_000, number)]
+    direction = "up" if part == "push" else "down"
+    end = getattr(link.proxy.count(), direction) + 3_000_000
+    link.break_next(Fault("freeze", direction, 3_000_000))
     followed = link.start(lines=60_000 if part == "follow" else 100, output_bytes=8_000_000 if part == "fetch" else 0)
-    wait_for(lambda: getattr(link.proxy.count(number), "up" if part == "push" else "down") >= 3_000_000, part)
+    wait_for(lambda: getattr(link.proxy.count(), direction) >= end, part)
     link.kill_serve()
     link.proxy.thaw()
     result = followed.finish()

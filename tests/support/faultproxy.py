@@ -32,7 +32,7 @@ import sys
 import termios
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)] if __name__ == "__main__" else []
@@ -347,6 +347,19 @@ class FaultProxy:
     def thaw(self) -> None:
         for link in list(self.links):
             link.gate.set()
+
+    def arm(self, fault: Fault) -> None:
+        """The newest connection has this fault, which comes next there; its place counts from now."""
+        for lane in self.links[-1].lanes:
+            if lane.direction == fault.direction:
+                lane.faults.insert(0, replace(fault, at=lane.position() + fault.at))
+
+    def widen(self) -> None:
+        """No connection is narrow any more, those that are open included."""
+        self.rate = None
+        for link in list(self.links):
+            for lane in link.lanes:
+                lane.rate = None
 
     def refuse(self) -> None:
         """New connections are refused from now on; open ones stay."""

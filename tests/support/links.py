@@ -2,12 +2,12 @@
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from support import processes
 from support.errand import Errand, Result
-from support.faultproxy import FaultProxy
+from support.faultproxy import Fault, FaultProxy
 from support.projects import write_files
 from support.sshd import Sshd
 from support.waiting import wait_for
@@ -75,9 +75,41 @@ class Link:
         self.lines = 0
         self.output_bytes = 0
         arguments = self.sshd.target_arguments(self.proxy.port)
-        self.errand.add_target(self.target, f"--transport={self.transport}", *arguments)
-        self.errand.configure(**self.settings)
+        transport = "ssh2" if self.is_kept else self.transport
+        self.errand.add_target(self.target, f"--transport={transport}", *arguments)
+        keeping = {"keep_connection": "10m"} if self.is_kept else {}
+        self.errand.configure(**keeping, **self.settings)
         write_files(self.errand.cwd, {"work.py": SCRIPT})
+        self.keep()
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether commands share a connection that stays (controller/keeper.h)."""
+        return self.transport == "kept"
+
+    def keep(self) -> None:
+        """Where connections are kept, one is there from now on."""
+        if self.is_kept:
+            self.errand.ok("node", "gc", self.target)
+
+    def narrow(self, rate: float) -> None:
+        """From now on new connections have so many bytes a second, the kept one too."""
+        self.proxy.rate = rate
+        if self.is_kept:
+            self.errand.ok("target", "disconnect", self.target)
+            self.keep()
+
+    def break_next(self, fault: Fault) -> None:
+        """The connection that the next command uses breaks there, counted from now where it is a kept one."""
+        if self.is_kept:
+            self.proxy.arm(fault)
+        else:
+            self.proxy.faults = [replace(fault, connection=self.proxy.connections + 1)]
+
+    def lose(self) -> None:
+        """The node is out of reach."""
+        self.proxy.refuse()
+        self.proxy.cut("rst")
 
     def script(self, lines: int = 100, output_bytes: int = 0, is_gated: bool = False) -> list[str]:
         self.lines = lines

@@ -312,6 +312,38 @@ static void more_credit_than_was_used_is_nothing_to_die_of(void **state)
     assert_int_equal(peer_credit(s->clients[0], stream), window);
 }
 
+static void a_client_is_asked_for_what_it_has_waiting(void **state)
+{
+    struct stage *s = *state;
+    uint32_t stream, other;
+
+    request(s, 0, MSG_SUBMIT, &stream);
+    request(s, 1, MSG_FOLLOW, &other);
+    assert_int_equal(mux_queued(s->seats[0]), 0);
+    peer_send_data(s->clients[0], stream, "pack", 4, true);
+    assert_true(to_mux(s, 0));
+    assert_int_equal(mux_queued(s->seats[0]), FRAME_HEADER_SIZE + 4);
+    assert_int_equal(mux_queued(s->seats[1]), 0);
+    carry(s);
+    assert_int_equal(mux_queued(s->seats[0]), 0);
+}
+
+static void every_client_hears_why_the_link_ended(void **state)
+{
+    struct stage *s = *state;
+    struct error why = ERROR_INIT;
+
+    error_set(&why, ERR_LINK, "the cable is out");
+    mux_tell(s->mux, &why);
+    carry(s);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        struct peer_event event = next(s->clients[i], MSG_ERROR);
+        assert_int_equal(event.stream, 0);
+        assert_string_equal(json_string(json_get(event.json, "message")),
+                            "the cable is out");
+    }
+}
+
 static void what_a_client_that_left_had_open_is_reset(void **state)
 {
     struct stage *s = *state;
@@ -389,6 +421,8 @@ int main(void)
         TEST(credit_goes_from_end_to_end_upwards),
         TEST(a_client_that_takes_nothing_holds_up_itself_alone),
         TEST(more_credit_than_was_used_is_nothing_to_die_of),
+        TEST(a_client_is_asked_for_what_it_has_waiting),
+        TEST(every_client_hears_why_the_link_ended),
         TEST(what_a_client_that_left_had_open_is_reset),
         TEST(a_reset_goes_through_and_the_number_is_free_again),
         TEST(submissions_beyond_what_the_link_has_are_told_so),
