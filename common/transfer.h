@@ -30,7 +30,10 @@ struct transfer_progress {
     uint64_t objects_sent, objects_total;
     uint64_t bytes_sent, bytes_total;
     uint64_t wire_bytes; /* compressed */
-    unsigned rounds;     /* PUSH_ENDs so far */
+    /* What of bytes_sent the receiver has taken, as far as its credit tells, which lags a
+     * little; a receiver's own: bytes_sent. */
+    uint64_t bytes_delivered;
+    unsigned rounds; /* PUSH_ENDs so far */
 };
 
 struct push;
@@ -64,7 +67,7 @@ bool push_is_waiting(const struct push *push);
  * ERR_PROTOCOL (an object that is not in the closure or was sent already, a NEED while
  * there is more to send), the source's. */
 int push_event(struct push *push, const struct peer_event *event, struct error *err);
-void push_progress(const struct push *push, struct transfer_progress *out);
+void push_progress(struct push *push, struct transfer_progress *out);
 
 struct receive;
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "common/chunk.h"
+#include "common/delivery.h"
 #include "common/transfer.h"
 #include "common/tree.h"
 
@@ -43,8 +44,12 @@ struct push {
     struct pack_builder *builder;
     struct strbuf wire; /* the pack that is being queued */
     size_t wire_done;
-    uint64_t needed;      /* records that are still to come */
-    struct strbuf record; /* the beginning of one that a frame cut */
+    struct delivery delivery;
+    size_t window;          /* the credit that the stream began with */
+    uint64_t queued_bytes;  /* of the wire, as DATA */
+    uint64_t arrived_bytes; /* of those, for which credit or an answer came */
+    uint64_t needed;        /* records that are still to come */
+    struct strbuf record;   /* the beginning of one that a frame cut */
     struct transfer_progress progress;
 };
 
@@ -59,6 +64,7 @@ void push_free(struct push *push)
     strbuf_release(&push->body);
     pack_builder_free(push->builder);
     strbuf_release(&push->wire);
+    delivery_release(&push->delivery);
     strbuf_release(&push->record);
     free(push);
 }
@@ -213,6 +219,7 @@ static int make_pack(struct push *push, struct error *err)
 {
     size_t target = push->is_one_pack ? PACK_SIZE_MAX : PACK_TARGET;
     uint64_t packed = 0;
+    uint64_t before = push->progress.bytes_sent;
 
     strbuf_reset(&push->wire);
     push->wire_done = 0;
@@ -237,6 +244,7 @@ static int make_pack(struct push *push, struct error *err)
         return -1;
     }
     push->progress.wire_bytes += push->wire.length;
+    delivery_add(&push->delivery, push->progress.bytes_sent - before, push->wire.length);
     if (push->is_one_pack) {
         push->next = push->list.count;
         push->progress.objects_total = push->progress.objects_sent;
@@ -253,6 +261,7 @@ static void queue_wire(struct push *push, size_t room)
     peer_send_data(push->peer, push->stream, push->wire.data + push->wire_done, part,
                    part == left);
     push->wire_done += part;
+    push->queued_bytes += part;
 }
 
 bool push_is_sending(const struct push *push)
@@ -267,6 +276,9 @@ bool push_is_waiting(const struct push *push)
 
 int push_pump(struct push *push, struct error *err)
 {
+    if (push->window == 0) {
+        push->window = peer_credit(push->peer, push->stream);
+    }
     while (push_is_sending(push)) {
         size_t room = peer_data_room(push->peer, push->stream);
 
@@ -325,6 +337,7 @@ static int take_need(struct push *push, const struct json *body, struct error *e
         return error_set(err, ERR_PROTOCOL, "NEED of more objects than there are");
     }
     push->state = PUSH_NEEDED;
+    push->arrived_bytes = push->queued_bytes;
     push->needed = (uint64_t)objects;
     push->list.count = 0;
     push->next = 0;
@@ -481,8 +494,22 @@ int push_event(struct push *push, const struct peer_event *event, struct error *
                      message_row((uint8_t)event->type)->name);
 }
 
-void push_progress(const struct push *push, struct transfer_progress *out)
+/* What the stream began with is lacking for the bytes that are under way. */
+static void note_arrived(struct push *push)
 {
+    size_t credit = peer_credit(push->peer, push->stream);
+    uint64_t away = credit < push->window ? push->window - credit : 0;
+    uint64_t arrived = push->queued_bytes > away ? push->queued_bytes - away : 0;
+
+    if (arrived > push->arrived_bytes) {
+        push->arrived_bytes = arrived;
+    }
+    push->progress.bytes_delivered = delivery_reach(&push->delivery, push->arrived_bytes);
+}
+
+void push_progress(struct push *push, struct transfer_progress *out)
+{
+    note_arrived(push);
     *out = push->progress;
     if (out->bytes_total < out->bytes_sent) {
         out->bytes_total = out->bytes_sent;

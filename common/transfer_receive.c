@@ -240,6 +240,7 @@ int receive_event(struct receive *receive, const struct peer_event *event,
 void receive_progress(const struct receive *receive, struct transfer_progress *out)
 {
     *out = receive->progress;
+    out->bytes_delivered = out->bytes_sent;
     if (out->objects_total < out->objects_sent) {
         out->objects_total = out->objects_sent;
     }

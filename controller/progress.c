@@ -50,7 +50,7 @@ static void append_rate(const struct progress *p, uint64_t left_bytes, struct st
     strbuf_printf(out, ", %s/s", text);
     if (left_bytes > 0 && p->bytes_per_s >= 1) {
         double left_s = (double)left_bytes / p->bytes_per_s;
-        clock_format_duration(left, (int64_t)(left_s < 1e9 ? left_s : 1e9) * 1000);
+        clock_format_duration(left, (int64_t)((left_s < 1e9 ? left_s : 1e9) * 1000));
         strbuf_printf(out, ", %s left", left);
     }
 }

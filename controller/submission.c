@@ -208,7 +208,7 @@ static void show_progress(const struct sending *s)
     struct transfer_progress progress;
     push_progress(s->push, &progress);
     if (progress.bytes_total > PROGRESS_MIN_BYTES) {
-        terminal_progress(s->context->terminal, "sending", progress.bytes_sent,
+        terminal_progress(s->context->terminal, "sending", progress.bytes_delivered,
                           progress.bytes_total);
     }
 }

@@ -365,3 +365,25 @@ def test_a_second_ctrl_c_asks_and_cancels_over_the_same_link(make_link, answer):
     assert b"connection was lost" not in result.out
     assert link.proxy.connections == before
     assert link.errand.show()["status"] == ("Canceled" if answer == b"y\n" else "Running")
+
+
+# ---- what is said of a push ----
+
+
+def test_a_push_shows_what_has_arrived_and_not_what_was_packed(make_link):
+    """Over 1 Mbit/s: what the link has not carried is not counted, nor is the speed of making packs the link's."""
+    link = make_link()
+    link.check(link.run(lines=10))
+    write_files(link.errand.cwd, {"data/large": os.urandom(1_500_000)})
+    link.narrow(125_000)
+    before = link.proxy.count().up
+    screen = link.terminal(lines=10)
+    shown = 0
+    while shown < 40:
+        step = screen.expect(r"sending: ([0-9.]+) (B|bytes|KB|MB) of 1\.5 MB \((\d+) %\)(?:, ([0-9.]+) KB/s, [0-9.]+ s left)?\r")
+        screen.out = screen.out[step.end() :]
+        shown = int(step[3])
+        assert shown / 100 * 1_500_000 <= link.proxy.count().up - before, step[0]
+        assert step[4] is None or float(step[4]) < 250, step[0]
+    assert step[4] is not None
+    screen.close()

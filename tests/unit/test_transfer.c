@@ -405,6 +405,23 @@ static void a_push_that_broke_goes_on_where_it_was(void **state)
     assert_int_equal(came.objects_sent + first.objects_sent, 41 + 41 + 201);
 }
 
+static void what_was_packed_is_not_what_has_arrived(void **state)
+{
+    struct world *w = *state;
+    struct oid root = make_project(w->home, 40, 5, 100000, "x");
+    struct transfer_progress came;
+
+    begin(w, &root, NULL);
+    assert_int_equal(push_pump(w->push, NULL), 0);
+    assert_true(sent(w).bytes_sent > 0);
+    assert_int_equal(sent(w).bytes_delivered, 0);
+    assert_int_equal(run_for(w, 10 << 20, NULL), 0);
+    receive_progress(w->receive, &came);
+    /* Between what is stored there and the end of the pack that is under way. */
+    assert_in_range(sent(w).bytes_delivered, came.bytes_sent - FRAME_DATA_MAX,
+                    sent(w).bytes_sent - 1);
+}
+
 static void a_broken_pack_leaves_nothing_half(void **state)
 {
     struct world *w = *state;
@@ -842,6 +859,7 @@ int main(void)
         WORLD(a_base_that_is_not_there_costs_two_rounds_more),
         WORLD(what_another_brought_is_not_sent_again),
         WORLD(a_push_that_broke_goes_on_where_it_was),
+        WORLD(what_was_packed_is_not_what_has_arrived),
         WORLD(a_broken_pack_leaves_nothing_half),
         WORLD(equal_files_and_folders_are_sent_once),
         WORLD(a_tree_of_many_places_is_walked_once),
