@@ -1,4 +1,5 @@
 /* errand target add, list, remove.            [controller] */
+#include "common/bytes.h"
 #include "controller/client.h"
 #include "controller/install.h"
 #include "controller/table.h"
@@ -10,19 +11,26 @@
 #include <unistd.h>
 
 struct add_args {
-    int64_t port;
-    char *identity, *ssh_config, *known_hosts, *transport, *root, *interpreter;
+    char *port, *identity, *ssh_config, *known_hosts, *transport, *root, *interpreter;
     bool want_force;
 };
 
 #define FIELD(name) offsetof(struct add_args, name)
 
+/* NULL: none, 0. */
+static int parse_port(const char *text, int64_t *out, struct error *err)
+{
+    uint64_t port = 0;
+    if (text != NULL && (bytes_parse_u64(text, 65535, &port, NULL) != 0 || port == 0)) {
+        return error_set(err, ERR_USAGE, "%s is no TCP port", text);
+    }
+    *out = (int64_t)port;
+    return 0;
+}
+
 static int check_add(const struct target *target, struct error *err)
 {
     bool is_local = target->transport != NULL && strcmp(target->transport, "local") == 0;
-    if (target->port < 0 || target->port > 65535) {
-        return error_set(err, ERR_USAGE, "%lld is no TCP port", (long long)target->port);
-    }
     if (target->transport != NULL && transport_check_name(target->transport, err) != 0) {
         return -1;
     }
@@ -49,10 +57,9 @@ static int add_verb(void *opaque, void *opaque_args, char *const *operands,
     struct command_context *context = opaque;
     const struct add_args *args = opaque_args;
     struct error err = ERROR_INIT;
-    const struct target target = {
+    struct target target = {
         .name = operands[0],
         .host = operand_count > 1 ? operands[1] : NULL,
-        .port = args->port,
         .identity = args->identity,
         .ssh_config = args->ssh_config,
         .known_hosts = args->known_hosts,
@@ -60,7 +67,9 @@ static int add_verb(void *opaque, void *opaque_args, char *const *operands,
         .root = args->root,
         .interpreter = args->interpreter,
     };
-    if (command_home(context, &err) == NULL || check_add(&target, &err) != 0 ||
+    if (command_home(context, &err) == NULL ||
+        parse_port(args->port, &target.port, &err) != 0 ||
+        check_add(&target, &err) != 0 ||
         target_save(context->home, &target, args->want_force, &err) != 0) {
         return command_fail(context, false, &err, err.code == ERR_USAGE ? 2 : 1);
     }
@@ -73,7 +82,7 @@ static int add_verb(void *opaque, void *opaque_args, char *const *operands,
 }
 
 static const struct cli_option add_options[] = {
-    CLI_COUNT('p', "port", "PORT", "TCP port", FIELD(port)),
+    CLI_STRING('p', "port", "PORT", "TCP port", FIELD(port)),
     CLI_STRING('i', "identity", "FILE", "private key file", FIELD(identity)),
     CLI_STRING('F', "ssh-config", "FILE", "instead of ~/.ssh/config", FIELD(ssh_config)),
     CLI_STRING(0, "known-hosts", "FILE", "instead of ~/.ssh/known_hosts",

@@ -193,3 +193,10 @@ def test_a_terminal_shows_the_same_lines(errand):
     screen = errand.terminal("target", "check", "local", columns=200)
     assert screen.finish().code == 0
     assert "ok   connect" in strip_controls(screen.out)
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "ssh"])
+def test_a_port_that_is_none_is_refused(errand, port):
+    result = errand.run("target", "add", "node", "host.example.com", f"--port={port}", code=2)
+    assert f"{port} is no TCP port" in result.errors
+    assert b"node" not in errand.ok("target", "list").out
