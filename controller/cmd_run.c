@@ -64,7 +64,7 @@ static void say_sent(const struct following *f, const struct submission *s,
     char all[FILES_SIZE_TEXT];
     unsigned long long files = s->spec.files;
     const char *plural = files == 1 ? "" : "s";
-    files_format_size(sent, s->sent_bytes);
+    files_format_size(sent, s->sent_content_bytes);
     files_format_size(all, s->spec.size_bytes);
     if (s->sent_files == 0) {
         terminal_note(

@@ -173,6 +173,7 @@ int submission_record(struct submission *s, struct command_context *context,
 struct counted_source {
     struct object_source inner;
     struct oidset *sent;
+    uint64_t content_bytes; /* of files, without trees and lists */
 };
 
 static int counted_get(void *context, enum object_kind kind, const struct oid *oid,
@@ -182,7 +183,11 @@ static int counted_get(void *context, enum object_kind kind, const struct oid *o
     if (kind != OBJECT_TREE && oidset_add(source->sent, kind, oid, 0, err) < 0) {
         return -1;
     }
-    return source->inner.get(source->inner.context, kind, oid, out, err);
+    if (source->inner.get(source->inner.context, kind, oid, out, err) < 0) {
+        return -1;
+    }
+    source->content_bytes += kind == OBJECT_CONTENT ? out->length : 0;
+    return 0;
 }
 
 static bool counted_has(void *context, enum object_kind kind, const struct oid *oid)
@@ -444,6 +449,7 @@ int submission_send(struct submission *submission, struct command_context *conte
     }
     int result = run_sending(&s, client, &base, &source, is_interrupted, err);
     if (result == 0) {
+        submission->sent_content_bytes = counted.content_bytes;
         result = note_accepted(&s, client, target, sent, err);
     }
     push_free(s.push);

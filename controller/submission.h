@@ -53,6 +53,7 @@ struct submission {
     enum submission_fate fate;
     bool is_new; /* after sending: accepted now, not before */
     uint64_t sent_files, sent_bytes, wire_bytes;
+    uint64_t sent_content_bytes; /* of sent_bytes what is files' content, not folders' */
     bool has_progress;        /* the last submission_send got further than those before */
     uint64_t missing_objects; /* the fewest that a node asked for first */
     /* What is to go in the same flight as SUBMIT; may be NULL. Called each time that it

@@ -252,6 +252,15 @@ def test_second_run_sends_only_what_changed(errand, target):
     assert errand.show()["snapshot"]["sent_files"] == 0
 
 
+def test_what_was_sent_is_never_more_than_there_is(errand):
+    """Folders' own bytes were counted with the files': "227 bytes of 76 bytes"."""
+    write_files(errand.cwd, {"one/a": "12345", "two/b": "1234567"})
+    errand.ok("run", "--target", "local", "train.py")
+    write_files(errand.cwd, {"one/a": "54321", "two/b": "7654321"})
+    said = errand.ok("run", "--target", "local", "train.py").errors
+    assert "sent 2 of the project's 3 files, 12 bytes of 27 bytes" in said
+
+
 def test_a_first_push_larger_than_any_buffer_arrives(errand, target):
     write_files(errand.cwd, {f"data/{i}": os.urandom(200_000) for i in range(150)})
     write_files(errand.cwd, {"data/large": os.urandom(12_000_000)})
