@@ -230,7 +230,9 @@ def put_executor(server: Sshd, errand: Errand, text: str) -> None:
     target = errand.add_target("other", *server.target_arguments())
     errand.ok("target", "check", target)
     (executor,) = (server.home / ".errand/bin").iterdir()
+    executor.unlink()  # the one of that connection may run still
     executor.write_text(text)
+    executor.chmod(0o700)
     errand.ok("target", "remove", target)
 
 
