@@ -200,6 +200,7 @@ def test_a_path_that_is_too_long_is_named(errand: Errand, project: Path):
 
 
 @pytest.mark.skipif(not is_possible("strace"), reason="strace may not trace here")
+@pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(
     "call, error, text",
     [

@@ -14,6 +14,7 @@ from support.errand import Result
 from support.links import Link, log_of
 
 needs_strace = pytest.mark.skipif(not inject.is_possible("strace"), reason="strace may not trace here")
+pytestmark = pytest.mark.usefixtures("traced")
 
 CALLS = 1500  # more than a run over ssh makes
 STRIDE, SOAK_STRIDE = 130, 5
