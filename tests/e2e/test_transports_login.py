@@ -198,6 +198,7 @@ def test_a_key_file_that_others_may_read(sshd, reach, refused):
     assert f"chmod 600 {sshd.identity}" in step["hint"]
 
 
+@pytest.mark.usefixtures("libssh2_leaks")
 @pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa"])
 def test_keys_of_every_kind_log_in(errand, sshd, reach, tmp_path, kind):
     key = make_key(tmp_path / "key", kind)
