@@ -15,8 +15,8 @@
  * Changed settings have another name, and the old link is left to its end.
  *
  * It holds no descriptor, folder or terminal of the command that it came from, and no
- * ERRAND_* variable. A keeper that cannot be reached, or is slow to answer, costs a
- * command nothing but a connection of its own.
+ * ERRAND_* variable. A keeper that cannot be reached, is slow to answer, or carries as
+ * many submissions as one link may, costs a command nothing but a connection of its own.
  */
 #ifndef CONTROLLER_KEEPER_H
 #define CONTROLLER_KEEPER_H

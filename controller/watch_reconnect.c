@@ -171,18 +171,20 @@ static int64_t next_delay_ms(struct watch *watch)
     return past_ms < limit_ms ? limit_ms - past_ms : -1;
 }
 
-/* Who tries no second time asks the node itself nonetheless: a connection that was kept
- * may have been dead for long. */
-static bool is_worth_one_try(const struct watch *watch)
+/* Where a connection that is kept did not do, one of our own may, at once: it takes no
+ * more submissions; or it may have been dead for long, and who tries no second time asks
+ * the node itself nonetheless. */
+static bool is_worth_one_try(const struct watch *watch, const struct error *why)
 {
-    return watch->options.give_up_after_ms == WATCH_NEVER_AGAIN &&
-           watch->client != NULL && client_is_shared(watch->client);
+    return watch->client != NULL && client_is_shared(watch->client) &&
+           (why->code == ERR_BUSY ||
+            watch->options.give_up_after_ms == WATCH_NEVER_AGAIN);
 }
 
 int watch_reconnect(struct watch *watch, const struct error *why, struct error *err)
 {
     struct error reason = *why;
-    bool is_shared = is_worth_one_try(watch);
+    bool is_shared = is_worth_one_try(watch, why);
     client_free(watch->client);
     watch->client = NULL;
     watch->ahead_stream = 0;

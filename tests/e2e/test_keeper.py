@@ -67,6 +67,26 @@ def test_several_commands_share_it_at_once(errand, sshd, kept, tmp_path):
     assert sshd.logins() == 1
 
 
+def serving(errand) -> list[int]:
+    marked = processes.carrying("HARNESS_MARK", errand.mark)
+    return [pid for pid in marked if "serve" in processes.command(pid)]
+
+
+def test_more_submissions_than_a_link_takes_cost_a_connection_and_no_word(errand, sshd, kept):
+    errand.ok("run", "--target", kept, "--", "true")
+    (standing,) = serving(errand)
+    os.kill(standing, signal.SIGSTOP)  # so that what is submitted stays so
+    try:
+        several = [errand.start("run", "--target", kept, "--", "true") for _ in range(4)]
+        wait_for(lambda: any(one.process.poll() is not None for one in several), "one to go its own way")
+    finally:
+        os.kill(standing, signal.SIGCONT)
+    results = [one.finish() for one in several]
+    assert [one.code for one in results] == [0] * 4
+    assert sshd.logins() == 2
+    assert not [one.err for one in results if b"again" in one.err]
+
+
 def test_a_command_that_is_killed_takes_nobody_along(errand, sshd, kept, tmp_path):
     gate = tmp_path / "gate"
     errand.ok("run", "--target", kept, "--", "true")
