@@ -145,7 +145,9 @@ static void take_input(struct client *c, const void *data, size_t length)
 static void link_ready(void *context, unsigned events)
 {
     struct client *c = context;
-    if ((events & LOOP_READ) == 0) {
+    /* After a failure nothing more is taken: what follows a piece that could not be kept
+     * would be kept in its place. A carrier may call several times a step. */
+    if ((events & LOOP_READ) == 0 || c->has_failed) {
         return;
     }
     ssize_t length = link_read(c->link, c->buffer, CLIENT_READ_SIZE);
