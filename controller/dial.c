@@ -107,6 +107,8 @@ static int start_lookup(struct dial *d, struct error *err)
     if (pid == 0) {
         struct lookup lookup;
         struct address addresses[ADDRESSES_MAX];
+        /* No lock and no pipe of ours hangs on a resolver that hangs. */
+        fdio_close_except(STDERR_FILENO + 1, &fds[1], 1);
         (void)look_up(d, AI_ADDRCONFIG, &lookup, addresses);
         _exit(fdio_write_full(fds[1], &lookup, sizeof lookup) == 0 &&
                       fdio_write_full(fds[1], addresses,

@@ -41,12 +41,11 @@ struct ssh_agent *ssh_agent_open(const char *socket_path, struct error *err)
     }
     memcpy(address.sun_path, socket_path, strlen(socket_path) + 1);
     CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    /* One that hangs with a full backlog is as none. */
     if (fd < 0 || fdio_set_cloexec(fd, true, NULL) != 0 ||
+        fdio_set_nonblocking(fd, true, NULL) != 0 ||
         connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
         (void)error_sys(err, "connect to the agent %s", socket_path);
-        return NULL;
-    }
-    if (fdio_set_nonblocking(fd, true, err) != 0) {
         return NULL;
     }
     struct ssh_agent *agent = xcalloc(1, sizeof *agent);
