@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define EXIT_READER_GONE (128 + SIGPIPE)
+/* All is at home: for no longer than this a node that is gone is told so again. */
+#define TELL_MS 60000
 
 int following_init(struct following *f, struct command_context *context,
                    const char *target_name, struct error *err)
@@ -138,6 +140,8 @@ static void tell(struct following *f, const struct history_run *run,
                  const struct fetch_result *result)
 {
     struct error err = ERROR_INIT;
+    int64_t *limit_ms = &f->watch.options.give_up_after_ms;
+    *limit_ms = *limit_ms > 0 && *limit_ms < TELL_MS ? *limit_ms : TELL_MS;
     while (fetch_tell(f->context, f->watch.client, run, result, &err) != 0) {
         if (collect_again(f, &err) != 0) {
             terminal_warn(f->context->terminal,
