@@ -34,3 +34,12 @@ void variables_forget(void)
         mem_wipe(text, strlen(text)); /* what follows it in environ moved up */
     }
 }
+
+void variables_wipe(const char *name)
+{
+    char *value = name != NULL ? getenv(name) : NULL;
+
+    if (value != NULL) {
+        mem_wipe(value, strlen(value));
+    }
+}

@@ -25,4 +25,8 @@ void variables_inherit(struct strvec *out);
  * others of this user can read otherwise. */
 void variables_forget(void);
 
+/* Overwrite the value of a variable that held a secret; NULL and what is not set are
+ * ignored. */
+void variables_wipe(const char *name);
+
 #endif

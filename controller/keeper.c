@@ -296,7 +296,7 @@ static void set_title(char **argv, const char *title)
 }
 
 /* Out of everything that the command was in. */
-static void detach(char **argv, const char *title)
+static void detach(char **argv, const struct keeper_place *place)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     (void)setsid();
@@ -306,10 +306,11 @@ static void detach(char **argv, const char *title)
     fdio_close(&null);
     close_inherited();
     variables_forget(); /* a run that uses errand is not to find its id on us */
+    variables_wipe(place->password_env);
     if (chdir("/") != 0) {
         /* Then it stays where it is. */
     }
-    set_title(argv, title);
+    set_title(argv, place->title);
 }
 
 /* Fork, where a socket is to be had. In the child it does not return. */
@@ -330,7 +331,7 @@ static void start(struct client *client, char **argv, struct keeper *k)
         k->place = place;
         k->link = client;
         k->listen_fd = listen_fd;
-        detach(argv, place->title);
+        detach(argv, place);
         fdio_close(&ready[0]);
         fdio_close(&ready[1]);
         serve(k);

@@ -32,8 +32,9 @@ struct client;
 struct keeper_place {
     char *folder; /* NULL: nowhere; no link is kept */
     char name[OID_HEX_SIZE];
-    char *title;     /* what the process shows itself as in ps */
-    int64_t idle_ms; /* so long without use */
+    char *title;        /* what the process shows itself as in ps */
+    char *password_env; /* a variable that the keeper forgets, or NULL */
+    int64_t idle_ms;    /* so long without use */
 };
 
 /*

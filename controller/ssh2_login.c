@@ -225,10 +225,7 @@ struct ssh2_login *ssh2_login_new(struct ssh2_session *session,
 
 static void forget_secret(struct ssh2_login *l)
 {
-    volatile char *data = l->secret.data;
-    for (size_t i = 0; i < l->secret.length; i++) {
-        data[i] = 0;
-    }
+    mem_wipe(l->secret.data, l->secret.length);
     strbuf_reset(&l->secret);
 }
 
@@ -272,6 +269,7 @@ static int ask(struct ssh2_login *l, const char *question, bool is_shown,
                struct strbuf *out)
 {
     const char *value = secret_of_environment(l);
+    mem_wipe_freed(); /* libssh2 copies it, and this process may stay (keeper.h) */
     if (value != NULL) {
         l->is_env_used = true;
         strbuf_puts(out, value);

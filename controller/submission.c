@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/fdio.h"
+#include "common/variables.h"
 #include "controller/submission_plan.h"
 
 #include <stdlib.h>
@@ -31,8 +32,7 @@ void submission_release(struct submission *s)
     (void)rooting_finish(TAKE_PTR(s->rooting), NULL);
     json_free(TAKE_PTR(s->secrets));
     for (size_t i = 0; i < s->secret_variables.count; i++) {
-        char *value = getenv(s->secret_variables.items[i]);
-        mem_wipe(value, value != NULL ? strlen(value) : 0);
+        variables_wipe(s->secret_variables.items[i]);
     }
     strvec_release(&s->secret_variables);
 }
