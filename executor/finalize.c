@@ -7,8 +7,29 @@
 
 #include "common/log.h"
 #include "executor/arguments.h"
+#include "executor/exitslot.h"
 #include "executor/outputs.h"
+#include "executor/processes.h"
 #include "executor/rundir.h"
+
+/* The supervisor's last line tells why: our slot has room for it on a full disk too. */
+static void say_why(int run_fd, int64_t attempt, const char *text)
+{
+    CLEANUP_FD int exit_fd = openat(run_fd, "exit", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    struct process_id self = {.pid = 0};
+    (void)process_identify(getpid(), &self);
+    struct exitslot slot = {
+        .attempt = attempt,
+        .stage = STAGE_FINALIZE,
+        .exit = {.kind = RUN_EXIT_EXITED, .code = 1},
+        .start = self.start,
+        .by = "finalize",
+    };
+    snprintf(slot.text, sizeof(slot.text), "%.*s", EXITSLOT_TEXT_MAX - 1, text);
+    if (exit_fd >= 0) {
+        (void)exitslot_write(exit_fd, &slot, NULL);
+    }
+}
 
 int finalize_main(int argc, char **argv)
 {
@@ -34,6 +55,7 @@ int finalize_main(int argc, char **argv)
     }
     if (result < 0) {
         log_line(&log, "the outputs could not be collected: %s", err.text);
+        say_why(run_fd, args.attempt, err.text);
     }
     runspec_release(&spec);
     return result < 0;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -15,7 +16,10 @@
 
 #define COLLECT_LIMIT_NS (INT64_C(12) * 3600 * NS_PER_S)
 #define FINISH_RETRY_NS (2 * NS_PER_S)
-#define REASON_SIZE 768
+#define REASON_SIZE 1024
+#define PATH_SHOWN_MAX 256 /* a longer one is not shown: a cut one is another one */
+/* Less room than this is none. */
+#define DISK_FULL_BYTES ((uint64_t)64 << 10)
 
 uint64_t supervisor_count_oom_kills(void)
 {
@@ -72,6 +76,20 @@ static void describe_signal(const struct supervisor *s, int signal, char *out)
                               : "");
 }
 
+/* Evidence again: a script that failed for want of room rarely says so in its status. */
+static void describe_disk(const struct supervisor *s, char *out)
+{
+    struct statvfs fs;
+    size_t used = strlen(out);
+    if (fstatvfs(s->run_fd, &fs) == 0 &&
+        ((uint64_t)fs.f_bavail * fs.f_frsize < DISK_FULL_BYTES ||
+         (fs.f_files > 0 && fs.f_favail == 0))) {
+        snprintf(out + used, REASON_SIZE - used, "; the disk of %s is full",
+                 strlen(s->root->path) <= PATH_SHOWN_MAX ? s->root->path
+                                                         : "the node's root");
+    }
+}
+
 static void describe(const struct supervisor *s, const struct run_exit *exit, char *out)
 {
     char limit[CLOCK_TEXT_SIZE];
@@ -79,9 +97,13 @@ static void describe(const struct supervisor *s, const struct run_exit *exit, ch
     switch (exit->kind) {
     case RUN_EXIT_EXITED:
         snprintf(out, REASON_SIZE, "exited with status %d", exit->code);
+        if (exit->code != 0) {
+            describe_disk(s, out);
+        }
         break;
     case RUN_EXIT_SIGNALED:
         describe_signal(s, exit->signal, out);
+        describe_disk(s, out);
         break;
     case RUN_EXIT_TIMED_OUT:
         clock_format_duration(limit, s->spec.time_limit_ms);
@@ -187,6 +209,22 @@ void supervisor_leave(struct supervisor *s)
     cgroup_remove(&s->cgroup);
 }
 
+/* Why they could not be collected, as far as it is known, and where they are. */
+static void describe_outputs(const struct supervisor *s, char *out)
+{
+    struct exitslot slot;
+    size_t used = strlen(out);
+    bool is_known =
+        exitslot_read(s->exit_fd, s->attempt, STAGE_FINALIZE, &slot) == EXITSLOT_VALID &&
+        slot.text[0] != '\0';
+    bool is_shown = strlen(s->run_path) <= PATH_SHOWN_MAX;
+    snprintf(
+        out + used, REASON_SIZE - used,
+        "; its outputs could not be collected%s%s; they are still on the node%s%.*s%s",
+        is_known ? ": " : "", is_known ? slot.text : "", is_shown ? ", in " : "",
+        is_shown ? PATH_SHOWN_MAX : 0, s->run_path, is_shown ? "/work" : "");
+}
+
 enum phase supervisor_finish(struct supervisor *s)
 {
     static const char nothing[] =
@@ -200,8 +238,7 @@ enum phase supervisor_finish(struct supervisor *s)
                         : s->is_collected ? read_outputs(s, outputs)
                                           : NULL;
     if (found == NULL) {
-        snprintf(reason + strlen(reason), sizeof(reason) - strlen(reason),
-                 "; its outputs could not be collected");
+        describe_outputs(s, reason);
     }
     const struct journal_entry line = {
         .state = decide_state(&exit),

@@ -353,7 +353,9 @@ def test_outputs_that_cannot_be_collected_are_a_warning(node):
     last = run.end()
     assert last["state"] == "Completed"
     assert last["outputs"] is None
-    assert "outputs could not be collected" in last["reason"]
+    why = "its outputs could not be collected: write outputs.json: rename the new file: "
+    assert why in last["reason"]
+    assert last["reason"].endswith(f"; they are still on the node, in {run.folder}/work")
 
 
 # ---- secrets
