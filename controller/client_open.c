@@ -236,7 +236,7 @@ static int bring_executor(struct opening *o, int64_t timeout_ms, struct error *e
     struct error cause = ERROR_INIT;
     int64_t since = clock_monotonic_ns();
     const struct executor_file *file =
-        install_answer(o->marker.line.data, c->target_name, &c->executors, &cause);
+        install_answer(o->marker.line.data, c->target->settings, &c->executors, &cause);
     if (file == NULL) {
         return opening_refuse(o, &cause, err);
     }
@@ -253,8 +253,8 @@ static int bring_executor(struct opening *o, int64_t timeout_ms, struct error *e
         return -1;
     }
     if (o->kind == MARKER_IS_BOOTSTRAP) {
-        if (install_answer(o->marker.line.data, c->target_name, &c->executors, &cause) !=
-            NULL) {
+        if (install_answer(o->marker.line.data, c->target->settings, &c->executors,
+                           &cause) != NULL) {
             error_set(&cause, ERR_BOOTSTRAP, "the node asked for the executor twice");
         }
         return opening_refuse(o, &cause, err);

@@ -18,7 +18,7 @@ struct checking {
     bool is_ok;
     struct json *steps; /* array of the document */
     struct json *node;  /* what CHECK said of the node, or NULL */
-    struct strvec hints;
+    const struct target *target;
 };
 
 /* Note a step, and show it where people read. time_ms -1: it has none of its own. */
@@ -65,6 +65,30 @@ static const char *text_of(const struct json *object, const char *key)
     return value != NULL && json_is_string(value) ? json_string(value) : "";
 }
 
+/* A hint of the node, malloc'ed: what only we know of the target stands in braces there
+ * (PROTOCOL.md). */
+static char *fill_hint(const struct target *target, const char *hint)
+{
+    const struct {
+        const char *name, *value;
+    } rows[] = {{"{target}", target->name}, {"{settings}", target->settings}};
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    for (const char *at = hint; *at != '\0';) {
+        size_t used = 0;
+        for (size_t i = 0; i < ARRAY_SIZE(rows) && used == 0; i++) {
+            if (strncmp(at, rows[i].name, strlen(rows[i].name)) == 0) {
+                strbuf_puts(&text, rows[i].value);
+                used = strlen(rows[i].name);
+            }
+        }
+        if (used == 0) {
+            strbuf_putc(&text, *at);
+        }
+        at += used > 0 ? used : 1;
+    }
+    return strbuf_detach(&text);
+}
+
 /* One REPORT of CHECK: facts of the node, and what was found there. */
 static int take_report(void *context, const struct json *report, struct error *err)
 {
@@ -79,8 +103,9 @@ static int take_report(void *context, const struct json *report, struct error *e
     for (const struct json *check = json_first(checks); check != NULL;
          check = json_next(check)) {
         const struct json *is_ok = json_get(check, "ok");
+        CLEANUP_FREE char *hint = fill_hint(c->target, text_of(check, "hint"));
         add_step(c, text_of(check, "step"), is_ok == NULL || json_bool(is_ok), -1,
-                 text_of(check, "detail"), text_of(check, "hint"));
+                 text_of(check, "detail"), hint);
     }
     return 0;
 }
@@ -228,8 +253,11 @@ static int check_verb(void *opaque_context, void *opaque, char *const *operands,
     }
     json_add_string(document, "target", target->name);
     CLEANUP_JSON struct json *steps = json_new_array();
-    struct checking c = {
-        .context = context, .is_json = args->is_json, .is_ok = true, .steps = steps};
+    struct checking c = {.context = context,
+                         .is_json = args->is_json,
+                         .is_ok = true,
+                         .steps = steps,
+                         .target = target};
     (void)check(&c, args, target, document, &err);
     json_add_bool(document, "ok", c.is_ok);
     (void)json_add(document, "steps", TAKE_PTR(steps));

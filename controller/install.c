@@ -318,17 +318,16 @@ static const struct refusal {
     const char *word;
     enum error_code code;
     const char *text; /* with the details in the place of %s */
-    const char *hint; /* with the target in the place of %s */
+    const char *hint; /* with the target's settings in the place of %s */
 } refusals[] = {
     {"nohome", ERR_BOOTSTRAP, "%s cannot be written",
-     "give the target a folder that can: errand target add %s HOST --root DIR --force"},
+     "give the target a folder that can: set root: in %s"},
     {"nospace", ERR_NO_SPACE, "no room for the executor (2 MB) in %s",
-     "free some space there, or choose another disk: errand target add %s HOST --root "
-     "DIR --force"},
+     "free some space there, or choose another disk: set root: in %s"},
     {"noexec", ERR_BOOTSTRAP, "programs may not be executed in %s (mounted noexec)",
-     "choose another folder: errand target add %s HOST --root DIR --force"},
+     "choose another folder: set root: in %s"},
     {"failed", ERR_BOOTSTRAP, "the executor does not run there: %s",
-     "see what the node is (uname -a), and that target %s has no odd --root"},
+     "see what the node is (uname -a), and that no odd root: stands in %s"},
 };
 
 /* format with text in the place of its %s, malloc'ed: formats come from a table. */
@@ -338,18 +337,18 @@ static char *fill(const char *format, const char *text)
     return xasprintf("%.*s%s%s", (int)(place - format), format, text, place + 2);
 }
 
-static void refuse(const struct refusal *refusal, const char *details, const char *target,
-                   struct error *err)
+static void refuse(const struct refusal *refusal, const char *details,
+                   const char *settings, struct error *err)
 {
     CLEANUP_STRBUF struct strbuf safe = STRBUF_INIT;
     terminal_make_safe(details, strlen(details), &safe);
     CLEANUP_FREE char *text = fill(refusal->text, safe.data);
-    CLEANUP_FREE char *hint = fill(refusal->hint, target);
+    CLEANUP_FREE char *hint = fill(refusal->hint, settings);
     error_set(err, refusal->code, "%s", text);
     error_hint(err, "%s", hint);
 }
 
-const struct executor_file *install_answer(const char *words, const char *target,
+const struct executor_file *install_answer(const char *words, const char *settings,
                                            const struct executor_files *files,
                                            struct error *err)
 {
@@ -360,10 +359,10 @@ const struct executor_file *install_answer(const char *words, const char *target
     for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
         details = after(words, refusals[i].word);
         if (details != NULL) {
-            refuse(&refusals[i], details, target, err);
+            refuse(&refusals[i], details, settings, err);
             return NULL;
         }
     }
-    refuse(&refusals[ARRAY_SIZE(refusals) - 1], words, target, err);
+    refuse(&refusals[ARRAY_SIZE(refusals) - 1], words, settings, err);
     return NULL;
 }

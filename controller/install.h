@@ -59,9 +59,9 @@ int install_line(const struct executor_files *files, const char *root, struct st
 /*
  * What the words behind MARKER_BOOTSTRAP mean: the file that is wanted there, borrowed
  * from files; or NULL: ERR_UNSUPPORTED, ERR_BOOTSTRAP, ERR_NO_SPACE with a hint, made
- * safe. target: the target's name, for the hint.
+ * safe. settings: the file where the target is described, for the hint.
  */
-const struct executor_file *install_answer(const char *words, const char *target,
+const struct executor_file *install_answer(const char *words, const char *settings,
                                            const struct executor_files *files,
                                            struct error *err);
 

@@ -251,10 +251,8 @@ static int explain_key(const struct openssh_story *story, const struct ssh_words
     if (missing != NULL && words->accepted_key == NULL && words->offered.count == 0) {
         error_set(err, ERR_LOGIN, "%s: login: there is no key to offer: %s", story->where,
                   missing);
-        return error_hint(err,
-                          "name the private key: errand target add %s HOST --identity "
-                          "FILE --force",
-                          story->target);
+        return error_hint(err, "name the private key: set identity: in %s",
+                          story->settings);
     }
     if (words->accepted_key != NULL) {
         CLEANUP_FREE char *file = file_of_key(words->accepted_key);

@@ -14,6 +14,7 @@ struct openssh_story {
     const char *where;   /* "gpu1 (me@10.1.2.3 port 22)" */
     const char *by_hand; /* the command that a person would type: "ssh gpu1" */
     const char *target;
+    const char *settings; /* the file that describes it */
     bool may_ask;
 };
 

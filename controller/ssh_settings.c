@@ -63,10 +63,8 @@ char *ssh_settings_by_hand(const struct target *target, const char *ssh_program)
 
 static int name_another(const struct target *target, struct error *err)
 {
-    return error_hint(err,
-                      "mend it, or name another: errand target add %s HOST "
-                      "--ssh-config FILE --force",
-                      target->name);
+    return error_hint(err, "mend it, or name another: set ssh_config: in %s",
+                      target->settings);
 }
 
 int ssh_settings_check(const struct target *target, struct error *err)

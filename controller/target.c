@@ -29,6 +29,7 @@ void target_free(struct target *target)
     free(target->password_env);
     free(target->root);
     free(target->interpreter);
+    free(target->settings);
     strvec_release(&target->variables);
     free(target);
 }
@@ -152,6 +153,9 @@ struct target *target_find(const struct config *config, const struct home *home,
     if (settle_place(target, home, config_origin(config, host), err) != 0) {
         return NULL;
     }
+    target->settings = target->host != NULL
+                           ? xstrdup(config_origin(config, host))
+                           : xasprintf("%s/targets.d/%s.yaml", home->config, name);
     return TAKE_PTR(target);
 }
 

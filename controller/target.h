@@ -16,6 +16,7 @@ struct target {
     char *root;        /* on the node; NULL: ~/.errand; for local: a folder of the home */
     char *interpreter; /* or NULL */
     struct strvec variables;
+    char *settings; /* where the target is described, for hints: "FILE" or "FILE:LINE" */
 };
 
 /* Errors: ERR_NOT_FOUND with the nearest name, ERR_CONFIG. */

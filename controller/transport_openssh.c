@@ -23,7 +23,7 @@
 #define RESOLVE_TIMEOUT_MS 10000
 
 struct openssh {
-    char *target, *host;
+    char *target, *settings, *host;
     struct strvec resolve; /* the `ssh -G` that tells what the settings come to */
     char *by_hand;         /* what a person would type to get there */
     bool may_ask;
@@ -33,6 +33,7 @@ static void free_openssh(void *context)
 {
     struct openssh *o = context;
     free(o->target);
+    free(o->settings);
     free(o->host);
     free(o->by_hand);
     strvec_release(&o->resolve);
@@ -180,6 +181,7 @@ static int explain(const void *context, const struct process_end *end, struct er
         .where = where.data,
         .by_hand = o->by_hand,
         .target = o->target,
+        .settings = o->settings,
         .may_ask = o->may_ask,
     };
     return openssh_explain(&story, end, err);
@@ -214,6 +216,7 @@ static struct link *open_openssh(const struct target *target,
     }
     struct openssh *o = xcalloc(1, sizeof *o);
     o->target = xstrdup(target->name);
+    o->settings = xstrdup(target->settings);
     o->host = xstrdup(target->host);
     o->by_hand = ssh_settings_by_hand(target, options->ssh_program);
     o->may_ask = options->may_ask;

@@ -169,15 +169,15 @@ static void probe_root(struct probe *p)
     json_add_string(p->node, "filesystem", filesystem);
     if (is_noexec) {
         add_check(p, "root", false,
-                  "choose a folder on another filesystem: errand target add NAME HOST "
-                  "--root DIR --force",
+                  "choose a folder on another filesystem: set root: in {settings}",
                   "%s is mounted noexec (%s): scripts cannot be executed there", path,
                   filesystem);
     } else if (is_network) {
-        add_check(p, "root", false,
-                  "a folder on a local disk is faster and keeps nodes apart: errand "
-                  "target add NAME HOST --root DIR --force",
-                  "%s is on a network filesystem (%s)", path, filesystem);
+        add_check(
+            p, "root", false,
+            "a folder on a local disk is faster and keeps nodes apart: set root: in "
+            "{settings}",
+            "%s is on a network filesystem (%s)", path, filesystem);
     } else {
         add_check(p, "root", true, NULL, "%s (%s)", path, filesystem);
     }
@@ -196,10 +196,10 @@ static void probe_disk(struct probe *p)
     files_format_size(size, free_bytes);
     json_add_integer(p->node, "disk_free_bytes", (int64_t)free_bytes);
     if (!has_inodes) {
-        add_check(p, "disk", false, "errand node gc TARGET removes what is not needed",
+        add_check(p, "disk", false, "errand node gc {target} removes what is not needed",
                   "fewer than 1000 files can still be made in %s", path);
     } else if (free_bytes < DISK_LOW_BYTES) {
-        add_check(p, "disk", false, "errand node gc TARGET removes what is not needed",
+        add_check(p, "disk", false, "errand node gc {target} removes what is not needed",
                   "only %s free in %s", size, path);
     } else {
         add_check(p, "disk", true, NULL, "%s free in %s", size, path);

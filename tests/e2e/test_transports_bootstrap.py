@@ -106,7 +106,7 @@ def test_a_home_that_cannot_be_written(make_sshd, reach, refused):
     assert step["step"] == "bootstrap"
     assert f"{server.home}/.errand cannot be written" in step["detail"]
     assert f"port {server.port}" in step["detail"]
-    assert "--root DIR" in step["hint"]
+    assert "set root: in " in step["hint"] and "/targets.d/" in step["hint"]
 
 
 def test_a_home_that_is_not_there(make_sshd, reach, refused):
@@ -127,7 +127,7 @@ def test_a_disk_without_room(make_sshd, reach, refused):
     step = refused(reach(server))
     assert step["step"] == "bootstrap"
     assert "no room" in step["detail"]
-    assert "--root DIR" in step["hint"]
+    assert "set root: in " in step["hint"] and "/targets.d/" in step["hint"]
 
 
 def test_a_disk_without_a_single_inode(make_sshd, reach, refused):

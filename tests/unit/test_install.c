@@ -81,8 +81,8 @@ static void each_refusal_has_its_sentence(void **state)
         const char *words, *text, *hint;
     } rows[] = {
         {"nohome /home/me/.errand", "/home/me/.errand cannot be written",
-         "add gpu1 HOST"},
-        {"nospace /d", "no room for the executor (2 MB) in /d", "add gpu1 HOST"},
+         "root: in gpu1"},
+        {"nospace /d", "no room for the executor (2 MB) in /d", "root: in gpu1"},
         {"noexec /d", "programs may not be executed in /d (mounted noexec)",
          "another folder"},
         {"failed sh: no", "the executor does not run there: sh: no", "uname"},

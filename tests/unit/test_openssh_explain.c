@@ -15,9 +15,12 @@
 #define OWN_FAILURE (255 << 8)
 
 static const struct openssh_story batch = {
-    .where = "n (me@h port 22)", .by_hand = "ssh h", .target = "n"};
-static const struct openssh_story asking = {
-    .where = "n (me@h port 22)", .by_hand = "ssh h", .target = "n", .may_ask = true};
+    .where = "n (me@h port 22)", .by_hand = "ssh h", .target = "n", .settings = "n.yaml"};
+static const struct openssh_story asking = {.where = "n (me@h port 22)",
+                                            .by_hand = "ssh h",
+                                            .target = "n",
+                                            .settings = "n.yaml",
+                                            .may_ask = true};
 
 static struct error explain(const struct openssh_story *story, int status,
                             const char *words, struct link_end end)
