@@ -50,12 +50,26 @@ static struct client_slot *find_slot(struct client *c, uint32_t stream)
     return NULL;
 }
 
+void client_take_error(const struct client *c, const struct json *body, struct error *out)
+{
+    message_to_error(body, out);
+    if (out->code == ERR_NO_SPACE) {
+        (void)error_wrap(out, "the disk of %s is full", c->node.root);
+        (void)error_hint(out, "errand node gc %s frees space there", c->target_name);
+    }
+    (void)error_wrap(out, "%s", c->target_name);
+}
+
 static int dispatch(struct client *c, const struct peer_event *event, struct error *err)
 {
     if (event->stream == 0) {
         if (event->type == MSG_ERROR) {
-            message_to_error(event->json, err);
-            return c->is_kept ? -1 : error_wrap(err, "%s", c->target_name);
+            if (c->is_kept) { /* the keeper's, which names the target itself */
+                message_to_error(event->json, err);
+            } else {
+                client_take_error(c, event->json, err);
+            }
+            return -1;
         }
         return 0;
     }
@@ -382,6 +396,7 @@ int client_run(struct client *c, const bool *done, struct error *err)
 }
 
 struct question {
+    const struct client *client;
     int (*report)(void *context, const struct json *report, struct error *err);
     void *context;
     struct json **out_end;
@@ -398,7 +413,7 @@ static int question_event(void *context, const struct peer_event *event,
         return q->report(q->context, event->json, err);
     }
     if (event->type == MSG_ERROR) {
-        message_to_error(event->json, &q->error);
+        client_take_error(q->client, event->json, &q->error);
         q->has_error = true;
     }
     if (event->type == MSG_END && q->out_end != NULL) {
@@ -412,7 +427,8 @@ int client_ask(struct client *c, enum message_type type, const struct json *body
                int (*report)(void *context, const struct json *report, struct error *err),
                void *context, struct json **out_end, struct error *err)
 {
-    struct question question = {.report = report, .context = context, .out_end = out_end};
+    struct question question = {
+        .client = c, .report = report, .context = context, .out_end = out_end};
     struct client_request request = {.context = &question, .event = question_event};
     uint32_t stream = client_open(c, &request, err);
     if (stream == 0) {
@@ -424,7 +440,7 @@ int client_ask(struct client *c, enum message_type type, const struct json *body
     }
     if (question.has_error) {
         *err = question.error;
-        return error_wrap(err, "%s", c->target_name);
+        return -1;
     }
     return 0;
 }

@@ -137,6 +137,11 @@ int client_ask(struct client *client, enum message_type type, const struct json 
                int (*report)(void *context, const struct json *report, struct error *err),
                void *context, struct json **out_end, struct error *err);
 
+/* What an ERROR of the node says, with the target's name in front; where the node has no
+ * room, also which folder is full and what frees it. */
+void client_take_error(const struct client *client, const struct json *body,
+                       struct error *out);
+
 /* Full-jitter exponential delay before try n (from 0): 0.5 s ... 60 s. */
 int64_t client_backoff_ms(unsigned n);
 

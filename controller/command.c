@@ -95,6 +95,18 @@ int command_print_json(struct command_context *context, const struct json *docum
     return command_print(context, &text);
 }
 
+/* What a node has no room for was given its hint where it was heard; what is left is this
+ * machine's. */
+static struct error advise(const struct command_context *context, const struct error *err)
+{
+    struct error said = *err;
+    if (said.code == ERR_NO_SPACE && said.hint[0] == '\0' && context->home != NULL) {
+        (void)error_hint(&said, "errand gc frees space on this machine, in %s",
+                         context->home->state);
+    }
+    return said;
+}
+
 static void add_error(struct json *document, const struct error *err)
 {
     struct json *error = json_add(document, "error", json_new_object());
@@ -109,12 +121,13 @@ int command_fail(struct command_context *context, bool is_json, const struct err
     if (err->code == ERR_IO && err->sys == EPIPE) {
         return status;
     }
+    struct error said = advise(context, err);
     if (!is_json) {
-        terminal_error(context->terminal, err);
+        terminal_error(context->terminal, &said);
         return status;
     }
     CLEANUP_JSON struct json *document = json_new_object();
-    add_error(document, err);
+    add_error(document, &said);
     command_print_json(context, document);
     return status;
 }
@@ -125,7 +138,8 @@ void command_fail_in(struct command_context *context, struct json *document,
     if (document == NULL) {
         (void)command_fail(context, false, err, 0);
     } else if (json_get(document, "error") == NULL) {
-        add_error(document, err);
+        struct error said = advise(context, err);
+        add_error(document, &said);
     }
 }
 

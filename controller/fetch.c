@@ -113,7 +113,7 @@ static int fetch_event(void *context, const struct peer_event *event, struct err
         return take_objects(f, event, err);
     }
     if (event->type == MSG_ERROR) {
-        message_to_error(event->json, &f->error);
+        client_take_error(f->client, event->json, &f->error);
         f->has_error = true;
     }
     f->is_done = event->ended;

@@ -343,9 +343,6 @@ int snapshot_make(const struct home *home, const struct config *config,
     if (result < 0) {
         snapshot_release(out);
     }
-    if (result < 0 && err != NULL && err->code == ERR_NO_SPACE) {
-        error_hint(err, "errand gc frees space on this machine");
-    }
     return result;
 }
 

@@ -268,7 +268,7 @@ static int sending_event(void *context, const struct peer_event *event, struct e
         return take_accepted(s, event->json, err);
     }
     if (event->type == MSG_ERROR) {
-        message_to_error(event->json, &s->error);
+        client_take_error(s->client, event->json, &s->error);
         s->has_error = true;
         s->is_done = true;
         return 0;

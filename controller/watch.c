@@ -71,7 +71,7 @@ static int follow_event(void *context, const struct peer_event *event, struct er
         return take_data(f, event, err);
     }
     if (event->type == MSG_ERROR) {
-        message_to_error(event->json, &f->error);
+        client_take_error(f->watch->client, event->json, &f->error);
         f->is_done = true;
     }
     if (event->type == MSG_END) {

@@ -69,3 +69,29 @@ def test_a_node_that_a_run_filled_is_freed_by_its_collection(disk, before):
     report = json.loads(report)
     assert report["runs"] == 1 and report["bytes"] > 1 << 20 and report["warnings"] == []
     assert runs.endswith(".tombstone") and said == "1"
+
+
+def test_a_run_that_filled_the_disk_says_so_and_where_its_outputs_are(errand, disk):
+    done = disk("errand run -t tiny t.py")
+    assert done.returncode == 1
+    run = errand.show()
+    root = str(disk.root)
+    said = "exited with status 1; the disk of %s is full; its outputs could not be collected: "
+    assert run["reason"].startswith(said % root), run["reason"]
+    assert "No space left on device" in run["reason"]
+    assert run["reason"].endswith(f"; they are still on the node, in {root}/runs/{run['id']}/work")
+    assert run["reason"] in done.stderr
+
+
+def test_a_run_that_fails_for_another_reason_says_nothing_of_the_disk(errand, disk):
+    disk("echo 'raise SystemExit(3)' > ok.py; errand run -t tiny ok.py")
+    assert errand.show()["reason"] == "exited with status 3"
+
+
+def test_what_a_full_node_refuses_is_said_with_what_frees_it(errand, disk):
+    done = disk(f"errand run -t tiny t.py; {FILLER}; errand target check tiny; errand run --json -t tiny ok.py")
+    assert "-> errand node gc tiny removes what is not needed" in done.stdout
+    said = json.loads(done.stdout.splitlines()[-1])["error"]
+    assert said["code"] == "no_space"
+    assert said["message"].startswith(f"tiny: the disk of {disk.root} is full: ")
+    assert said["hint"] == "errand node gc tiny frees space there"

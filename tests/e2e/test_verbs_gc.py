@@ -235,4 +235,6 @@ def test_a_full_disk_says_what_frees_it(errand):
     )
     assert done.returncode == 125
     said = json.loads(done.stdout)["error"]
-    assert said["code"] == "no_space" and said["hint"] == "errand gc frees space on this machine"
+    assert (
+        said["code"] == "no_space" and said["hint"] == f"errand gc frees space on this machine, in {errand.home}/state"
+    )
