@@ -265,19 +265,44 @@ static int finish(struct following *f, struct history_run *run)
 
 /* ---- the interrupt ---- */
 
+/* Without a connection the request never left; with one it may have arrived. */
+static void say_not_canceled(const struct following *f, const struct history_run *run,
+                             struct error *err)
+{
+    bool was_sent = f->watch.client != NULL;
+    error_wrap(err,
+               was_sent ? "whether %s will be canceled is not known"
+                        : "the run goes on, %s could not be canceled now",
+               run->id);
+    (void)error_hint(err, "later: errand cancel %s", run->id);
+    terminal_error(f->context->terminal, err);
+}
+
+static void say_goes_on(void *context)
+{
+    const struct following *f = context;
+    interrupt_say_goes_on(&f->interrupt);
+}
+
 /* The second Ctrl-C: ask, and cancel where the person says so. True: go on following. */
 static bool ask_to_cancel(struct following *f, const struct history_run *run)
 {
     struct error err = ERROR_INIT;
     bool wants = false;
-    if (terminal_ask_yes_no(f->context->terminal, "cancel the run?", false, &wants,
-                            &err) != 0 ||
+    if (terminal_ask_yes_no(f->context->terminal, "cancel the run?", false, say_goes_on,
+                            f, &wants, &err) != 0 ||
         !wants) {
+        say_goes_on(f);
         return false;
     }
     interrupt_reset(&f->interrupt);
-    if (cancel_run(f->context, &f->watch.client, f->target, run, NULL, -1, &err) != 0) {
-        terminal_error(f->context->terminal, &err);
+    if (f->watch.client == NULL) {
+        f->watch.client = watch_connect(&f->watch, &err);
+    }
+    if (f->watch.client == NULL ||
+        cancel_run(f->context, &f->watch.client, f->target, run, NULL, -1, &err) != 0) {
+        say_not_canceled(f, run, &err);
+        f->interrupt.is_interrupted = true;
         return false;
     }
     return true;

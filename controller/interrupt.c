@@ -14,7 +14,7 @@ static void patience_ends(void *context)
     i->is_interrupted = true;
 }
 
-static void say_how_to_come_back(const struct interrupt *i)
+void interrupt_say_goes_on(const struct interrupt *i)
 {
     if (i->run != NULL) {
         terminal_note(i->terminal, "the run goes on; come back with: errand follow %s",
@@ -35,7 +35,7 @@ static void signal_came(void *context, int signal_number)
         return;
     }
     if (!is_second) {
-        say_how_to_come_back(i);
+        interrupt_say_goes_on(i);
     }
     if (signal_number != SIGINT || i->run == NULL || !terminal_can_ask(i->terminal)) {
         i->is_interrupted = true;

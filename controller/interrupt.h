@@ -26,6 +26,8 @@ struct interrupt {
  * from now on. */
 int interrupt_init(struct interrupt *interrupt, struct loop *loop,
                    struct terminal *terminal, struct error *err);
+/* Say that the run, where there is one, goes on, and how to come back to it. */
+void interrupt_say_goes_on(const struct interrupt *interrupt);
 /* The person was asked and wants to go on following. */
 void interrupt_reset(struct interrupt *interrupt);
 /* The program's exit status: 130 for Ctrl-C, 128 + n else. */

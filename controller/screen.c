@@ -26,13 +26,14 @@ struct screen {
 };
 
 struct screen *screen_new(const struct runlog *log, struct terminal *terminal,
-                          uint64_t from_offset)
+                          struct screen_place from)
 {
     struct screen *s = xcalloc(1, sizeof *s);
     s->log = log;
     s->terminal = terminal;
     s->fd = -1;
-    s->offset = from_offset;
+    s->generation = from.generation;
+    s->offset = from.offset;
     s->buffer = xmalloc(PIECE_BYTES);
     return s;
 }
@@ -177,6 +178,11 @@ void screen_gap(struct screen *s, uint64_t gap_bytes)
         s->terminal,
         "%llu bytes of the log are not to be had: it was truncated or cut on the node",
         (unsigned long long)gap_bytes);
+}
+
+struct screen_place screen_shown(const struct screen *s)
+{
+    return (struct screen_place){s->generation, s->offset - (s->end - s->start)};
 }
 
 bool screen_is_busy(const struct screen *s)

@@ -14,9 +14,15 @@
 
 struct screen;
 
-/* log is borrowed. Nothing is shown before from_offset of generation 0. */
+/* Where in the log something is: a byte of a generation. */
+struct screen_place {
+    int64_t generation;
+    uint64_t offset;
+};
+
+/* log is borrowed. Nothing is shown before from: zeroed, all is shown. */
 struct screen *screen_new(const struct runlog *log, struct terminal *terminal,
-                          uint64_t from_offset);
+                          struct screen_place from);
 void screen_free(struct screen *screen);
 DEFINE_CLEANUP_FREE(screen)
 
@@ -25,6 +31,8 @@ DEFINE_CLEANUP_FREE(screen)
 void screen_update(struct screen *screen, struct loop *loop);
 /* Generation and offset where bytes are missing, for the line that says so. */
 void screen_gap(struct screen *screen, uint64_t gap_bytes);
+/* The first byte that the terminal has not taken: where another screen goes on. */
+struct screen_place screen_shown(const struct screen *screen);
 /* True while something is left to show: the loop goes on. */
 bool screen_is_busy(const struct screen *screen);
 /* True where stdout failed; err tells how: ERR_IO with EPIPE in sys where the reader went

@@ -53,7 +53,8 @@ static int ask(struct command_context *context, struct error *err)
     terminal_show(context->terminal,
                   "errand: .gitignore and .errandignore leave out what a run does not "
                   "need; errand snapshot --dry-run shows all");
-    if (terminal_ask_yes_no(context->terminal, "Send it?", false, &wants, err) != 0) {
+    if (terminal_ask_yes_no(context->terminal, "Send it?", false, NULL, NULL, &wants,
+                            err) != 0) {
         return -1;
     }
     return wants ? 0 : error_set(err, ERR_CANCELED, "nothing was sent");

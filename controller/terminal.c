@@ -312,6 +312,8 @@ struct asking {
     bool is_changed;
     struct termios before;
     char interrupt; /* what is typed for Ctrl-C; NUL: nothing is */
+    terminal_farewell *farewell;
+    void *farewell_context;
 };
 
 /*
@@ -332,8 +334,8 @@ static void begin_asking(struct asking *a, bool is_shown)
         now.c_cc[VINTR] = _POSIX_VDISABLE;
     }
     now.c_lflag = is_shown ? now.c_lflag : now.c_lflag & ~(tcflag_t)ECHO;
-    /* What was typed before a hidden answer was asked for is no part of it. */
-    a->is_changed = tcsetattr(a->fd, is_shown ? TCSADRAIN : TCSAFLUSH, &now) == 0;
+    /* What was typed before the question was asked is no answer to it. */
+    a->is_changed = tcsetattr(a->fd, TCSAFLUSH, &now) == 0;
 }
 
 static void end_asking(const struct asking *a)
@@ -365,6 +367,9 @@ static int read_answer(const struct asking *a, char *out, size_t size, struct er
         if (a->interrupt != '\0' && c == a->interrupt) {
             end_asking(a);
             (void)fdio_write_full(a->fd, "\n", 1);
+            if (a->farewell != NULL) {
+                a->farewell(a->farewell_context);
+            }
             (void)signal(SIGINT, SIG_DFL);
             (void)raise(SIGINT);
             return error_set(err, ERR_CANCELED, "interrupted");
@@ -375,16 +380,17 @@ static int read_answer(const struct asking *a, char *out, size_t size, struct er
     }
 }
 
-/* Ask one question, of which nothing stands on the terminal yet. */
-static int ask(const char *question, bool is_shown, char *out, size_t size,
-               struct error *err)
+/* Ask one question, of which nothing stands on the terminal yet; a says what to do at
+ * Ctrl-C. */
+static int ask(struct asking a, const char *question, bool is_shown, char *out,
+               size_t size, struct error *err)
 {
     CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
     CLEANUP_FD int fd = open_tty();
     if (fd < 0) {
         return error_set(err, ERR_USAGE, "there is no terminal to ask: %s", question);
     }
-    struct asking a = {.fd = fd};
+    a.fd = fd;
     terminal_make_safe(question, strlen(question), &line);
     begin_asking(&a, is_shown); /* who answers at once is not shown either */
     int result = fdio_write_full(fd, line.data, line.length) == 0
@@ -398,14 +404,16 @@ static int ask(const char *question, bool is_shown, char *out, size_t size,
 }
 
 int terminal_ask_yes_no(struct terminal *t, const char *question, bool by_default,
-                        bool *out, struct error *err)
+                        terminal_farewell *farewell, void *context, bool *out,
+                        struct error *err)
 {
+    const struct asking a = {.farewell = farewell, .farewell_context = context};
     CLEANUP_FREE char *line =
         xasprintf("%s %s ", question, by_default ? "[Y/n]" : "[y/N]");
     terminal_progress_clear(t);
     for (;;) {
         char answer[ANSWER_MAX];
-        if (ask(line, true, answer, sizeof answer, err) != 0) {
+        if (ask(a, line, true, answer, sizeof answer, err) != 0) {
             return -1;
         }
         if (answer[0] == '\0') {
@@ -425,7 +433,7 @@ int terminal_ask_line(struct terminal *t, const char *question, bool is_shown,
 {
     char answer[ANSWER_LINE_MAX];
     terminal_progress_clear(t);
-    int result = ask(question, is_shown, answer, sizeof answer, err);
+    int result = ask((struct asking){0}, question, is_shown, answer, sizeof answer, err);
     if (result == 0) {
         result = strbuf_add(out, answer, strlen(answer), err);
     }

@@ -48,10 +48,14 @@ void terminal_status(struct terminal *t, const char *format, ...)
 /* Take away what terminal_progress or terminal_status wrote last. */
 void terminal_progress_clear(struct terminal *t);
 
-/* Ask on /dev/tty; an empty answer is the default; Ctrl-C ends the program. Errors:
- * ERR_USAGE where there is no terminal, ERR_CANCELED where it ends. */
+/* Called before Ctrl-C ends the program. */
+typedef void terminal_farewell(void *context);
+/* Ask on /dev/tty; an empty answer is the default, what was typed before is none; Ctrl-C
+ * ends the program, after farewell where that is not NULL. Errors: ERR_USAGE where there
+ * is no terminal, ERR_CANCELED where it ends. */
 int terminal_ask_yes_no(struct terminal *t, const char *question, bool by_default,
-                        bool *out, struct error *err);
+                        terminal_farewell *farewell, void *context, bool *out,
+                        struct error *err);
 
 /* Ask on /dev/tty for a line, which is shown while it is typed or not; it is appended to
  * out, at most 1023 bytes of it. Ctrl-C ends the program, with the terminal as it was.

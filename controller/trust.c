@@ -181,8 +181,8 @@ int trust_ask(const struct home *home, struct trust_claim *claim,
     bool is_yes = false;
     if (terminal != NULL && terminal_can_ask(terminal)) {
         trust_show(claim, terminal);
-        if (terminal_ask_yes_no(terminal, "Trust these values?", false, &is_yes, err) !=
-            0) {
+        if (terminal_ask_yes_no(terminal, "Trust these values?", false, NULL, NULL,
+                                &is_yes, err) != 0) {
             return -1;
         }
     }

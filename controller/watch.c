@@ -2,7 +2,6 @@
 
 #include "common/clock.h"
 #include "controller/runlog.h"
-#include "controller/screen.h"
 
 #include <string.h>
 
@@ -289,8 +288,7 @@ int watch_run(struct watch *watch, struct history_run *run, struct error *err)
         return -1;
     }
     if (watch->options.want_screen) {
-        f.screen =
-            screen_new(&f.log, watch->context->terminal, watch->options.screen_from);
+        f.screen = screen_new(&f.log, watch->context->terminal, watch->shown);
         screen_update(f.screen, watch->interrupt->loop);
     }
     int result = is_all_here(&f) ? 0 : follow_to_the_end(&f, err);
@@ -299,6 +297,9 @@ int watch_run(struct watch *watch, struct history_run *run, struct error *err)
     }
     if (result == 0 && f.screen != NULL) {
         result = drain_screen(&f, err);
+    }
+    if (f.screen != NULL) {
+        watch->shown = screen_shown(f.screen);
     }
     screen_free(f.screen);
     runlog_close(&f.log);

@@ -11,12 +11,12 @@
 
 #include "controller/client.h"
 #include "controller/interrupt.h"
+#include "controller/screen.h"
 
 #define WATCH_NEVER_AGAIN (-1)
 
 struct watch_options {
     bool want_screen;         /* show the log on stdout */
-    uint64_t screen_from;     /* bytes of the log that are not shown */
     bool until_now;           /* end when everything there is has come (logs) */
     int64_t give_up_after_ms; /* 0: try for ever; WATCH_NEVER_AGAIN: do not try again */
     bool may_ask, want_accept_new;
@@ -40,7 +40,8 @@ struct watch {
     struct client
         *client; /* an open connection to begin with, or NULL; what is open afterwards */
     struct watch_trouble trouble;
-    uint32_t ahead_stream; /* on it, of the FOLLOW that watch_ahead sent; 0: none */
+    struct screen_place shown; /* how far the log was shown; watch_run goes on there */
+    uint32_t ahead_stream;     /* on it, of the FOLLOW that watch_ahead sent; 0: none */
 };
 
 /*

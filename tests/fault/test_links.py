@@ -364,7 +364,46 @@ def test_a_second_ctrl_c_asks_and_cancels_over_the_same_link(make_link, answer):
     assert result.code == (143 if answer == b"y\n" else 130)
     assert b"connection was lost" not in result.out
     assert link.proxy.connections == before
+    # What was shown before the question is not shown again after it.
+    assert [result.out.count(b"%08d " % line) for line in (0, 1, LINES // 2 - 1)] == [1, 1, 1]
     assert link.errand.show()["status"] == ("Canceled" if answer == b"y\n" else "Running")
+
+
+@pytest.mark.parametrize("answer", [b"n\n", b"\x03"])
+def test_who_does_not_cancel_hears_how_to_come_back(make_link, answer):
+    link = make_link()
+    screen = link.terminal(lines=LINES, is_gated=True)
+    screen.expect(HALF)
+    screen.send(b"\x03")
+    screen.expect(b"press Ctrl-C again to cancel it")
+    screen.send(b"\x03")
+    question = screen.expect(r"cancel the run\? \[y/N\] ")
+    screen.send(answer)
+    result = screen.finish()
+    assert result.code in (130, -signal.SIGINT)
+    assert b"the run goes on; come back with: errand follow " in result.out[question.end() :]
+    assert link.errand.show()["status"] == "Running"
+
+
+def test_a_cancel_that_did_not_reach_the_node_is_said(make_link):
+    link = make_link()
+    screen = link.terminal(lines=LINES, is_gated=True)
+    screen.expect(HALF)
+    link.proxy.refuse()
+    link.proxy.cut()
+    screen.expect(b"trying again in")
+    screen.send(b"\x03")
+    screen.expect(b"press Ctrl-C again to cancel it")
+    screen.send(b"\x03")
+    screen.expect(r"cancel the run\? \[y/N\] ")
+    screen.send(b"y\n")
+    result = screen.finish()
+    run = link.last_run()
+    said = " ".join(strip_controls(result.out).split())
+    assert f"the run goes on, {run} could not be canceled now: " in said
+    assert f"later: errand cancel {run}" in said
+    assert "error: interrupted" not in said
+    assert result.code == 130
 
 
 # ---- what is said of a push ----

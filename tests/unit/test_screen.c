@@ -52,7 +52,7 @@ static void begin(struct scene *s, int fd, int out_fd)
     s->out_fd = out_fd;
     s->loop = loop_new();
     s->terminal = terminal_new(true);
-    s->screen = screen_new(&s->log, s->terminal, 0);
+    s->screen = screen_new(&s->log, s->terminal, (struct screen_place){0});
 }
 
 static void begin_pipe(struct scene *s)
