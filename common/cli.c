@@ -18,40 +18,53 @@
 
 /* ---- values ----------------------------------------------------------------------- */
 
-typedef int value_setter(void *field, const char *text, struct error *err);
+typedef int value_setter(const struct cli_option *option, void *field, const char *text,
+                         struct error *err);
 
-static int set_string(void *field, const char *text, struct error *err)
+static int set_string(const struct cli_option *option, void *field, const char *text,
+                      struct error *err)
 {
-    (void)err;
+    (void)option, (void)err;
     *(const char **)field = text;
     return 0;
 }
 
-static int set_list(void *field, const char *text, struct error *err)
+static int set_list(const struct cli_option *option, void *field, const char *text,
+                    struct error *err)
 {
-    (void)err;
+    (void)option, (void)err;
     strvec_push(field, text);
     return 0;
 }
 
-static int set_count(void *field, const char *text, struct error *err)
+static int set_count(const struct cli_option *option, void *field, const char *text,
+                     struct error *err)
 {
-    uint64_t value;
+    uint64_t max = option->max > 0 ? (uint64_t)option->max : COUNT_MAX;
+    uint64_t value = 0;
 
-    if (bytes_parse_u64(text, COUNT_MAX, &value, NULL) < 0) {
-        return error_set(err, ERR_USAGE, "\"%s\" is not a number from 0 to 2^53", text);
+    if (bytes_parse_u64(text, max, &value, NULL) < 0 || value < (uint64_t)option->min) {
+        return option->max > 0
+                   ? error_set(err, ERR_USAGE, "\"%s\" is not a number from %lld to %lld",
+                               text, (long long)option->min, (long long)option->max)
+                   : error_set(err, ERR_USAGE, "\"%s\" is not a number from 0 to 2^53",
+                               text);
     }
     *(int64_t *)field = (int64_t)value;
     return 0;
 }
 
-static int set_duration(void *field, const char *text, struct error *err)
+static int set_duration(const struct cli_option *option, void *field, const char *text,
+                        struct error *err)
 {
+    (void)option;
     return clock_parse_duration(text, field, err);
 }
 
-static int set_size(void *field, const char *text, struct error *err)
+static int set_size(const struct cli_option *option, void *field, const char *text,
+                    struct error *err)
 {
+    (void)option;
     return files_parse_size(text, field, err);
 }
 
@@ -71,7 +84,7 @@ static void *field_of(const struct cli_option *option, void *args)
 static int set_value(const struct cli_option *option, void *args, const char *text,
                      struct error *err)
 {
-    if (setters[option->kind](field_of(option, args), text, err) < 0) {
+    if (setters[option->kind](option, field_of(option, args), text, err) < 0) {
         error_wrap(err, "--%s", option->name);
         if (err != NULL) {
             err->code = ERR_USAGE;

@@ -29,7 +29,7 @@ enum cli_kind {
     CLI_KIND_FLAG,     /* bool */
     CLI_KIND_STRING,   /* const char *, borrowed from argv; the last one counts */
     CLI_KIND_LIST,     /* struct strvec: every one */
-    CLI_KIND_COUNT,    /* int64_t, decimal, 0 .. 2^53 */
+    CLI_KIND_COUNT,    /* int64_t, decimal; 0 .. 2^53, or the row's min .. max */
     CLI_KIND_DURATION, /* int64_t, milliseconds (clock_parse_duration) */
     CLI_KIND_SIZE,     /* uint64_t, bytes (files_parse_size) */
 };
@@ -41,35 +41,41 @@ struct cli_option {
     const char *value; /* what --help calls the value; NULL for flags */
     const char *help;  /* lower case, no full stop; fits 80 columns beside the name */
     size_t offset;     /* of the field in the caller's struct */
+    int64_t min, max;  /* of a COUNT; max 0: 2^53 */
 };
 
 #define CLI_FLAG(letter, name, help, offset)                                             \
     {                                                                                    \
-        CLI_KIND_FLAG, letter, name, NULL, help, offset                                  \
+        CLI_KIND_FLAG, letter, name, NULL, help, offset, 0, 0                            \
     }
 #define CLI_STRING(letter, name, value, help, offset)                                    \
     {                                                                                    \
-        CLI_KIND_STRING, letter, name, value, help, offset                               \
+        CLI_KIND_STRING, letter, name, value, help, offset, 0, 0                         \
     }
 #define CLI_LIST(letter, name, value, help, offset)                                      \
     {                                                                                    \
-        CLI_KIND_LIST, letter, name, value, help, offset                                 \
+        CLI_KIND_LIST, letter, name, value, help, offset, 0, 0                           \
     }
 #define CLI_COUNT(letter, name, value, help, offset)                                     \
     {                                                                                    \
-        CLI_KIND_COUNT, letter, name, value, help, offset                                \
+        CLI_KIND_COUNT, letter, name, value, help, offset, 0, 0                          \
+    }
+/* A COUNT from min to max. */
+#define CLI_RANGE(letter, name, value, help, offset, min, max)                           \
+    {                                                                                    \
+        CLI_KIND_COUNT, letter, name, value, help, offset, min, max                      \
     }
 #define CLI_DURATION(letter, name, value, help, offset)                                  \
     {                                                                                    \
-        CLI_KIND_DURATION, letter, name, value, help, offset                             \
+        CLI_KIND_DURATION, letter, name, value, help, offset, 0, 0                       \
     }
 #define CLI_SIZE(letter, name, value, help, offset)                                      \
     {                                                                                    \
-        CLI_KIND_SIZE, letter, name, value, help, offset                                 \
+        CLI_KIND_SIZE, letter, name, value, help, offset, 0, 0                           \
     }
 #define CLI_END                                                                          \
     {                                                                                    \
-        CLI_KIND_END, 0, NULL, NULL, NULL, 0                                             \
+        CLI_KIND_END, 0, NULL, NULL, NULL, 0, 0, 0                                       \
     }
 
 struct cli_command {

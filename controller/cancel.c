@@ -29,10 +29,13 @@ int cancel_run(struct command_context *context, struct client **client,
         return -1;
     }
     if (run->store[0] != '\0' && strcmp(run->store, client_node(*client)->store) != 0) {
-        return error_set(
-            err, ERR_MISMATCH,
-            "%s now leads to another node or root than the one that has run %s",
-            target->name, run->id);
+        error_set(err, ERR_MISMATCH,
+                  "%s now leads to another node or root than the one that has run %s",
+                  target->name, run->id);
+        return error_hint(err,
+                          "errand target list shows where it leads; where that node is "
+                          "gone for good: errand cancel --force %s",
+                          run->id);
     }
     CLEANUP_JSON struct json *body = json_new_object();
     json_add_string(body, "run", run->id);

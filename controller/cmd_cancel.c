@@ -76,7 +76,8 @@ static int cancel_open(struct following *f, const struct cancel_args *args,
     int result = cancel_run(f->context, &f->watch.client, f->target, run, args->reason,
                             grace_ms, err);
     if (result != 0 && args->want_force &&
-        (watch_may_pass(err) || err->code == ERR_NOT_FOUND)) {
+        (watch_may_pass(err) || err->code == ERR_NOT_FOUND ||
+         err->code == ERR_MISMATCH)) {
         return give_up(f, run, err);
     }
     if (result != 0 || args->no_wait) {

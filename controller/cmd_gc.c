@@ -18,15 +18,15 @@ static int set_options(struct command_context *context, const struct gc_args *ar
                        struct error *err)
 {
     const struct {
-        const char *key, *text;
+        const char *key, *option, *text;
     } rows[] = {
-        {"keep_snapshots", args->keep},
-        {"max_store", args->max_store},
-        {"min_free", args->min_free},
+        {"keep_snapshots", "--keep", args->keep},
+        {"max_store", "--max-store", args->max_store},
+        {"min_free", "--min-free", args->min_free},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        if (rows[i].text != NULL &&
-            config_set(context->config, rows[i].key, rows[i].text, err) != 0) {
+        if (rows[i].text != NULL && config_set(context->config, rows[i].key, rows[i].text,
+                                               rows[i].option, err) != 0) {
             return -1;
         }
     }

@@ -35,7 +35,8 @@ struct run_args {
                      REQUEST(time_limit_ms)),                                            \
         CLI_DURATION(0, "grace", "TIME", "between asking and killing",                   \
                      REQUEST(grace_ms)),                                                 \
-        CLI_COUNT(0, "attempts", "N", "start it again if it fails", REQUEST(attempts)),  \
+        CLI_RANGE(0, "attempts", "N", "start it again if it fails", REQUEST(attempts),   \
+                  1, RUNSPEC_ATTEMPTS_MAX),                                              \
         CLI_FLAG(0, "force", "also for / or your home folder", REQUEST(want_force)),     \
         CLI_FLAG('y', "yes", "do not ask about large folders", REQUEST(want_yes)),       \
         CLI_FLAG(0, "accept-new", "take the host key of a new machine",                  \

@@ -97,6 +97,9 @@ static void put_spec(struct strbuf *out, const struct history_run *run)
         }
         strbuf_printf(&text, "; %s", root);
         put(out, "snapshot", text.data);
+        for (size_t i = 0; i < spec.tags.count; i++) {
+            put(out, i == 0 ? "tags" : "", spec.tags.items[i]);
+        }
     }
     runspec_release(&spec);
 }

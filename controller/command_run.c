@@ -41,6 +41,16 @@ static void add_snapshot(struct json *document, const struct runspec *spec,
     add_number(snapshot, "sent_bytes", was_accepted, run->sent_bytes);
 }
 
+static void add_tags(struct json *document, const struct runspec *spec)
+{
+    struct json *tags = json_add(document, "tags", json_new_object());
+    for (size_t i = 0; i < spec->tags.count; i++) {
+        const char *tag = spec->tags.items[i];
+        CLEANUP_FREE char *key = xstrndup(tag, strcspn(tag, "="));
+        json_add_string(tags, key, tag + strlen(key) + 1);
+    }
+}
+
 /* The specification is ours, but a newer errand may have written it: then null. */
 static void add_spec(struct json *document, const struct history_run *run)
 {
@@ -49,9 +59,11 @@ static void add_spec(struct json *document, const struct history_run *run)
     if (runspec_decode(run->spec, run->spec_length, &spec, NULL) == 0) {
         add_snapshot(document, &spec, run);
         add_command(document, &spec);
+        add_tags(document, &spec);
     } else {
         json_add(document, "snapshot", json_new_null());
         json_add(document, "command", json_new_null());
+        json_add(document, "tags", json_new_null());
     }
     runspec_release(&spec);
 }

@@ -212,19 +212,18 @@ static struct config_value *read_text(const struct config_key *key, const char *
 }
 
 int config_set(struct config *config, const char *key, const char *text,
-               struct error *err)
+               const char *option, struct error *err)
 {
     const struct config_key *row = config_key_find(key);
     assert(row != NULL);
     struct config_value *value = NULL;
     CLEANUP_FREE char *cwd = getcwd(NULL, 0);
     if (row->type == CONFIG_LIST || row->type == CONFIG_MAP) {
-        value = read_text(row, key, text, "command line", err);
+        value = read_text(row, key, text, option, err);
     } else {
         CLEANUP_FREE char *copy = xstrdup(text);
         const struct yaml_node node = {.kind = YAML_SCALAR, .text = copy};
-        value = config_value_read(key, row, &node, cwd == NULL ? "/" : cwd,
-                                  "command line", err);
+        value = config_value_read(key, row, &node, cwd == NULL ? "/" : cwd, option, err);
     }
     if (value == NULL) {
         if (err != NULL) {

@@ -58,12 +58,12 @@ const struct strvec *config_list(const struct config *config, const char *key);
 /* "K=V" items, merged over all files: an outer file adds what an inner one does not have.
  */
 const struct strvec *config_map(const struct config *config, const char *key);
-/* "errand.yaml:12", "default", "command line". Borrowed. */
+/* "errand.yaml:12", "default", "--keep". Borrowed. */
 const char *config_origin(const struct config *config, const char *key);
-/* Set from the command line (beats all files). text as it would be in YAML. Errors:
- * ERR_USAGE. */
+/* Set from the command line (beats all files). text as it would be in YAML; option, such
+ * as "--keep", is where it comes from, in sentences too. Errors: ERR_USAGE. */
 int config_set(struct config *config, const char *key, const char *text,
-               struct error *err);
+               const char *option, struct error *err);
 
 /* What the files that were read say that needs consent (trust.h), agreed to or not.
  * Borrowed. */

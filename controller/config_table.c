@@ -150,16 +150,40 @@ static int read_word(struct config_value *value, const char *const *words,
     return near == NULL ? -1 : error_hint(err, "did you mean \"%s\"?", near);
 }
 
+/* Numbers of which not all have a meaning, by the last level of their path. */
+static const struct {
+    const char *level;
+    uint64_t min, max;
+} ranges[] = {
+    {"port", 1, PORT_MAX},
+    {"attempts", 1, RUNSPEC_ATTEMPTS_MAX},
+};
+
+static int read_integer(struct config_value *value, struct error *err)
+{
+    const char *dot = strrchr(value->path, '.');
+    const char *level = dot != NULL ? dot + 1 : value->path;
+    if (bytes_parse_u64(value->text, INTEGER_MAX, &value->number, err) != 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
+        if (strcmp(level, ranges[i].level) == 0 &&
+            (value->number < ranges[i].min || value->number > ranges[i].max)) {
+            return error_set(err, ERR_CONFIG, "\"%s\" is not a number from %llu to %llu",
+                             value->text, (unsigned long long)ranges[i].min,
+                             (unsigned long long)ranges[i].max);
+        }
+    }
+    return 0;
+}
+
 static int read_number(struct config_value *value, struct error *err)
 {
     struct error inner = ERROR_INIT;
     int64_t duration_ms = 0;
     int rc = 0;
     if (value->key->type == CONFIG_INTEGER) {
-        const char *dot = strrchr(value->path, '.');
-        bool is_port = dot != NULL && strcmp(dot, ".port") == 0;
-        rc = bytes_parse_u64(value->text, is_port ? PORT_MAX : INTEGER_MAX,
-                             &value->number, &inner);
+        rc = read_integer(value, &inner);
     } else if (value->key->type == CONFIG_SIZE) {
         rc = files_parse_size(value->text, &value->number, &inner);
         if (rc == 0 && value->number > (uint64_t)JSON_INTEGER_MAX) {

@@ -20,7 +20,7 @@
 #define CONFIG_TYPE_TABLE(ROW)                                                           \
     ROW(STRING, "a text")                                                                \
     ROW(FRAMEWORK, "python or command")                                                  \
-    ROW(TRANSPORT, "auto, openssh or local")                                             \
+    ROW(TRANSPORT, "auto, ssh2, openssh or local")                                       \
     ROW(BYTES, "a text")                                                                 \
     ROW(FILE, "a path")                                                                  \
     ROW(INTEGER, "a number")                                                             \

@@ -191,14 +191,31 @@ static char *find_in_path(const char *name, const char *path)
     return NULL;
 }
 
+/*
+ * What starts a python script, malloc'ed: as it was named, "~/" being the run's HOME.
+ * Python looks for its virtual environment from argv[0], so that this is what stands
+ * there too. NULL: there is no HOME.
+ */
+static char *find_interpreter(const struct launch *l)
+{
+    const char *name = l->spec.interpreter;
+    const char *home = variable(&l->environment, "HOME");
+    if (name == NULL || strncmp(name, "~/", 2) != 0) {
+        return xstrdup(name != NULL ? name : "python3");
+    }
+    return home != NULL && home[0] == '/' ? files_join(home, name + 2) : NULL;
+}
+
 /* Fill argv and program. Returns 0, or an exit status (126, 127) with a sentence. */
 static int resolve(struct launch *l, char *text, size_t size)
 {
     const struct runspec *spec = &l->spec;
     bool is_python = spec->framework == FRAMEWORK_PYTHON && spec->script != NULL;
-    const char *first = is_python ? spec->interpreter : spec->script;
+    CLEANUP_FREE char *interpreter = is_python ? find_interpreter(l) : NULL;
+    const char *first = is_python ? interpreter : spec->script;
     if (is_python && first == NULL) {
-        first = "python3";
+        snprintf(text, size, "%.100s: HOME is not set on the node", spec->interpreter);
+        return EXIT_NOT_FOUND;
     }
     if (first != NULL) {
         strvec_push(&l->argv, first);

@@ -159,6 +159,16 @@ def test_an_interpreter_can_be_named(errand, target):
     assert result.text == "t.py x\n"
 
 
+def test_an_interpreter_in_the_nodes_home_is_found(errand, sshd):
+    errand.add_target("homely", "--transport=openssh", *sshd.target_arguments())
+    write_files(Path(sshd.home), {"venv/bin/python": ("#!/bin/sh\necho $0 $@\n", 0o755)})
+    write_files(errand.cwd, {"t.py": "print(1)\n"})
+    said = errand.ok("run", "--target", "homely", "--interpreter", "~/venv/bin/python", "t.py", "x").text
+    assert said == f"{sshd.home}/venv/bin/python t.py x\n"
+    unset = errand.run("run", "--target", "homely", "--env", "HOME=", "--interpreter", "~/python", "t.py", code=127)
+    assert "~/python: HOME is not set on the node" in unset.errors
+
+
 @pytest.mark.parametrize(
     ("interpreter", "status"), [("/nowhere/python", 127), ("no-such-python", 127), ("/etc/passwd", 126)]
 )

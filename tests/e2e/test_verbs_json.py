@@ -125,6 +125,7 @@ RUN = SHORT_RUN | {
         "sent_bytes": Maybe(COUNT),
     },
     "command": [BYTES],
+    "tags": lambda value, where: check(list(value.values()), [TEXT], where),
     "log": {"size_bytes": Maybe(COUNT)},
     "outputs": Maybe({"root": Maybe(DIGEST), "files": COUNT, "size_bytes": COUNT}),
 }

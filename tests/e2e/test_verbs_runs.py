@@ -7,7 +7,7 @@ import sqlite3
 import stat
 
 import pytest
-from support.errand import strip_controls
+from support.errand import Terminal, strip_controls
 from support.projects import write_files
 
 SAYS = 'import sys\nfor i in range(int(sys.argv[1])):\n    print("line", i)\nsys.exit(int(sys.argv[2]))\n'
@@ -241,6 +241,18 @@ def test_a_verb_that_is_not_there_has_a_nearest_one(errand):
 # ---- a project's own words ----
 
 
+def test_what_was_typed_before_a_question_is_no_answer(errand):
+    write_files(errand.cwd, {"errand.yaml": "targets: {other: {host: other.example.com}}\n", "t.py": "print(1)\n"})
+    # The shell takes the first line; the second waits in the terminal when errand begins.
+    words = ["sh", "-c", 'read first; exec "$0" "$@"', errand.program, "run", "t.py"]
+    asked = Terminal(words, errand.env(), errand.cwd)
+    errand.started.append(asked)
+    asked.send(b"go\ny\n")
+    asked.expect(b"[y/N]")
+    asked.send(b"n\n")
+    assert asked.finish().code == 125
+
+
 def test_what_a_project_says_of_this_machine_counts_once_it_was_seen(errand):
     write_files(errand.cwd, {"errand.yaml": "targets: {other: {host: other.example.com}}\n", "t.py": "print(1)\n"})
     said = errand.run("run", "--json", "t.py", code=125).json()["error"]
@@ -310,3 +322,34 @@ def test_a_run_that_was_given_up_is_canceled_in_truth_once_its_node_is_back(erra
     errand.ok("cancel", run)
     shown = errand.show(run)
     assert shown["status"] == "Canceled" and shown["exit"] == {"kind": "canceled"}
+
+
+def test_a_run_whose_target_leads_elsewhere_can_be_given_up(errand, make_sshd):
+    errand.add_target("moved", "--transport=openssh", *make_sshd().target_arguments())
+    write_files(errand.cwd, {"t.py": "from time import sleep\nsleep(1000)\n"})
+    run = errand.submit("--target", "moved", "t.py")
+    errand.add_target("moved", "--force", "--transport=openssh", *make_sshd().target_arguments())
+    said = errand.run("cancel", run, code=1).errors
+    assert "leads to another node or root" in said and f"errand cancel --force {run}" in said
+    assert "was given up here" in errand.ok("cancel", "--force", run).errors
+    assert errand.show(run)["status"] == "Canceled"
+
+
+def test_tags_are_shown(errand):
+    write_files(errand.cwd, {"errand.yaml": "tags: {team: vision, stage: early}\n", "t.py": "print(1)\n"})
+    run = errand.submit("--tag", "note=a=b c", "--tag", "stage=late", "t.py")
+    assert errand.show(run)["tags"] == {"note": "a=b c", "stage": "late", "team": "vision"}
+    shown = errand.ok("show", run, "--offline").text
+    begin = shown.index("\ntags        ") + 1
+    lines = sorted(line[12:] for line in shown[begin:].splitlines()[:3])
+    assert lines == ["note=a=b c", "stage=late", "team=vision"]
+    errand.ok("wait", run)
+
+
+@pytest.mark.parametrize("words", [("--attempts", "0"), ("--attempts=1001",), ("--attempts=many",)])
+def test_attempts_are_at_least_one(errand, words):
+    said = errand.run("submit", *words, "train.py", code=2).errors
+    assert "--attempts: " in said and "is not a number from 1 to 1000" in said
+    write_files(errand.cwd, {"errand.yaml": "attempts: 0\n"})
+    said = errand.run("submit", "train.py", code=1).errors
+    assert 'errand.yaml:1: attempts: "0" is not a number from 1 to 1000' in said

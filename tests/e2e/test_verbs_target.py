@@ -87,7 +87,7 @@ def test_a_host_that_is_none(errand, host):
     assert list(listed(errand)) == ["local"]
 
 
-@pytest.mark.parametrize("port", ["65536", "-1", "x", "", "22x", "99999999999999999999"])
+@pytest.mark.parametrize("port", ["65536", "0", "-1", "x", "", "22x", "99999999999999999999"])
 def test_a_port_that_is_none(errand, port):
     assert "ort" in add(errand, "gpu1", "host", f"--port={port}", code=2).errors
     assert list(listed(errand)) == ["local"]

@@ -121,19 +121,20 @@ static void the_command_line_counts_first(void **state)
     place_write(p, "project/errand.yaml", "experiment: file\nvariables: {A: 1, B: 2}\n");
     CLEANUP_CONFIG struct config *config = load(p);
     struct error err = ERROR_INIT;
-    assert_int_equal(config_set(config, "experiment", "a: b #c", &err), 0);
+    assert_int_equal(config_set(config, "experiment", "a: b #c", "--option", &err), 0);
     assert_string_equal(config_string(config, "experiment"), "a: b #c");
-    assert_string_equal(config_origin(config, "experiment"), "command line");
-    assert_int_equal(config_set(config, "experiment", "again", &err), 0);
+    assert_string_equal(config_origin(config, "experiment"), "--option");
+    assert_int_equal(config_set(config, "experiment", "again", "--option", &err), 0);
     assert_string_equal(config_string(config, "experiment"), "again");
-    assert_int_equal(config_set(config, "variables", "{B: 3, C: 4}", &err), 0);
+    assert_int_equal(config_set(config, "variables", "{B: 3, C: 4}", "--option", &err),
+                     0);
     const struct strvec *variables = config_map(config, "variables");
     assert_int_equal(variables->count, 3);
     assert_string_equal(variables->items[0], "A=1");
     assert_string_equal(variables->items[1], "B=3");
-    assert_int_equal(config_set(config, "time_limit", "soon", &err), -1);
+    assert_int_equal(config_set(config, "time_limit", "soon", "--option", &err), -1);
     assert_int_equal(err.code, ERR_USAGE);
-    assert_int_equal(config_set(config, "outputs", "[a, b", &err), -1);
+    assert_int_equal(config_set(config, "outputs", "[a, b", "--option", &err), -1);
     assert_int_equal(err.code, ERR_USAGE);
 }
 
@@ -276,9 +277,12 @@ static void a_target_file_has_the_keys_of_one_target(void **state)
     place_write(p, "home/config/targets.d/t.yaml", "host: h\nexperiment: x\n");
     assert_refused(p, ERR_CONFIG, "targets.d/t.yaml:2: unknown key \"experiment\"");
     place_write(p, "home/config/targets.d/t.yaml", "host: h\nport: 70000\n");
+    assert_refused(p, ERR_CONFIG,
+                   "targets.t.port: \"70000\" is not a number from 1 to 65535");
+    place_write(p, "home/config/targets.d/t.yaml", "host: h\nport: 0\n");
     assert_refused(p, ERR_CONFIG, "targets.d/t.yaml:2: targets.t.port:");
     place_write(p, "home/config/targets.d/t.yaml", "host: h\ntransport: telnet\n");
-    assert_refused(p, ERR_CONFIG, "must be auto, openssh or local, not \"telnet\"");
+    assert_refused(p, ERR_CONFIG, "must be auto, ssh2, openssh or local, not \"telnet\"");
     place_write(p, "home/config/targets.d/t.yaml", "host: h\n");
     place_write(p, "home/config/targets.d/bad name.yaml", "host: h\n");
     place_write(p, "home/config/targets.d/notes.txt", "x\n");

@@ -464,7 +464,8 @@ static void a_run_is_shown_with_the_names_that_hold_for_good(void **state)
         "\"snapshot\":{\"root\":"
         "\"0707070707070707070707070707070707070707070707070707070707070707\",\"files\":"
         "3,\"size_bytes\":1000,\"sent_files\":null,\"sent_bytes\":null},\"command\":["
-        "\"train.py\",\"--epochs\",{\"base64\":\"/w==\"}],\"log\":{\"size_bytes\":null},"
+        "\"train.py\",\"--epochs\",{\"base64\":\"/"
+        "w==\"}],\"tags\":{\"team\":\"vision\"},\"log\":{\"size_bytes\":null},"
         "\"outputs\":null,\"created\":\"1970-01-01T00:00:01.000Z\",\"started\":null,"
         "\"ended\":null}");
     accept(h, "aaaa");
