@@ -3,7 +3,7 @@
 #include "controller/trust.h"
 
 struct trust_args {
-    bool want_removal;
+    bool want_removal, want_yes;
 };
 
 static int remove_trust(struct command_context *context, const struct config *config,
@@ -22,18 +22,43 @@ static int remove_trust(struct command_context *context, const struct config *co
     return 0;
 }
 
-static int add_trust(struct command_context *context, struct config *config,
-                     struct error *err)
+/* Show one claim, and record it once a person, or --yes, has agreed. */
+static int agree(struct command_context *context, const struct trust_args *args,
+                 struct trust_claim *claim, struct error *err)
+{
+    bool can_ask = terminal_can_ask(context->terminal);
+    if (args->want_yes || !can_ask) {
+        trust_show(claim, context->terminal);
+    }
+    if (args->want_yes) {
+        return trust_add(context->home, claim, err);
+    }
+    if (trust_ask(context->home, claim, context->terminal, err) == 0) {
+        return 0;
+    }
+    if (err->code == ERR_UNTRUSTED && can_ask) {
+        return error_set(err, ERR_UNTRUSTED, "%s is not trusted", claim->path);
+    }
+    if (err->code == ERR_UNTRUSTED) {
+        error_set(err, ERR_UNTRUSTED, "%s is not trusted: there is no terminal to ask",
+                  claim->path);
+        return error_hint(err, "agree to what is shown with: errand trust --yes");
+    }
+    return -1;
+}
+
+static int add_trust(struct command_context *context, const struct trust_args *args,
+                     struct config *config, struct error *err)
 {
     size_t count = 0;
     struct trust_claim *claims = config_claims(config, &count);
     for (size_t i = 0; i < count; i++) {
-        trust_show(&claims[i], context->terminal);
         if (claims[i].is_trusted) {
+            trust_show(&claims[i], context->terminal);
             terminal_note(context->terminal, "trusted already");
             continue;
         }
-        if (trust_add(context->home, &claims[i], err) != 0) {
+        if (agree(context, args, &claims[i], err) != 0) {
             return -1;
         }
         terminal_note(context->terminal, "trusted, until one of these values changes");
@@ -59,19 +84,21 @@ static int run(void *opaque, void *opaque_args, char *const *operands,
         return command_fail(context, false, &err, 1);
     }
     int rc = args->want_removal ? remove_trust(context, config, &err)
-                                : add_trust(context, config, &err);
+                                : add_trust(context, args, config, &err);
     return rc == 0 ? 0 : command_fail(context, false, &err, 1);
 }
 
 static const struct cli_option options[] = {
     CLI_FLAG(0, "remove", "trust the project's file no more",
              offsetof(struct trust_args, want_removal)),
+    CLI_FLAG('y', "yes", "agree without being asked",
+             offsetof(struct trust_args, want_yes)),
     CLI_END,
 };
 
 const struct cli_command cmd_trust = {
     .name = "trust",
-    .usage = "[--remove]",
+    .usage = "[options]",
     .help = "show and agree to what errand.yaml says of this machine",
     .details =
         "Where to connect, what to run here and which secrets to read counts in a\n"

@@ -168,8 +168,8 @@ int trust_remove(const struct home *home, const char *path, bool *out_was_there,
 
 void trust_show(const struct trust_claim *claim, struct terminal *terminal)
 {
-    terminal_show(terminal, "%s says where to connect or what to run on this machine:",
-                  claim->path);
+    terminal_show(terminal,
+                  "%s has values that count only once you agree to them:", claim->path);
     for (size_t i = 0; i < claim->lines.count; i++) {
         terminal_show(terminal, "  %s", claim->lines.items[i]);
     }

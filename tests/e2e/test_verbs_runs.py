@@ -30,7 +30,7 @@ def test_without_a_run_each_verb_says_how_to_begin(errand):
     assert errand.json("list") == {"runs": []}
     for verb, code in (("show", 1), ("logs", 1), ("follow", 125), ("wait", 125), ("cancel", 1), ("outputs", 1)):
         said = errand.run(verb, *([] if verb == "show" else ["@"]), code=code)
-        assert said.errors == "errand: there is no run yet\n  begin one with errand run\n" and said.out == b""
+        assert said.errors == "errand: error: there is no run yet\n  begin one with errand run\n" and said.out == b""
 
 
 def test_a_list_that_was_narrowed_says_so(errand):
@@ -48,9 +48,9 @@ def test_a_run_is_named_by_id_by_its_beginning_or_by_at(errand):
     for name in (first, first[: len(shared) + 1]):
         assert errand.ok("logs", name).text == "line 0\n"
     assert errand.ok("logs", "@").text == "line 0\nline 1\n"
-    assert f"did you mean {first}?" in errand.run("logs", first[:-1] + "7", code=1).errors
+    assert f"did you mean {first}?" in errand.run("logs", first[:-1] + "1", code=1).errors
     assert errand.run("logs", "nothing-like-it", code=1).errors.startswith(
-        'errand: there is no run "nothing-like-it"\n'
+        'errand: error: there is no run "nothing-like-it"\n'
     )
 
 
@@ -61,7 +61,7 @@ def test_a_beginning_of_several_runs_names_them(errand):
             for old, new in zip(ids, ("sameone", "sametwo"), strict=True):
                 history.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, old))
     said = errand.run("show", "same", code=1).errors
-    assert said == 'errand: "same" may be each of: sametwo sameone\n'
+    assert said == 'errand: error: "same" may be each of: sametwo sameone\n'
     assert errand.ok("show", "sameo", "--offline").text.startswith("run         sameone\n")
 
 
@@ -78,7 +78,7 @@ def test_the_last_lines_of_a_log(errand):
         == errand.ok("logs", "@").text
     )
     assert errand.run("logs", "@", "--tail", "-1", code=2).errors.startswith(
-        "errand: --tail -1: it takes a number of lines"
+        "errand: error: --tail -1: it takes a number of lines"
     )
 
 
@@ -232,9 +232,15 @@ def test_help_fits_80_columns_and_every_verb_has_it(errand):
 
 
 def test_a_verb_that_is_not_there_has_a_nearest_one(errand):
-    assert errand.run("rnu", code=2).errors == 'errand: there is no command "rnu"\n  did you mean "run"?\n'
+    assert errand.run("rnu", code=2).errors == 'errand: error: there is no command "rnu"\n  did you mean "run"?\n'
     assert 'did you mean "target"?' in errand.run("tarket", code=2).errors
     assert 'did you mean "target list"?' in errand.run("target", "lsit", code=2).errors
+    assert errand.run("--verison", code=2).errors == (
+        "errand: error: there is no option --verison\n  did you mean --version?\n"
+    )
+    assert errand.run("cancel", code=2).errors == (
+        "errand: error: cancel: RUN is missing\n  usage: errand cancel RUN... [options]\n"
+    )
     assert errand.ok("version").out == errand.ok("--version").out == errand.ok("-V").out
 
 
@@ -269,7 +275,14 @@ def test_what_a_project_says_of_this_machine_counts_once_it_was_seen(errand):
     errand.ok("run", "t.py")
     write_files(errand.cwd, {"errand.yaml": "targets: {other: {host: evil.example.com}}\nexperiment: mine\n"})
     assert errand.run("run", "t.py", code=125).errors.count("evil.example.com") == 1
-    errand.ok("trust")
+    refused = errand.run("trust", code=1).errors
+    assert "evil.example.com" in refused and "errand trust --yes" in refused
+    asked = errand.terminal("trust")
+    asked.expect(b"[y/N]")
+    asked.send(b"n\r")
+    assert asked.finish().code == 1
+    errand.run("run", "t.py", code=125)
+    errand.ok("trust", "--yes")
     write_files(errand.cwd, {"errand.yaml": "targets: {other: {host: evil.example.com}}\nexperiment: yours\n"})
     errand.ok("run", "t.py")
     errand.ok("trust", "--remove")
