@@ -8,6 +8,7 @@
 #include "common/files.h"
 #include "common/mem.h"
 
+#define PROGRAM "errand"
 #define COUNT_MAX ((uint64_t)1 << 53)
 /* Words longer than this resemble nothing. */
 #define NEAREST_LENGTH_MAX 63
@@ -353,14 +354,21 @@ static int parse_words(struct parser *p, bool *out_has_terminator, struct error 
 }
 
 static int check_operands(const struct cli_command *command, size_t count,
-                          struct error *err)
+                          bool has_terminator, struct error *err)
 {
+    char name[CLI_VALUE_SIZE];
+
     if (count >= command->min_operands && count <= command->max_operands) {
         return 0;
     }
-    error_set(err, ERR_USAGE, "%s: %s", command->name,
-              count > command->max_operands ? "too many words" : "something is missing");
-    return error_hint(err, "usage: %s %s", command->name, command->usage);
+    cli_operand(command, count, has_terminator, name);
+    if (count > command->max_operands) {
+        error_set(err, ERR_USAGE, "%s: too many words", command->name);
+    } else {
+        error_set(err, ERR_USAGE, "%s: %s is missing", command->name,
+                  name[0] != '\0' ? name : "something");
+    }
+    return error_hint(err, "usage: " PROGRAM " %s %s", command->name, command->usage);
 }
 
 int cli_parse(const struct cli_command *command, char **argv, void *args,
@@ -377,7 +385,7 @@ int cli_parse(const struct cli_command *command, char **argv, void *args,
     while (argv[p.operands + count] != NULL) {
         count++;
     }
-    if (!p.want_help && check_operands(command, count, err) < 0) {
+    if (!p.want_help && check_operands(command, count, has_terminator, err) < 0) {
         return -1;
     }
     *out_operands = argv + p.operands;

@@ -134,6 +134,11 @@ struct cli_place {
     size_t operands;      /* how many stand before it */
 };
 
+/* How the usage of command calls its operand of this index, without brackets and dots,
+ * the first being 0; "" where it does not name it. is_terminated: "--" stands before. */
+void cli_operand(const struct cli_command *command, size_t index, bool is_terminated,
+                 char out[CLI_VALUE_SIZE]);
+
 /* Look at words (at least one; the last may be "") as cli_find and cli_parse would. */
 void cli_locate(const struct cli_command *const *commands, size_t count,
                 char *const *words, size_t word_count, struct cli_place *out);

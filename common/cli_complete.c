@@ -72,16 +72,14 @@ static void set_value(struct cli_place *out, const char *value, size_t length)
     (void)snprintf(out->value, sizeof(out->value), "%.*s", (int)length, value);
 }
 
-/* The word of usage that stands for an operand, without its brackets and dots. */
-static void set_operand(struct cli_place *out, const struct line *line)
+void cli_operand(const struct cli_command *command, size_t index, bool is_terminated,
+                 char out[CLI_VALUE_SIZE])
 {
-    const char *usage = line->command->usage;
-    const char *behind = line->is_terminated_first ? strstr(usage, "-- ") : NULL;
+    const char *usage = command->usage;
+    const char *behind = is_terminated ? strstr(usage, "-- ") : NULL;
     size_t at = 0;
 
-    if (line->operands >= line->command->max_operands) {
-        return;
-    }
+    out[0] = '\0';
     for (usage = behind != NULL ? behind + 3 : usage; *usage != '\0';) {
         size_t length = strcspn(usage, " ");
         size_t start = *usage == '[';
@@ -92,11 +90,22 @@ static void set_operand(struct cli_place *out, const struct line *line)
             return;
         }
         if (usage[start] != '-' && strncmp(usage, "[options]", length) != 0 &&
-            (at++ == line->operands || is_last_and_many)) {
-            set_value(out, usage + start, name);
+            (at++ == index || is_last_and_many)) {
+            (void)snprintf(out, CLI_VALUE_SIZE, "%.*s", (int)name, usage + start);
             return;
         }
         usage += length + (usage[length] == ' ');
+    }
+}
+
+static void set_operand(struct cli_place *out, const struct line *line)
+{
+    if (line->operands >= line->command->max_operands) {
+        return;
+    }
+    cli_operand(line->command, line->operands, line->is_terminated_first, out->value);
+    if (out->value[0] != '\0') {
+        out->kind = CLI_PLACE_VALUE;
     }
 }
 

@@ -89,7 +89,7 @@ static int visit(void *context, const char *path, const struct tree_entry *entry
 static int show_progress(void *context, uint64_t read_bytes, struct error *err)
 {
     (void)err;
-    terminal_progress(context, "reading", read_bytes, 0);
+    terminal_progress(context, "reading the project", read_bytes, 0);
     return 0;
 }
 

@@ -70,6 +70,21 @@ static int run_group(struct command_context *context, char *const *argv,
     return command_fail(context, false, err, 2);
 }
 
+/* "errand --verison": what begins with a hyphen is no verb. */
+static int fail_option(struct command_context *context, const char *word)
+{
+    static const char *const options[] = {"--help", "--version", "--quiet"};
+    struct error err = ERROR_INIT;
+    const char *near = cli_nearest(word, options, ARRAY_SIZE(options));
+    error_set(&err, ERR_USAGE, "there is no option %s", word);
+    if (near != NULL) {
+        (void)error_hint(&err, "did you mean %s?", near);
+    } else {
+        (void)error_hint(&err, "see: errand help");
+    }
+    return command_fail(context, false, &err, 2);
+}
+
 static int run_words(struct command_context *context, char **argv)
 {
     char help[] = "help";
@@ -82,6 +97,9 @@ static int run_words(struct command_context *context, char **argv)
         CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
         strbuf_printf(&text, "errand %s\n", ERRAND_VERSION);
         return command_print(context, &text);
+    }
+    if (words[0][0] == '-') {
+        return fail_option(context, words[0]);
     }
     struct error err = ERROR_INIT;
     size_t word_count = 0;

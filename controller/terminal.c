@@ -215,7 +215,7 @@ void terminal_error(struct terminal *t, const struct error *err)
 {
     CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
     begin_line(t, &line);
-    add_prefix(t, "31", t->want_colour ? "error" : "", &line);
+    add_prefix(t, "31", "error", &line);
     terminal_make_safe(err->text, strlen(err->text), &line);
     strbuf_putc(&line, '\n');
     if (err->hint[0] != '\0') {

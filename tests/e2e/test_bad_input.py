@@ -40,7 +40,8 @@ print("two")
         (["--time-limit", "soon", "train.py"], "not a length of time"),
         (["--frob", "train.py"], "no option --frob"),
         (["--target", "", "train.py"], 'no target ""'),
-        ([], "something is missing"),
+        ([], "SCRIPT is missing"),
+        (["--"], "COMMAND is missing"),
     ],
     ids=repr,
 )

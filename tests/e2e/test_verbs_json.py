@@ -333,7 +333,7 @@ def test_an_error_is_a_document_with_the_status_that_it_has_without(errand, args
     check(result.json(), ERROR)
     error = result.json()["error"]
     assert error["code"] == name and result.err == b""
-    assert plain.errors.startswith(f"errand: {error['message']}\n")
+    assert plain.errors.startswith(f"errand: error: {error['message']}\n")
 
 
 def test_a_snapshot_of_the_whole_home_is_an_error(errand):

@@ -114,7 +114,9 @@ def test_give_up_after_ends_the_following_and_not_the_run(gated):
     link.lose()
     result = followed.finish()
     assert result.code == 125
-    assert re.search(r"errand: gave up after [0-9.]+ s without a connection: node .*Connection refused", result.errors)
+    assert re.search(
+        r"errand: error: gave up after [0-9.]+ s without a connection: node .*Connection refused", result.errors
+    )
     assert f"come back with: errand follow {run}" in result.errors
     link.proxy.accept_again()
     assert link.errand.show(run)["status"] == "Running"

@@ -275,10 +275,11 @@ static void operands_are_counted(void **state)
     struct parsed p;
 
     (void)state;
-    assert_fails("a b c d", "walk: too many words", "usage: walk PLACE... [options]");
+    assert_fails("a b c d", "walk: too many words",
+                 "usage: errand walk PLACE... [options]");
     two.min_operands = 2;
     assert_int_equal(parse(&p, &two, "a -q"), -1);
-    assert_string_equal(p.err.text, "walk: something is missing");
+    assert_string_equal(p.err.text, "walk: PLACE is missing");
     assert_int_equal(parse(&p, &two, "a -q b"), 0);
 }
 
