@@ -84,7 +84,6 @@ static void put_counts(struct strbuf *out, const struct json *report, bool is_ke
         {false, "executors", "executor"},
         {false, "spares", "spare checkout"},
         {false, "leftovers", "leftover"},
-        {false, "spares", "spare checkout"},
         {true, "kept_runs", "run"},
         {true, "kept_objects", "object"},
     };

@@ -88,7 +88,7 @@ def test_a_run_that_fails_for_another_reason_says_nothing_of_the_disk(errand, di
     assert errand.show()["reason"] == "exited with status 3"
 
 
-def test_what_a_full_node_refuses_is_said_with_what_frees_it(errand, disk):
+def test_what_a_full_node_refuses_is_said_with_what_frees_it(disk):
     done = disk(f"errand run -t tiny t.py; {FILLER}; errand target check tiny; errand run --json -t tiny ok.py")
     assert "-> errand node gc tiny removes what is not needed" in done.stdout
     said = json.loads(done.stdout.splitlines()[-1])["error"]

@@ -421,7 +421,9 @@ def test_a_push_shows_what_has_arrived_and_not_what_was_packed(make_link):
     screen = link.terminal(lines=10)
     shown = 0
     while shown < 40:
-        step = screen.expect(r"sending: ([0-9.]+) (B|bytes|KB|MB) of 1\.5 MB \((\d+) %\)(?:, ([0-9.]+) KB/s, [0-9.]+ s left)?\r")
+        step = screen.expect(
+            r"sending: ([0-9.]+) (B|bytes|KB|MB) of 1\.5 MB \((\d+) %\)(?:, ([0-9.]+) KB/s, [0-9.]+ s left)?\r"
+        )
         screen.out = screen.out[step.end() :]
         shown = int(step[3])
         assert shown / 100 * 1_500_000 <= link.proxy.count().up - before, step[0]
