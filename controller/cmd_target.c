@@ -22,8 +22,8 @@ static int parse_port(const char *text, int64_t *out, struct error *err)
 {
     uint64_t port = 0;
     if (text != NULL && (bytes_parse_u64(text, 65535, &port, NULL) != 0 || port == 0)) {
-        return error_set(err, ERR_USAGE, "--port: %s is no TCP port: those are 1 to 65535",
-                         text);
+        return error_set(err, ERR_USAGE,
+                         "--port: %s is no TCP port: those are 1 to 65535", text);
     }
     *out = (int64_t)port;
     return 0;
