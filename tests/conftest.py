@@ -177,7 +177,8 @@ def target(transport: str, errand: Errand, request: pytest.FixtureRequest) -> st
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "network" in metafunc.fixturenames:
+    named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "network" in metafunc.fixturenames and "network" not in named:
         kept = ("kept",) if metafunc.definition.get_closest_marker("kept_too") else ()
         metafunc.parametrize("network", (*NETWORK, *kept), indirect=True)
 
