@@ -45,7 +45,9 @@ struct known_hosts *known_hosts_new(const char *host, uint16_t port)
     struct known_hosts *known = xcalloc(1, sizeof *known);
     known->host = xstrdup(host);
     for (char *c = known->host; *c != '\0'; c++) {
-        *c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+        if (*c >= 'A' && *c <= 'Z') {
+            *c = (char)(*c - 'A' + 'a');
+        }
     }
     known->name = port == 0 || port == SSH_PORT
                       ? xstrdup(known->host)

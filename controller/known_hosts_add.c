@@ -49,7 +49,7 @@ static int open_locked(const char *path, struct error *err)
     int result = 0;
     while ((result = flock(fd, LOCK_EX)) != 0 && errno == EINTR) {
     }
-    if (result != 0 && errno != ENOTSUP && errno != EOPNOTSUPP && errno != ENOLCK) {
+    if (result != 0 && errno != EOPNOTSUPP && errno != ENOLCK) {
         return error_sys(err, "lock %s", path);
     }
     return take_fd(&fd);

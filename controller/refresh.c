@@ -10,7 +10,7 @@
 #define JOURNAL_LINES_MAX 100000
 /* The executor leaves a connection that was silent for a quarter of an hour: until then a
  * frozen one may come back to life and have what it has not delivered yet. */
-#define LAST_WORDS_MS (16 * 60 * 1000)
+#define LAST_WORDS_MS (INT64_C(16) * 60 * 1000)
 #define RUNS_MAX 100000
 
 bool refresh_is_wanted(const struct history_run *run)

@@ -41,6 +41,8 @@ static int give_passphrase(char *out, int size, int is_writing, void *context)
     if (length == 0 || length > (size_t)size) {
         return -1;
     }
+    /* Bytes and their number, without a NUL: pem_password_cb(3). */
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
     memcpy(out, passphrase, length);
     return (int)length;
 }

@@ -53,7 +53,7 @@ class Field:
         path.write_text(f"[{self.sshd.host}]:{port} {kind} {key}\n")
         return path
 
-    def errand(self, cwd: Path, port: int | None = None, transport: str = "openssh") -> Errand:
+    def errand(self, cwd: Path, port: int | None = None, transport: str = "auto") -> Errand:
         """A fresh controller started in cwd; with a port, it knows the target `node` behind it."""
         one = Errand(self.folder / f"controller{len(self.errands)}", cwd, self.mark)
         self.errands.append(one)
