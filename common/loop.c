@@ -140,6 +140,16 @@ struct loop_timer *loop_timer_at(struct loop *loop, int64_t monotonic_ns,
     return timer;
 }
 
+static void raise_flag(void *flag)
+{
+    *(bool *)flag = true;
+}
+
+struct loop_timer *loop_flag_at(struct loop *loop, int64_t monotonic_ns, bool *flag)
+{
+    return loop_timer_at(loop, monotonic_ns, raise_flag, flag);
+}
+
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
 {
     if (timer == NULL) {

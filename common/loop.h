@@ -49,6 +49,8 @@ void loop_unwatch(struct loop *loop, int fd);
  * timer is the loop's; it is gone when its handler is called or it was cancelled. */
 struct loop_timer *loop_timer_at(struct loop *loop, int64_t monotonic_ns,
                                  loop_timer_handler *handler, void *context);
+/* The same, for who waits in steps: *flag (borrowed until then) becomes true. */
+struct loop_timer *loop_flag_at(struct loop *loop, int64_t monotonic_ns, bool *flag);
 /* NULL is ignored. Not after it fired. */
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
 

@@ -281,19 +281,13 @@ static int write_home(struct command_context *context, const struct history_run 
     return result->has_outputs ? fetch_write(context, &result->root, path, err) : 0;
 }
 
-static void pause_ends(void *context)
-{
-    bool *is_over = context;
-    *is_over = true;
-}
-
 /* Let the connection do what it has to do for a while. */
 static int pause_on(struct client *client, struct error *err)
 {
     bool is_over = false;
     struct loop *loop = client_loop(client);
     struct loop_timer *timer =
-        loop_timer_at(loop, clock_monotonic_ns() + LOCK_PAUSE_NS, pause_ends, &is_over);
+        loop_flag_at(loop, clock_monotonic_ns() + LOCK_PAUSE_NS, &is_over);
     int result = client_run(client, &is_over, err);
     if (!is_over) {
         loop_timer_cancel(loop, timer);

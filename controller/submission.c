@@ -314,20 +314,14 @@ static int begin_sending(struct sending *s, uint32_t stream, const struct oid *b
     return s->push == NULL ? -1 : sending_room(s, err);
 }
 
-static void answer_is_late(void *context)
-{
-    bool *is_late = context;
-    *is_late = true;
-}
-
 /* All was sent, and the person wants no more of it: the node's word is either that it
  * had accepted the run by then, or that it has dropped it. */
 static int wait_for_answer(struct sending *s, struct client *client, uint32_t stream,
                            struct error *err)
 {
     bool is_late = false;
-    struct loop_timer *timer = loop_timer_at(
-        client_loop(client), clock_monotonic_ns() + ANSWER_NS, answer_is_late, &is_late);
+    struct loop_timer *timer =
+        loop_flag_at(client_loop(client), clock_monotonic_ns() + ANSWER_NS, &is_late);
     int result = 0;
     peer_send(client_peer(client), stream, MSG_RESET, NULL);
     while (result == 0 && !s->is_done && !is_late) {

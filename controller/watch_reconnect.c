@@ -59,18 +59,12 @@ static struct client *connect_again(struct watch *watch, struct error *err)
     return client;
 }
 
-static void pause_ends(void *context)
-{
-    bool *is_over = context;
-    *is_over = true;
-}
-
 /* Until then, or the interrupt. */
 static int sleep_until(const struct watch *watch, int64_t end_ns, struct error *err)
 {
     bool is_over = false;
     struct loop *loop = watch->interrupt->loop;
-    struct loop_timer *timer = loop_timer_at(loop, end_ns, pause_ends, &is_over);
+    struct loop_timer *timer = loop_flag_at(loop, end_ns, &is_over);
     int result = 0;
     while (result == 0 && !is_over && !watch->interrupt->is_interrupted) {
         result = loop_step(loop, -1, err);

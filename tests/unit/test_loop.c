@@ -448,6 +448,21 @@ static void handlers_are_replaced_and_given_back(void **state)
 
 #define WITH_SEEN(test) cmocka_unit_test_setup_teardown(test, make_seen, free_seen)
 
+static void a_flag_is_raised_in_its_time_and_not_after_it_was_cancelled(void **state)
+{
+    CLEANUP(loop_cleanup) struct loop *loop = loop_new();
+    bool is_over = false, is_never = false;
+    struct loop_timer *timer = loop_flag_at(loop, clock_monotonic_ns(), &is_never);
+
+    (void)state;
+    loop_timer_cancel(loop, timer);
+    (void)loop_flag_at(loop, clock_monotonic_ns() + NS_PER_MS, &is_over);
+    while (!is_over) {
+        assert_int_equal(loop_step(loop, -1, NULL), 0);
+    }
+    assert_false(is_never);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -456,6 +471,7 @@ int main(void)
         WITH_SEEN(a_hang_up_shows_as_what_is_watched_for),
         WITH_SEEN(a_watch_removed_by_another_is_not_called),
         WITH_SEEN(a_watch_does_not_hear_of_the_one_before_it),
+        cmocka_unit_test(a_flag_is_raised_in_its_time_and_not_after_it_was_cancelled),
         cmocka_unit_test(too_many_watches_end_the_program),
         WITH_SEEN(a_poll_that_fails_is_an_error),
         WITH_SEEN(timers_fire_once_and_by_time),
