@@ -1,5 +1,12 @@
 #include "controller/link.h"
 
+void link_fd_ready(void *link, int fd, unsigned events)
+{
+    const struct link_watcher *watcher = &((const struct link *)link)->watcher;
+    (void)fd;
+    watcher->handler(watcher->context, events);
+}
+
 ssize_t link_read(struct link *link, void *out, size_t size)
 {
     return link->type->read(link, out, size);

@@ -66,6 +66,10 @@ struct link {
     struct link_watcher watcher;
 };
 
+/* For carriers whose descriptors are the stream itself: a loop_fd_handler whose context
+ * is the link, and which tells its watcher. */
+void link_fd_ready(void *link, int fd, unsigned events);
+
 /* Read what there is, up to size (> 0). As read(2) of a non-blocking descriptor: 0 at
  * the end, -1 with errno, EAGAIN where nothing is there yet. */
 ssize_t link_read(struct link *link, void *out, size_t size);

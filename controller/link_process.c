@@ -129,19 +129,11 @@ static ssize_t process_write(struct link *link, const void *data, size_t length)
     return fdio_write(of(link)->child.stdin_fd, data, length);
 }
 
-static void fd_ready(void *context, int fd, unsigned events)
-{
-    const struct link_watcher *watcher =
-        &((const struct process_link *)context)->link.watcher;
-    (void)fd;
-    watcher->handler(watcher->context, events);
-}
-
 /* A silent watch would not see errors, and costs poll nothing to leave out. */
 static void watch_fd(struct process_link *link, int fd, unsigned events)
 {
     if (fd >= 0 && events != 0) {
-        loop_watch(link->link.watcher.loop, fd, events, fd_ready, link);
+        loop_watch(link->link.watcher.loop, fd, events, link_fd_ready, link);
     } else if (fd >= 0) {
         loop_unwatch(link->link.watcher.loop, fd);
     }

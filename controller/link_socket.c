@@ -27,18 +27,10 @@ static ssize_t socket_write(struct link *link, const void *data, size_t length)
     return fdio_write(of(link)->fd, data, length);
 }
 
-static void fd_ready(void *context, int fd, unsigned events)
-{
-    const struct link_watcher *watcher =
-        &((const struct socket_link *)context)->link.watcher;
-    (void)fd;
-    watcher->handler(watcher->context, events);
-}
-
 static void socket_watch(struct link *link)
 {
     if (link->watcher.events != 0) {
-        loop_watch(link->watcher.loop, of(link)->fd, link->watcher.events, fd_ready,
+        loop_watch(link->watcher.loop, of(link)->fd, link->watcher.events, link_fd_ready,
                    link);
     } else {
         loop_unwatch(link->watcher.loop, of(link)->fd);
