@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/ingest.h"
 #include "common/store.h"
 #include "executor/checkout.h"
 #include "tests/unit/runs.h"
+#include "tests/unit/snapshots.h"
 
 struct setting {
     struct scratch *scratch;
@@ -21,15 +21,6 @@ struct setting {
     struct noderoot node; /* without spares */
     int run_fd;
 };
-
-static int put(void *context, enum object_kind kind, const struct oid *oid,
-               const void *body, size_t length, const char *path, uint64_t offset,
-               struct error *err)
-{
-    (void)path;
-    (void)offset;
-    return store_put(context, kind, oid, body, length, err);
-}
 
 /* A snapshot with a script and, where asked, an outputs folder of its own. */
 static void set_up(struct setting *t, struct scratch *s, bool has_outputs)
@@ -46,10 +37,8 @@ static void set_up(struct setting *t, struct scratch *s, bool has_outputs)
         file_write(s->fd, "project/outputs/seed", "from the snapshot");
     }
     CLEANUP_FD int project = files_open_dir(s->fd, "project", NULL);
-    const struct ingest_hooks hooks = {.context = t->store, .put = put};
-    struct tree_totals totals;
     runs_make_spec(&t->spec, "run-a");
-    assert_int_equal(ingest_folder(project, &hooks, &t->spec.root, &totals, NULL), 0);
+    t->spec.root = snapshots_take(t->store, project);
     assert_int_equal(mkdirat(s->fd, "run", 0700), 0);
     t->run_fd = files_open_dir(s->fd, "run", NULL);
     assert_int_equal(mkdirat(t->run_fd, "work", 0700), 0);

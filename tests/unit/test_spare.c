@@ -12,9 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/ingest.h"
 #include "executor/spare.h"
 #include "tests/unit/scratch.h"
+#include "tests/unit/snapshots.h"
 
 #define FILES (SPARE_FILES_MIN + 20)
 
@@ -25,23 +25,11 @@ struct setting {
     int project_fd;
 };
 
-static int put(void *context, enum object_kind kind, const struct oid *oid,
-               const void *body, size_t length, const char *path, uint64_t offset,
-               struct error *err)
-{
-    (void)path;
-    (void)offset;
-    return store_put(context, kind, oid, body, length, err);
-}
-
 /* The folder's tree, put into the store and made a root. */
 static struct oid snapshot(struct setting *t, int dir_fd)
 {
-    const struct ingest_hooks hooks = {.context = t->store, .put = put};
-    struct tree_totals totals;
-    struct oid root;
+    struct oid root = snapshots_take(t->store, dir_fd);
 
-    assert_int_equal(ingest_folder(dir_fd, &hooks, &root, &totals, NULL), 0);
     assert_int_equal(store_add_root(t->store, &root, NULL, NULL), 0);
     return root;
 }
