@@ -42,6 +42,10 @@ DEFINE_CLEANUP_FREE(json)
  * written as U+FFFD. Aborts when out's limit is passed. */
 void json_write(const struct json *j, bool is_pretty, struct strbuf *out);
 
+/* As json_write on one line, the members of each object sorted by key, byte by byte:
+ * equal values have equal text. */
+void json_write_sorted(const struct json *j, struct strbuf *out);
+
 /* New values, which belong to the caller until json_add or json_append. */
 struct json *json_new_object(void);
 struct json *json_new_array(void);

@@ -113,13 +113,51 @@ static void break_line(size_t level, bool is_pretty, struct strbuf *out)
     }
 }
 
-static void write_value(const struct json *value, size_t level, bool is_pretty,
+/* How a document is laid out. */
+enum layout {
+    LAYOUT_LINE,
+    LAYOUT_INDENTED,
+    LAYOUT_SORTED, /* on one line, members by key */
+};
+
+static void write_value(const struct json *value, size_t level, enum layout layout,
                         struct strbuf *out);
 
-static void write_container(const struct json *value, size_t level, bool is_pretty,
+static int compare_keys(const void *left, const void *right)
+{
+    return strcmp(json_key(*(const struct json *const *)left),
+                  json_key(*(const struct json *const *)right));
+}
+
+static void write_sorted_object(const struct json *object, size_t level,
+                                struct strbuf *out)
+{
+    size_t count = json_count(object);
+    CLEANUP_FREE const struct json **members = xcalloc(count + 1, sizeof(*members));
+    size_t i = 0;
+
+    for (const struct json *item = json_first(object); item != NULL;
+         item = json_next(item)) {
+        members[i++] = item;
+    }
+    qsort(members, count, sizeof(*members), compare_keys);
+    strbuf_putc(out, '{');
+    for (i = 0; i < count; i++) {
+        if (i > 0) {
+            strbuf_putc(out, ',');
+        }
+        write_string(json_key(members[i]), out);
+        strbuf_putc(out, ':');
+        write_value(members[i], level + 1, LAYOUT_SORTED, out);
+    }
+    strbuf_putc(out, '}');
+}
+
+static void write_container(const struct json *value, size_t level, enum layout layout,
                             struct strbuf *out)
 {
     bool is_object = json_is_object(value);
+    bool is_pretty = layout == LAYOUT_INDENTED;
     const struct json *next;
 
     strbuf_putc(out, is_object ? '{' : '[');
@@ -130,7 +168,7 @@ static void write_container(const struct json *value, size_t level, bool is_pret
             write_string(json_key(item), out);
             strbuf_puts(out, is_pretty ? ": " : ":");
         }
-        write_value(item, level + 1, is_pretty, out);
+        write_value(item, level + 1, layout, out);
         if (next != NULL) {
             strbuf_putc(out, ',');
         }
@@ -141,11 +179,13 @@ static void write_container(const struct json *value, size_t level, bool is_pret
     strbuf_putc(out, is_object ? '}' : ']');
 }
 
-static void write_value(const struct json *value, size_t level, bool is_pretty,
+static void write_value(const struct json *value, size_t level, enum layout layout,
                         struct strbuf *out)
 {
-    if (json_is_object(value) || json_is_array(value)) {
-        write_container(value, level, is_pretty, out);
+    if (json_is_object(value) && layout == LAYOUT_SORTED) {
+        write_sorted_object(value, level, out);
+    } else if (json_is_object(value) || json_is_array(value)) {
+        write_container(value, level, layout, out);
     } else if (json_is_string(value)) {
         write_string(json_string(value), out);
     } else if (json_is_number(value)) {
@@ -159,5 +199,10 @@ static void write_value(const struct json *value, size_t level, bool is_pretty,
 
 void json_write(const struct json *j, bool is_pretty, struct strbuf *out)
 {
-    write_value(j, 0, is_pretty, out);
+    write_value(j, 0, is_pretty ? LAYOUT_INDENTED : LAYOUT_LINE, out);
+}
+
+void json_write_sorted(const struct json *j, struct strbuf *out)
+{
+    write_value(j, 0, LAYOUT_SORTED, out);
 }

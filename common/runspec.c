@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/runspec_environment.h"
 #include "common/tree.h"
 
 #define WHAT "run specification"
@@ -54,7 +55,9 @@ void runspec_init(struct runspec *spec)
         .attempts = 1,
         .grace_ms = RUNSPEC_GRACE_DEFAULT_MS,
         .slots = 1,
+        .environment.slots = RUNSPEC_PREPARE_SLOTS_DEFAULT,
     };
+    envspec_init(&spec->environment.definition);
 }
 
 void runspec_release(struct runspec *spec)
@@ -63,6 +66,7 @@ void runspec_release(struct runspec *spec)
     free(spec->submitter);
     free(spec->script);
     free(spec->interpreter);
+    runspec_environment_release(&spec->environment);
     strvec_release(&spec->command);
     strvec_release(&spec->variables);
     strvec_release(&spec->secrets);
@@ -166,9 +170,8 @@ static struct json *snapshot_object(const struct runspec *spec)
 
 static struct json *environment_object(const struct runspec *spec)
 {
-    struct json *object = json_new_object();
+    struct json *object = runspec_environment_to_json(&spec->environment);
 
-    json_add(object, "pin", json_new_null());
     json_add(object, "variables", pairs_object(&spec->variables, true));
     return object;
 }
@@ -468,7 +471,6 @@ static int check_program(const struct runspec *spec, struct error *err)
 static int take_program(const struct json *j, struct runspec *spec, struct error *err)
 {
     const struct json *environment;
-    const struct json *pin;
     const char *name;
 
     if (json_get_string(j, WHAT, "framework", &name, err) < 0) {
@@ -486,13 +488,7 @@ static int take_program(const struct json *j, struct runspec *spec, struct error
         take_names(j, "secrets", &spec->secrets, err) < 0) {
         return -1;
     }
-    pin = json_get(environment, "pin");
-    if (pin != NULL && !json_is_null(pin)) {
-        return error_set(err, ERR_UNSUPPORTED,
-                         WHAT ": it wants a built environment, of which this program "
-                              "knows nothing");
-    }
-    return 0;
+    return runspec_environment_from_json(environment, &spec->environment, err);
 }
 
 static int take_limits(const struct json *j, struct runspec *spec, struct error *err)

@@ -9,6 +9,7 @@
 #ifndef COMMON_RUNSPEC_H
 #define COMMON_RUNSPEC_H
 
+#include "common/envspec.h"
 #include "common/json.h"
 #include "common/message.h"
 #include "common/oid.h"
@@ -20,6 +21,8 @@
 #define RUNSPEC_ARGUMENTS_MAX 65536
 #define RUNSPEC_ATTEMPTS_MAX 1000
 #define RUNSPEC_GRACE_DEFAULT_MS 10000
+#define RUNSPEC_PREPARE_SLOTS_DEFAULT 2
+#define RUNSPEC_PREPARE_SLOTS_MAX 64
 
 #define FRAMEWORK_TABLE(ROW)                                                             \
     ROW(PYTHON, "python",                                                                \
@@ -37,6 +40,18 @@ const char *framework_name(enum framework framework);
 /* Errors: ERR_CORRUPT. */
 int framework_parse(const char *name, enum framework *out, struct error *err);
 
+/* How the run gets its Python environment; the variables are struct runspec's own. */
+struct runspec_environment {
+    char pin_identity[OID_HEX_SIZE]; /* a built environment to use, or "" */
+    char *pin_build;                 /* its build; NULL: the newest */
+    bool has_definition;
+    struct envspec definition;
+    bool is_refresh;       /* build anew although there is a ready one */
+    struct strvec imports; /* modules that must be importable, tried after a build */
+    struct strvec shared;  /* folders with environments that an administrator prepared */
+    int64_t slots;         /* builds at a time on the node */
+};
+
 struct runspec {
     char run[RUN_ID_SIZE];
     char *experiment;
@@ -46,9 +61,10 @@ struct runspec {
     struct oid root;
     uint64_t files, size_bytes;
     enum framework framework;
-    char *script;            /* in the snapshot, or NULL */
-    struct strvec command;   /* arguments, or argv where script is NULL */
-    char *interpreter;       /* or NULL */
+    char *script;          /* in the snapshot, or NULL */
+    struct strvec command; /* arguments, or argv where script is NULL */
+    char *interpreter;     /* or NULL */
+    struct runspec_environment environment;
     struct strvec variables; /* "K=V" */
     struct strvec secrets;   /* names */
     int64_t attempts;
@@ -72,7 +88,7 @@ void runspec_release(struct runspec *spec);
 void runspec_encode(const struct runspec *spec, struct strbuf *out);
 /* Check and decode; spec was initialised, and is to be released in any case. Errors:
  * ERR_CORRUPT (what is wrong), ERR_VERSION (a newer format), ERR_LIMIT (over
- * RUNSPEC_SIZE_MAX), ERR_UNSUPPORTED (a pinned environment). */
+ * RUNSPEC_SIZE_MAX). */
 int runspec_decode(const char *text, size_t length, struct runspec *spec,
                    struct error *err);
 

@@ -67,6 +67,24 @@ void strvec_sort(struct strvec *sv)
     }
 }
 
+void strvec_sort_unique(struct strvec *sv)
+{
+    size_t kept = 0;
+
+    strvec_sort(sv);
+    for (size_t i = 1; i < sv->count; i++) {
+        if (strcmp(sv->items[kept], sv->items[i]) == 0) {
+            free(sv->items[i]);
+        } else {
+            sv->items[++kept] = sv->items[i];
+        }
+    }
+    if (sv->count > 1) {
+        sv->count = kept + 1;
+        sv->items[sv->count] = NULL;
+    }
+}
+
 void strvec_remove(struct strvec *sv, size_t i)
 {
     assert(i < sv->count);

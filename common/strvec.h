@@ -30,6 +30,8 @@ void strvec_adopt(struct strvec *sv, char *s);
 bool strvec_contains(const struct strvec *sv, const char *s);
 /* Sort by strcmp. */
 void strvec_sort(struct strvec *sv);
+/* The same, and keep one of those that are equal. */
+void strvec_sort_unique(struct strvec *sv);
 /* Remove and free item i. i < count. */
 void strvec_remove(struct strvec *sv, size_t i);
 /* The list itself, NULL-terminated, also where it is empty. Borrowed. */

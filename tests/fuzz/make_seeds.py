@@ -330,6 +330,24 @@ def specs() -> None:
         write("runspec", name, encode({**full, **change}))
 
 
+def envspecs() -> None:
+    vectors = json.loads((HERE.parent / "vectors" / "envspec.json").read_text())
+    for vector in vectors:
+        write("envspec", vector["name"], encode(vector["definition"]))
+    snapshot = Snapshot({"train.py": b"print(1)\n"})
+    plain = json.loads(wire.spec(snapshot, ["make", "all"], run=RUN))
+    environment = {
+        "pin": {"identity": DIGEST, "build": "20261128T061500Z-ab12"},
+        "definition": next(v["definition"] for v in vectors if v["name"] == "packages"),
+        "is_refresh": True,
+        "imports": ["numpy", "a.b_c"],
+        "shared": ["/opt/errand/envs", "~/envs"],
+        "slots": 3,
+        "variables": {"A": "1"},
+    }
+    write("runspec", "environment", encode({**plain, "environment": environment}))
+
+
 def slots() -> None:
     slot = {
         "attempt": 1,
@@ -532,6 +550,7 @@ def main() -> None:
         peers,
         transfers,
         specs,
+        envspecs,
         slots,
         entries,
         requests,

@@ -132,9 +132,28 @@ static void writing_over_the_limit_ends_the_program(void **state)
     assert_non_null(strstr(said, "limit"));
 }
 
+static void sorted_members_say_the_same_in_any_order(void **state)
+{
+    CLEANUP_JSON struct json *one = parse("{\"b\": {\"z\": 1, \"a\": [2, {\"d\": null, "
+                                          "\"c\": true}]}, \"a\": \"\", \"B\": {}}");
+    CLEANUP_JSON struct json *other = parse("{\"a\": \"\", \"B\": {}, \"b\": {\"a\": [2, "
+                                            "{\"c\": true, \"d\": null}], \"z\": 1}}");
+    CLEANUP_STRBUF struct strbuf first = STRBUF_INIT;
+    CLEANUP_STRBUF struct strbuf second = STRBUF_INIT;
+
+    (void)state;
+    json_write_sorted(one, &first);
+    json_write_sorted(other, &second);
+    assert_string_equal(
+        first.data,
+        "{\"B\":{},\"a\":\"\",\"b\":{\"a\":[2,{\"c\":true,\"d\":null}],\"z\":1}}");
+    assert_string_equal(second.data, first.data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sorted_members_say_the_same_in_any_order),
         cmocka_unit_test(written_numbers_come_back_to_the_last_bit),
         cmocka_unit_test(numbers_are_written_short),
         cmocka_unit_test(strings_are_written_with_few_escapes),

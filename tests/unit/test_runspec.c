@@ -49,6 +49,24 @@ static void assert_same_text(const char *a, const char *b)
     }
 }
 
+static void assert_same_environment(const struct runspec_environment *a,
+                                    const struct runspec_environment *b)
+{
+    struct oid first;
+    struct oid second;
+
+    assert_string_equal(a->pin_identity, b->pin_identity);
+    assert_same_text(a->pin_build, b->pin_build);
+    assert_int_equal(a->has_definition, b->has_definition);
+    envspec_digest(&a->definition, &first);
+    envspec_digest(&b->definition, &second);
+    assert_true(oid_equal(&first, &second));
+    assert_int_equal(a->is_refresh, b->is_refresh);
+    assert_same_list(&a->imports, &b->imports);
+    assert_same_list(&a->shared, &b->shared);
+    assert_int_equal(a->slots, b->slots);
+}
+
 static void assert_same(const struct runspec *a, const struct runspec *b)
 {
     assert_string_equal(a->run, b->run);
@@ -64,6 +82,7 @@ static void assert_same(const struct runspec *a, const struct runspec *b)
     assert_same_list(&a->command, &b->command);
     assert_same_text(a->interpreter, b->interpreter);
     assert_same_list(&a->variables, &b->variables);
+    assert_same_environment(&a->environment, &b->environment);
     assert_same_list(&a->secrets, &b->secrets);
     assert_int_equal(a->attempts, b->attempts);
     assert_int_equal(a->time_limit_ms, b->time_limit_ms);
@@ -131,6 +150,26 @@ static void everything_comes_back(void **state)
     spec.slots = 2;
     spec.gpus = 1;
     spec.priority = -5;
+    assert_round_trip(&spec);
+    runspec_release(&spec);
+}
+
+static void an_environment_comes_back(void **state)
+{
+    struct runspec spec;
+
+    (void)state;
+    fill(&spec);
+    memcpy(spec.environment.pin_identity, DIGEST, sizeof(DIGEST));
+    assert_round_trip(&spec);
+    spec.environment.pin_build = xstrdup("20261128T061500Z-ab12");
+    spec.environment.has_definition = true;
+    spec.environment.definition.source = xstrdup("requirements.txt");
+    envspec_add_line(&spec.environment.definition.requirements, "scikit-learn==1.5.0");
+    spec.environment.is_refresh = true;
+    strvec_push(&spec.environment.imports, "sklearn.linear_model");
+    strvec_push(&spec.environment.shared, "/opt/errand/envs");
+    spec.environment.slots = 5;
     assert_round_trip(&spec);
     runspec_release(&spec);
 }
@@ -284,7 +323,21 @@ static void what_is_wrong_is_refused(void **state)
         {"\"command\":[\"arg\"]", "\"command\":null", ERR_CORRUPT},
         {"\"interpreter\":null", "\"interpreter\":\"\"", ERR_CORRUPT},
         {",\"interpreter\":null", "", ERR_CORRUPT},
-        {"\"pin\":null", "\"pin\":{}", ERR_UNSUPPORTED},
+        {"\"pin\":null", "\"pin\":{}", ERR_CORRUPT},
+        {"\"pin\":null", "\"pin\":{\"identity\":\"../x\"}", ERR_CORRUPT},
+        {"\"pin\":null", "\"pin\":{\"identity\":\"" DIGEST "\",\"build\":\"..\"}",
+         ERR_CORRUPT},
+        {"\"pin\":null", "\"pin\":{\"identity\":\"" DIGEST "\",\"build\":1}",
+         ERR_CORRUPT},
+        {"\"pin\":null", "\"definition\":[]", ERR_CORRUPT},
+        {"\"pin\":null", "\"definition\":{\"format\":2,\"kind\":\"packages\"}",
+         ERR_VERSION},
+        {"\"pin\":null", "\"imports\":[\"os;os\"]", ERR_CORRUPT},
+        {"\"pin\":null", "\"imports\":[\"a..b\"]", ERR_CORRUPT},
+        {"\"pin\":null", "\"imports\":\"os\"", ERR_CORRUPT},
+        {"\"pin\":null", "\"shared\":[\"envs\"]", ERR_CORRUPT},
+        {"\"pin\":null", "\"slots\":0", ERR_CORRUPT},
+        {"\"pin\":null", "\"slots\":65", ERR_CORRUPT},
         {"\"K\":\"v\"", "\"K\":1", ERR_CORRUPT},
         {"\"K\":\"v\"", "\"\":\"v\"", ERR_CORRUPT},
         {"\"K\":\"v\"", "\"K=\":\"v\"", ERR_CORRUPT},
@@ -425,6 +478,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_said_has_a_default),
         cmocka_unit_test(everything_comes_back),
+        cmocka_unit_test(an_environment_comes_back),
         cmocka_unit_test(arguments_are_bytes),
         cmocka_unit_test(of_two_variables_of_one_name_the_last_counts),
         cmocka_unit_test(every_framework_has_a_name_that_reads_back),

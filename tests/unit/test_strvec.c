@@ -104,6 +104,26 @@ static void a_released_list_is_usable_again(void **state)
     strvec_release(&sv);
 }
 
+static void sorts_and_keeps_one_of_each(void **state)
+{
+    static const char *const given[] = {"b", "a", "b", "", "a", "b", "c"};
+    static const char *const sorted[] = {"", "a", "b", "c"};
+    CLEANUP_STRVEC struct strvec sv = STRVEC_INIT;
+
+    (void)state;
+    strvec_sort_unique(&sv);
+    assert_int_equal(sv.count, 0);
+    for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
+        strvec_push(&sv, given[i]);
+    }
+    strvec_sort_unique(&sv);
+    assert_int_equal(sv.count, sizeof(sorted) / sizeof(sorted[0]));
+    for (size_t i = 0; i < sv.count; i++) {
+        assert_string_equal(sv.items[i], sorted[i]);
+    }
+    assert_null(sv.items[sv.count]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +132,7 @@ int main(void)
         cmocka_unit_test(pushes_copies_and_adopts_the_thing_itself),
         cmocka_unit_test(finds_and_removes),
         cmocka_unit_test(sorts_by_bytes),
+        cmocka_unit_test(sorts_and_keeps_one_of_each),
         cmocka_unit_test(a_released_list_is_usable_again),
     };
 
