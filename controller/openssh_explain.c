@@ -49,6 +49,10 @@ static const struct failure {
      "the server penalises this address for earlier failures: wait a minute"},
     {"Too many authentication failures", ERR_LOGIN, false, "login",
      "too many keys were offered: name the right one with --identity FILE"},
+    {"Protocol major versions differ", ERR_CONNECT, false, "handshake",
+     "the server speaks SSH 1 alone, which is broken: is it the right port? Else it has "
+     "to "
+     "be upgraded"},
     {"during banner exchange", ERR_CONNECT, false, "handshake",
      "the port is open, but no SSH server speaks: is it the right port, or is the "
      "machine "
@@ -254,6 +258,14 @@ static int explain_key(const struct openssh_story *story, const struct ssh_words
         return error_hint(err, "name the private key: set identity: in %s",
                           story->settings);
     }
+    if (words->accepted_key != NULL && words->methods != NULL &&
+        ssh_words_find(words, "with partial success") != NULL) {
+        CLEANUP_FREE char *file = file_of_key(words->accepted_key);
+        error_set(err, ERR_LOGIN,
+                  "%s: login: the key %s is not enough; the server takes %s as well",
+                  story->where, file, words->methods);
+        return error_hint(err, "a password is asked for on a terminal only");
+    }
     if (words->accepted_key != NULL) {
         CLEANUP_FREE char *file = file_of_key(words->accepted_key);
         error_set(err, ERR_LOGIN, "%s: login: the server would take the key %s, but %s",
@@ -380,6 +392,14 @@ static int explain_ended(const struct openssh_story *story, const struct ssh_wor
         subprocess_describe_status(p->status, &how);
     }
     append_said(words, p->end->noise, &said);
+    const char *closed = ssh_words_find(words, ": open failed: ");
+    if (words->phase == SSH_IS_IN && closed != NULL) {
+        error_set(err, ERR_BOOTSTRAP,
+                  "%s: start: logged in, but the server opens no session: %s",
+                  story->where, closed);
+        return error_hint(err, "the account may only forward ports (MaxSessions 0 in its "
+                               "sshd_config)? Ask the administrator");
+    }
     bool is_own = WIFEXITED(p->status) && WEXITSTATUS(p->status) == SSH_OWN_FAILURE &&
                   !words->was_killed;
     if (words->phase < SSH_IS_IN || !WIFEXITED(p->status) || is_own) {

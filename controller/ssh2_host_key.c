@@ -103,6 +103,23 @@ int ssh2_host_key_judge(const struct ssh2_host_key_options *o, const void *key,
     return judge_unknown(o, key, length, out, err);
 }
 
+int ssh2_host_key_read_known(const struct ssh_settings *settings,
+                             struct known_hosts **out, struct error *err)
+{
+    const struct strvec *lists[] = {&settings->user_hosts, &settings->global_hosts};
+    *out = settings->host_key_alias != NULL
+               ? known_hosts_new(settings->host_key_alias, 0)
+               : known_hosts_new(settings->hostname, settings->port);
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+        for (size_t k = 0; k < lists[i]->count; k++) {
+            if (known_hosts_read(*out, lists[i]->items[k], err) != 0) {
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
 const char *ssh2_host_key_beyond(const struct known_hosts *known)
 {
     const char *kind = NULL;

@@ -24,6 +24,10 @@ struct ssh2_host_key_options { /* all borrowed */
 int ssh2_host_key_judge(const struct ssh2_host_key_options *options, const void *key,
                         size_t length, struct strbuf *out, struct error *err);
 
+/* What the files of known hosts say of the host: *out is the caller's, also after an
+ * error. Errors: those of reading a file that is there. */
+int ssh2_host_key_read_known(const struct ssh_settings *settings,
+                             struct known_hosts **out, struct error *err);
 /* Why the host's key can only be judged by the ssh program: "a certificate authority in
  * the known hosts"; NULL where it need not be. Static storage. */
 const char *ssh2_host_key_beyond(const struct known_hosts *known);

@@ -1,23 +1,18 @@
 #include "controller/ssh2_login.h"
 
-#include "common/bytes.h"
 #include "common/clock.h"
-#include "common/files.h"
 #include "controller/ssh_agent.h"
 #include "controller/ssh_key.h"
 #include "controller/ssh_rsa.h"
 #include "controller/ssh_wire.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define FILES_MAX 32
 #define ATTEMPTS_MAX (FILES_MAX + SSH_AGENT_KEYS_MAX)
 #define PASSPHRASE_TRIES 3
 #define WORD_TRIES 3 /* passwords, rounds of questions */
-#define PUBLIC_MAX ((size_t)64 << 10)
 
 struct key_file {
     const char *path;
@@ -33,6 +28,8 @@ struct attempt {
 
 enum stage {
     STAGE_KEYS,
+    STAGE_KEY_TAKEN, /* the current one, and it was not enough, or its signature not good
+                      */
     STAGE_METHODS,
     STAGE_INTERACTIVE,
     STAGE_PASSWORD,
@@ -57,6 +54,7 @@ struct ssh2_login {
     struct ssh2_signer signer;
     struct ssh2_answerer answerer;
     struct strbuf methods; /* that the server takes */
+    struct strbuf begun;   /* the way so far, where it takes several */
     struct strbuf tried;   /* for the sentence */
     struct strbuf hint;    /* what would help, or empty */
     const char *beyond;
@@ -71,27 +69,6 @@ static void note(struct ssh2_login *l, const char *what, const char *how)
 }
 
 /* ---- what there is to try ---- */
-
-static bool has_certificate(const char *path)
-{
-    CLEANUP_FREE char *name = xasprintf("%s-cert.pub", path);
-    return access(name, F_OK) == 0;
-}
-
-/* A public key beside the private one, or alone where an agent has the private one. */
-static void read_public(struct key_file *file)
-{
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    CLEANUP_FREE char *name = file->is_there ? xasprintf("%s.pub", file->path) : NULL;
-    strbuf_init(&text, PUBLIC_MAX);
-    if (files_read(AT_FDCWD, name != NULL ? name : file->path, &text, NULL) != 0) {
-        return;
-    }
-    char *base64 = text.data + strcspn(text.data, " \t\n");
-    base64 += strspn(base64, " \t");
-    base64[strcspn(base64, " \t\r\n")] = '\0';
-    (void)bytes_from_base64(&file->key.blob, base64, NULL);
-}
 
 /* That a usual file is not there is nothing to speak of; one that was named is. */
 static void note_unread(struct ssh2_login *l, const char *path, const struct error *err)
@@ -121,11 +98,11 @@ static void read_files(struct ssh2_login *l)
         }
         if (file->is_there && file->key.is_hardware) {
             l->beyond = "a security key";
-        } else if (file->is_there && has_certificate(file->path)) {
+        } else if (file->is_there && ssh_key_has_certificate(file->path)) {
             l->beyond = "a certificate";
         }
         if (file->key.blob.length == 0) {
-            read_public(file);
+            ssh_key_read_public(&file->key, file->path, file->is_there);
         }
     }
 }
@@ -204,6 +181,7 @@ struct ssh2_login *ssh2_login_new(struct ssh2_session *session,
     strbuf_init(&l->blob, STRBUF_TEXT_LIMIT);
     strbuf_init(&l->secret, STRBUF_TEXT_LIMIT);
     strbuf_init(&l->methods, STRBUF_TEXT_LIMIT);
+    strbuf_init(&l->begun, STRBUF_TEXT_LIMIT);
     strbuf_init(&l->tried, STRBUF_TEXT_LIMIT);
     strbuf_init(&l->hint, STRBUF_TEXT_LIMIT);
     if (!settings->takes_keys) {
@@ -244,6 +222,7 @@ void ssh2_login_free(struct ssh2_login *l)
     strbuf_release(&l->blob);
     strbuf_release(&l->secret);
     strbuf_release(&l->methods);
+    strbuf_release(&l->begun);
     strbuf_release(&l->tried);
     strbuf_release(&l->hint);
     free(l->way);
@@ -449,6 +428,10 @@ static enum ssh2_step step_keys(struct ssh2_login *l)
             l->is_begun = false;
             continue;
         }
+        if (ssh2_session_key_was_taken(l->session)) {
+            l->stage = STAGE_KEY_TAKEN;
+            return SSH2_FAILED;
+        }
         note_refused_rsa(l, a);
         note(l, label_of(a),
              a->agent_key == NULL && ssh2_session_file_failed(l->session)
@@ -465,6 +448,30 @@ static enum ssh2_step step_keys(struct ssh2_login *l)
 static bool does_server_take(const struct ssh2_login *l, const char *method)
 {
     return strstr(l->methods.data, method) != NULL;
+}
+
+/* Where the server takes no key any more, the one that it took was the first of several
+ * ways in that it wants. */
+static enum ssh2_step step_key_taken(struct ssh2_login *l)
+{
+    enum ssh2_step step =
+        ssh2_session_methods(l->session, l->options.settings->user, &l->methods);
+    if (step == SSH2_AGAIN || (step == SSH2_FAILED && !is_refusal(l))) {
+        return step;
+    }
+    const struct attempt *a = &l->attempts[l->current];
+    bool is_part = l->methods.length > 0 && !does_server_take(l, "publickey");
+    if (is_part) {
+        strbuf_printf(&l->begun, "publickey: %s, then ", label_of(a));
+    }
+    note(l, label_of(a), is_part ? "is not enough" : "was not accepted");
+    next_attempt(l);
+    l->stage = STAGE_INTERACTIVE;
+    if (!is_part) {
+        strbuf_reset(&l->methods);
+        l->stage = STAGE_KEYS;
+    }
+    return SSH2_FAILED;
 }
 
 static enum ssh2_step step_methods(struct ssh2_login *l)
@@ -490,7 +497,7 @@ static enum ssh2_step step_words(struct ssh2_login *l, const char *method, bool 
     while (is_open && (l->is_begun || (l->tries < WORD_TRIES && can_ask(l)))) {
         enum ssh2_step step = round(l);
         if (step == SSH2_DONE) {
-            l->way = xstrdup(method);
+            l->way = xasprintf("%s%s", l->begun.data, method);
         }
         if (step != SSH2_FAILED || !is_refusal(l)) {
             return step;
@@ -532,30 +539,32 @@ static enum ssh2_step password_round(struct ssh2_login *l)
     return ssh2_session_password(l->session, l->options.settings->user, l->secret.data);
 }
 
-enum ssh2_step ssh2_login_step(struct ssh2_login *l)
+static enum ssh2_step step_interactive(struct ssh2_login *l)
 {
-    const struct ssh_settings *settings = l->options.settings;
-    enum ssh2_step step = SSH2_FAILED;
-    if (l->stage == STAGE_KEYS &&
-        ((step = step_keys(l)) != SSH2_FAILED || l->is_broken)) {
-        return step;
-    }
-    if (l->stage == STAGE_METHODS &&
-        ((step = step_methods(l)) != SSH2_FAILED || l->is_broken)) {
-        return step;
-    }
-    if (l->stage == STAGE_INTERACTIVE &&
-        ((step = step_words(l, "keyboard-interactive", settings->takes_interactive,
-                            interactive_round)) != SSH2_FAILED ||
-         l->is_broken)) {
-        return step;
-    }
-    if (l->stage == STAGE_OVER) {
-        return SSH2_FAILED;
-    }
-    step = step_words(l, "password", settings->takes_password, password_round);
+    return step_words(l, "keyboard-interactive", l->options.settings->takes_interactive,
+                      interactive_round);
+}
+
+static enum ssh2_step step_password(struct ssh2_login *l)
+{
+    enum ssh2_step step =
+        step_words(l, "password", l->options.settings->takes_password, password_round);
     if (step != SSH2_AGAIN) {
         forget_secret(l);
+    }
+    return step;
+}
+
+enum ssh2_step ssh2_login_step(struct ssh2_login *l)
+{
+    static enum ssh2_step (*const steps[])(struct ssh2_login *) = {
+        [STAGE_KEYS] = step_keys,         [STAGE_KEY_TAKEN] = step_key_taken,
+        [STAGE_METHODS] = step_methods,   [STAGE_INTERACTIVE] = step_interactive,
+        [STAGE_PASSWORD] = step_password,
+    };
+    enum ssh2_step step = SSH2_FAILED;
+    while (step == SSH2_FAILED && !l->is_broken && l->stage != STAGE_OVER) {
+        step = steps[l->stage](l);
     }
     return step;
 }

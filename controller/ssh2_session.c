@@ -1,8 +1,8 @@
 #include "controller/ssh2_session.h"
 
 #include "common/clock.h"
+#include "controller/ssh2_algorithms.h"
 #include "controller/ssh2_socket.h"
-#include "controller/ssh_kexinit.h"
 #include "controller/ssh_wire.h"
 #include "controller/terminal.h"
 
@@ -24,55 +24,20 @@ struct ssh2_session {
     LIBSSH2_SESSION *ssh;
     LIBSSH2_CHANNEL *channel;
     struct ssh2_socket socket;
-    struct strbuf words;   /* stderr */
-    struct strbuf goodbye; /* of the server's DISCONNECT, made safe */
-    char *host_key_kinds;  /* as they were offered */
-    struct strbuf blob;    /* of the key that is tried */
+    struct strbuf words;               /* stderr */
+    struct strbuf goodbye;             /* of the server's DISCONNECT, made safe */
+    struct ssh2_algorithms algorithms; /* as they were offered */
+    struct strbuf blob;                /* of the key that is tried */
     const struct ssh2_signer *signer;
     const struct ssh2_answerer *answerer;
+    bool has_signed;
     int code; /* libssh2's, of the last failure */
     char *said;
 };
 
-#define KEX_METHODS                                                                      \
-    "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,"                 \
-    "ecdh-sha2-nistp384,ecdh-sha2-nistp521,diffie-hellman-group16-sha512,"               \
-    "diffie-hellman-group18-sha512,diffie-hellman-group14-sha256,"                       \
-    "diffie-hellman-group-exchange-sha256"
-#if LIBSSH2_VERSION_NUM >= 0x010b01
-/* Without strict key exchange (from 1.11.1 on) chacha20 and EtM can be tampered with:
- * CVE-2023-48795. */
-#define NEWER_CIPHERS                                                                    \
-    "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,"
-#define NEWER_MACS "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,"
-#else
-#define NEWER_CIPHERS ""
-#define NEWER_MACS ""
-#endif
-#define CIPHERS NEWER_CIPHERS "aes256-ctr,aes192-ctr,aes128-ctr"
-#define MACS NEWER_MACS "hmac-sha2-256,hmac-sha2-512"
-
-/* Kinds of host key and the names under which they are negotiated. */
-static const struct {
-    const char *kind, *names;
-} host_keys[] = {
-    {"ssh-ed25519", "ssh-ed25519"},
-    {"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"},
-    {"ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384"},
-    {"ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521"},
-#if LIBSSH2_VERSION_NUM >= 0x010b00
-    {"ssh-rsa", "rsa-sha2-512,rsa-sha2-256"},
-#endif
-};
-
 bool ssh2_session_takes_kind(const char *kind)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(host_keys); i++) {
-        if (strcmp(host_keys[i].kind, kind) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return ssh2_algorithms_take_kind(LIBSSH2_VERSION_NUM, kind);
 }
 
 /* ---- the socket ---- */
@@ -132,41 +97,21 @@ static void take_goodbye(LIBSSH2_SESSION *ssh, int reason, const char *message,
     }
 }
 
-/* The names of the kinds that come first, then of all others. */
-static char *order_host_keys(const char *const *kinds)
-{
-    struct strbuf out = STRBUF_INIT;
-    bool is_used[ARRAY_SIZE(host_keys)] = {false};
-    for (size_t k = 0;; k++) {
-        const char *kind = kinds != NULL ? kinds[k] : NULL;
-        for (size_t i = 0; i < ARRAY_SIZE(host_keys); i++) {
-            if (!is_used[i] && (kind == NULL || strcmp(host_keys[i].kind, kind) == 0)) {
-                is_used[i] = true;
-                strbuf_printf(&out, "%s%s", out.length > 0 ? "," : "",
-                              host_keys[i].names);
-            }
-        }
-        if (kind == NULL) {
-            return strbuf_detach(&out);
-        }
-    }
-}
-
 static void set_preferences(struct ssh2_session *s)
 {
-    const struct {
-        int method;
-        const char *names;
-    } preferences[] = {
-        {LIBSSH2_METHOD_KEX, KEX_METHODS},  {LIBSSH2_METHOD_HOSTKEY, s->host_key_kinds},
-        {LIBSSH2_METHOD_CRYPT_CS, CIPHERS}, {LIBSSH2_METHOD_CRYPT_SC, CIPHERS},
-        {LIBSSH2_METHOD_MAC_CS, MACS},      {LIBSSH2_METHOD_MAC_SC, MACS},
-        {LIBSSH2_METHOD_COMP_CS, "none"},   {LIBSSH2_METHOD_COMP_SC, "none"},
+    static const int methods[SSH_KEX_LIST_COUNT] = {
+        [SSH_KEX_METHODS] = LIBSSH2_METHOD_KEX,
+        [SSH_KEX_HOST_KEYS] = LIBSSH2_METHOD_HOSTKEY,
+        [SSH_KEX_CIPHERS_OUT] = LIBSSH2_METHOD_CRYPT_CS,
+        [SSH_KEX_CIPHERS_IN] = LIBSSH2_METHOD_CRYPT_SC,
+        [SSH_KEX_MACS_OUT] = LIBSSH2_METHOD_MAC_CS,
+        [SSH_KEX_MACS_IN] = LIBSSH2_METHOD_MAC_SC,
     };
-    for (size_t i = 0; i < ARRAY_SIZE(preferences); i++) {
-        (void)libssh2_session_method_pref(s->ssh, preferences[i].method,
-                                          preferences[i].names);
+    for (size_t i = 0; i < SSH_KEX_LIST_COUNT; i++) {
+        (void)libssh2_session_method_pref(s->ssh, methods[i], s->algorithms.lists[i]);
     }
+    (void)libssh2_session_method_pref(s->ssh, LIBSSH2_METHOD_COMP_CS, "none");
+    (void)libssh2_session_method_pref(s->ssh, LIBSSH2_METHOD_COMP_SC, "none");
 }
 
 static void set_callback(LIBSSH2_SESSION *ssh, int which, void (*callback)(void))
@@ -197,7 +142,7 @@ struct ssh2_session *ssh2_session_new(int fd, const char *const *kinds, struct e
     strbuf_init(&s->words, 2 * STDERR_MAX);
     strbuf_init(&s->goodbye, STRBUF_TEXT_LIMIT);
     strbuf_init(&s->blob, STRBUF_TEXT_LIMIT);
-    s->host_key_kinds = order_host_keys(kinds);
+    ssh2_algorithms_init(&s->algorithms, LIBSSH2_VERSION_NUM, kinds);
     s->ssh = libssh2_init(0) == 0 ? libssh2_session_init_ex(NULL, NULL, NULL, s) : NULL;
     if (s->ssh == NULL) {
         (void)error_set(err, ERR_UNSUPPORTED, "libssh2 could not be started");
@@ -226,7 +171,7 @@ void ssh2_session_disown(struct ssh2_session *s)
     strbuf_release(&s->words);
     strbuf_release(&s->goodbye);
     strbuf_release(&s->blob);
-    free(s->host_key_kinds);
+    ssh2_algorithms_release(&s->algorithms);
     free(s->said);
     free(s);
 }
@@ -254,7 +199,10 @@ static enum ssh2_step step_of(struct ssh2_session *s, int code)
 enum ssh2_step ssh2_session_handshake(struct ssh2_session *s)
 {
     ssh2_socket_begin_turn(&s->socket, SSH2_SOCKET_TURN);
-    return step_of(s, libssh2_session_handshake(s->ssh, s->socket.fd));
+    enum ssh2_step step = step_of(s, libssh2_session_handshake(s->ssh, s->socket.fd));
+    /* libssh2 would wait for what never comes. */
+    bool is_over = ssh2_socket_greeting(&s->socket) == SSH2_GREETING_SSH_1;
+    return step == SSH2_AGAIN && is_over ? SSH2_FAILED : step;
 }
 
 const void *ssh2_session_host_key(const struct ssh2_session *s, size_t *out_length)
@@ -266,10 +214,11 @@ const void *ssh2_session_host_key(const struct ssh2_session *s, size_t *out_leng
 static int sign(LIBSSH2_SESSION *ssh, unsigned char **out, size_t *out_length,
                 const unsigned char *data, size_t length, void **abstract)
 {
-    const struct ssh2_session *s = *abstract;
+    struct ssh2_session *s = *abstract;
     CLEANUP_STRBUF struct strbuf signature = STRBUF_INIT;
     (void)ssh;
-    if (s->signer->sign(s->signer->context, data, length, &signature) != 0) {
+    s->has_signed = s->signer->sign(s->signer->context, data, length, &signature) == 0;
+    if (!s->has_signed) {
         return -1;
     }
     *out = xmemdup(signature.data, signature.length);
@@ -308,9 +257,16 @@ enum ssh2_step ssh2_session_key_file(struct ssh2_session *s, const char *user,
                                      const char *path, const char *passphrase)
 {
     ssh2_socket_begin_turn(&s->socket, SSH2_SOCKET_TURN);
+    s->has_signed = true; /* by libssh2 */
     return login_step(s, libssh2_userauth_publickey_fromfile_ex(s->ssh, user,
                                                                 (unsigned)strlen(user),
                                                                 NULL, path, passphrase));
+}
+
+/* A key that the server does not take at all is LIBSSH2_ERROR_AUTHENTICATION_FAILED. */
+bool ssh2_session_key_was_taken(const struct ssh2_session *s)
+{
+    return s->has_signed && s->code == LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED;
 }
 
 bool ssh2_session_file_failed(const struct ssh2_session *s)
@@ -526,13 +482,10 @@ const struct strbuf *ssh2_session_stderr(const struct ssh2_session *s)
 
 static bool append_lacking(const struct ssh2_session *s, struct strbuf *text)
 {
-    const char *const ours[SSH_KEX_LIST_COUNT] = {
-        KEX_METHODS, s->host_key_kinds, CIPHERS, CIPHERS, MACS, MACS,
-    };
     size_t before = text->length;
     strbuf_printf(text, "%s and the server share no ", LIBRARY);
-    if (ssh_kexinit_lacking(s->socket.greeting.data, s->socket.greeting.length, ours,
-                            text)) {
+    if (ssh_kexinit_lacking(s->socket.greeting.data, s->socket.greeting.length,
+                            s->algorithms.lists, text)) {
         return true;
     }
     strbuf_truncate(text, before);
@@ -555,6 +508,14 @@ enum ssh2_cause ssh2_session_cause(const struct ssh2_session *s, struct strbuf *
         strbuf_puts(text, "what answers on this port is no SSH server");
         return SSH2_CAUSE_BABBLE;
     }
+    if (greeting == SSH2_GREETING_SSH_1) {
+        size_t length = 0;
+        const char *version = ssh2_socket_version(&s->socket, &length);
+        strbuf_puts(text, "the server speaks SSH 1 alone (");
+        append_safe(text, version, length);
+        strbuf_puts(text, ")");
+        return SSH2_CAUSE_SSH_1;
+    }
     if (greeting == SSH2_GREETING_REFUSAL) {
         strbuf_puts(text, "the server turns connections away: ");
         append_safe(text, s->socket.greeting.data,
@@ -573,7 +534,13 @@ enum ssh2_cause ssh2_session_cause(const struct ssh2_session *s, struct strbuf *
                       s->socket.broken != 0 ? strerror(s->socket.broken) : "");
         return SSH2_CAUSE_CLOSED;
     }
-    strbuf_printf(text, "%s (%s, %d)", s->said != NULL ? s->said : "", LIBRARY, s->code);
+    bool has_no_session = s->socket.has_logged_in && s->channel == NULL;
+    strbuf_printf(text, "%s%s (%s, %d)",
+                  has_no_session ? "logged in, but the server opens no session: " : "",
+                  s->said != NULL ? s->said : "", LIBRARY, s->code);
+    if (has_no_session) {
+        return SSH2_CAUSE_NO_SESSION;
+    }
     bool is_refused = s->code == LIBSSH2_ERROR_AUTHENTICATION_FAILED ||
                       s->code == LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED;
     return is_refused ? SSH2_CAUSE_REFUSED : SSH2_CAUSE_OTHER;

@@ -93,6 +93,10 @@ enum ssh2_step ssh2_session_methods(struct ssh2_session *session, const char *us
  * not asked. */
 bool ssh2_session_file_failed(const struct ssh2_session *session);
 
+/* Whether the server took the last key, and its signature did not let us in: it wants
+ * another way as well, or holds the signature to be wrong. */
+bool ssh2_session_key_was_taken(const struct ssh2_session *session);
+
 /* Open the channel and start command on it. */
 enum ssh2_step ssh2_session_exec(struct ssh2_session *session, const char *command);
 
@@ -117,8 +121,10 @@ enum ssh2_cause {
     SSH2_CAUSE_CLOSED,     /* the server hung up */
     SSH2_CAUSE_LATE,       /* the deadline passed */
     SSH2_CAUSE_BABBLE,     /* what the server says is not SSH, and does not end */
+    SSH2_CAUSE_SSH_1,      /* the server speaks that alone */
     SSH2_CAUSE_EXPELLED,   /* the server hung up and said why, as after too many logins */
     SSH2_CAUSE_REFUSED,    /* login: not this way */
+    SSH2_CAUSE_NO_SESSION, /* logged in, and the server runs nothing */
 };
 /* text: a part of a sentence, with libssh2's own words and code; appended. */
 enum ssh2_cause ssh2_session_cause(const struct ssh2_session *session,

@@ -116,14 +116,34 @@ size_t ssh2_socket_queued(const struct ssh2_socket *s)
     return s->queue.length - s->sent;
 }
 
+const char *ssh2_socket_version(const struct ssh2_socket *s, size_t *out_length)
+{
+    const char *line = s->greeting.data;
+    while (line != NULL && strncmp(line, "SSH-", 4) != 0) {
+        line = strchr(line, '\n');
+        line = line != NULL ? line + 1 : NULL;
+    }
+    *out_length = line != NULL ? strcspn(line, "\r\n") : 0;
+    return line;
+}
+
+/* RFC 4253 section 5.1: "1.99" is a server that speaks both. */
+static bool is_ssh_1(const char *version, size_t length)
+{
+    return version[length] != '\0' && strncmp(version, "SSH-1.", 6) == 0 &&
+           strncmp(version, "SSH-1.99-", 9) != 0;
+}
+
 enum ssh2_greeting ssh2_socket_greeting(const struct ssh2_socket *s)
 {
     const char *words = s->greeting.data;
+    size_t length = 0;
+    const char *version = ssh2_socket_version(s, &length);
     if (s->received == 0) {
         return SSH2_GREETING_NONE;
     }
-    if (strncmp(words, "SSH-", 4) == 0 || strstr(words, "\nSSH-") != NULL) {
-        return SSH2_GREETING_SSH;
+    if (version != NULL) {
+        return is_ssh_1(version, length) ? SSH2_GREETING_SSH_1 : SSH2_GREETING_SSH;
     }
     return strstr(words, "MaxStartups") != NULL || strstr(words, "Not allowed") != NULL
                ? SSH2_GREETING_REFUSAL

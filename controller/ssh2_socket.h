@@ -50,15 +50,18 @@ ssize_t ssh2_socket_queue(struct ssh2_socket *socket, const void *data, size_t l
 bool ssh2_socket_flush(struct ssh2_socket *socket);
 /* Bytes that are queued. */
 size_t ssh2_socket_queued(const struct ssh2_socket *socket);
-/* What came first: SSH, something else, or the words with which sshd turns somebody away
- * before it speaks SSH. */
+/* What came first: SSH 2 (or not all of a line yet), SSH 1 alone, something else, or the
+ * words with which sshd turns somebody away before it speaks SSH. */
 enum ssh2_greeting {
     SSH2_GREETING_NONE,
     SSH2_GREETING_SSH,
+    SSH2_GREETING_SSH_1,
     SSH2_GREETING_REFUSAL,
     SSH2_GREETING_OTHER,
 };
 enum ssh2_greeting ssh2_socket_greeting(const struct ssh2_socket *socket);
+/* The line that begins with "SSH-", and its length; NULL where none came. Borrowed. */
+const char *ssh2_socket_version(const struct ssh2_socket *socket, size_t *out_length);
 /* Wait until there is something to read. False: timeout_ms passed. */
 bool ssh2_socket_wait(const struct ssh2_socket *socket, int timeout_ms);
 

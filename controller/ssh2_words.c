@@ -38,9 +38,14 @@ const char *ssh2_hint_of_cause(enum ssh2_cause cause)
                             "overloaded? `login_timeout` in config.yaml sets how long "
                             "errand waits",
         [SSH2_CAUSE_BABBLE] = "is it the right port?",
+        [SSH2_CAUSE_SSH_1] = "nothing speaks that any more, because it is broken: is it "
+                             "the right port? Else the server has to be upgraded",
         [SSH2_CAUSE_EXPELLED] =
             "too many keys were offered? Name the right one with --identity FILE",
         [SSH2_CAUSE_REFUSED] = NULL,
+        [SSH2_CAUSE_NO_SESSION] =
+            "the account may only forward ports (MaxSessions 0 in its sshd_config)? Ask "
+            "the administrator",
     };
     return hints[cause];
 }

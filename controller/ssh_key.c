@@ -2,6 +2,7 @@
 
 #include "common/bytes.h"
 #include "common/fdio.h"
+#include "common/files.h"
 #include "common/mem.h"
 #include "controller/ssh_wire.h"
 
@@ -136,4 +137,24 @@ int ssh_key_read(struct ssh_key *out, const char *path, struct error *err)
     }
     forget(&text);
     return result;
+}
+
+void ssh_key_read_public(struct ssh_key *key, const char *path, bool is_private)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    CLEANUP_FREE char *beside = is_private ? xasprintf("%s.pub", path) : NULL;
+    strbuf_init(&text, SSH_KEY_FILE_MAX);
+    if (files_read(AT_FDCWD, beside != NULL ? beside : path, &text, NULL) != 0) {
+        return;
+    }
+    char *base64 = text.data + strcspn(text.data, " \t\n");
+    base64 += strspn(base64, " \t");
+    base64[strcspn(base64, " \t\r\n")] = '\0';
+    (void)bytes_from_base64(&key->blob, base64, NULL);
+}
+
+bool ssh_key_has_certificate(const char *path)
+{
+    CLEANUP_FREE char *name = xasprintf("%s-cert.pub", path);
+    return access(name, F_OK) == 0;
 }

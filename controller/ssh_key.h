@@ -32,6 +32,12 @@ int ssh_key_read(struct ssh_key *out, const char *path, struct error *err);
 /* The same for a file's content. */
 int ssh_key_parse(struct ssh_key *out, const char *text, size_t length,
                   struct error *err);
+/* Where the public key is not known: take it from the file beside a private key,
+ * "PATH.pub", or, where is_private is false, from path itself, an agent having the
+ * private one. What cannot be read is passed over. */
+void ssh_key_read_public(struct ssh_key *key, const char *path, bool is_private);
+/* Whether a certificate lies beside the private key at path. */
+bool ssh_key_has_certificate(const char *path);
 /* Overwrites what is secret. */
 void ssh_key_release(struct ssh_key *key);
 

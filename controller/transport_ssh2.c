@@ -46,7 +46,7 @@ struct ssh2_link {
     int64_t deadline_ns;
     struct loop_timer *deadline, *wake;
     bool may_have_more; /* to read, without the socket being ready */
-    const char *beyond; /* why the ssh program should be tried, or NULL */
+    char *beyond;       /* why the ssh program should be tried, or NULL */
     struct error failure;
 };
 
@@ -90,7 +90,8 @@ static void fail_session(struct ssh2_link *s)
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     enum ssh2_cause cause = ssh2_session_cause(s->session, &text);
     if (cause == SSH2_CAUSE_ALGORITHMS) {
-        s->beyond = "libssh2 and the server share too little";
+        s->beyond = xstrndup(text.data, strcspn(text.data, "("));
+        s->beyond[strlen(s->beyond) - 1] = '\0';
     }
     /* A connection that was cut says nothing of the login: it is worth another try. */
     enum error_code code = cause == SSH2_CAUSE_LATE     ? ERR_TIMED_OUT
@@ -109,7 +110,8 @@ static void fail_login(struct ssh2_link *s)
     }
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     CLEANUP_STRBUF struct strbuf hint = STRBUF_INIT;
-    s->beyond = ssh2_login_explain(s->login, &text, &hint);
+    const char *beyond = ssh2_login_explain(s->login, &text, &hint);
+    s->beyond = beyond != NULL ? xstrdup(beyond) : NULL;
     if (hint.length == 0) {
         strbuf_printf(&hint,
                       "is the user right, and is the public key in "
@@ -489,6 +491,7 @@ static void ssh2_disown(struct link *link)
     ssh_settings_release(&s->settings);
     strbuf_release(&s->where);
     strbuf_release(&s->host_key);
+    free(s->beyond);
     free(s->by_hand);
     free(s->command);
     free(s->password_env);
@@ -517,23 +520,6 @@ static const struct link_type ssh2_type = {
     .free = ssh2_free,
 };
 
-static int read_known_hosts(struct ssh2_link *s, struct error *err)
-{
-    const struct ssh_settings *settings = &s->settings;
-    const struct strvec *lists[] = {&settings->user_hosts, &settings->global_hosts};
-    s->known = settings->host_key_alias != NULL
-                   ? known_hosts_new(settings->host_key_alias, 0)
-                   : known_hosts_new(settings->hostname, settings->port);
-    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
-        for (size_t k = 0; k < lists[i]->count; k++) {
-            if (known_hosts_read(s->known, lists[i]->items[k], err) != 0) {
-                return error_wrap(err, "%s: host key", s->where.data);
-            }
-        }
-    }
-    return 0;
-}
-
 static struct ssh2_link *new_link(const struct target *target,
                                   const struct transport_options *options)
 {
@@ -558,8 +544,8 @@ static int start(struct ssh2_link *s, const struct target *target, struct error 
     strbuf_printf(&s->where, "%s (%s@%s port %u)", target->name, settings->user,
                   settings->hostname, (unsigned)settings->port);
     s->place = xasprintf("%s@%s", settings->user, settings->hostname);
-    if (read_known_hosts(s, err) != 0) {
-        return -1;
+    if (ssh2_host_key_read_known(settings, &s->known, err) != 0) {
+        return error_wrap(err, "%s: host key", s->where.data);
     }
     const char *beyond =
         settings->beyond != NULL ? settings->beyond : ssh2_host_key_beyond(s->known);

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from support.waiting import wait_for
 # Every transport that reaches a node; the whole behaviour of a run is tried over each.
 # "kept" is a connection that an earlier command left.
 TRANSPORTS = ("local", "openssh", "ssh2", "kept")
+# What may be said while a connection comes about.
+SAID_MEANWHILE = "waiting for .* to answer|trying the openssh transport|trying again"
 # Those that a cable can be pulled out of.
 NETWORK = tuple(name for name in TRANSPORTS if name not in ("local", "kept"))
 
@@ -179,13 +182,14 @@ def target(transport: str, errand: Errand, request: pytest.FixtureRequest) -> st
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
     if "network" in metafunc.fixturenames and "network" not in named:
-        kept = ("kept",) if metafunc.definition.get_closest_marker("kept_too") else ()
-        metafunc.parametrize("network", (*NETWORK, *kept), indirect=True)
+        more = [name for name in ("kept", "auto") if metafunc.definition.get_closest_marker(f"{name}_too")]
+        metafunc.parametrize("network", (*NETWORK, *more), indirect=True)
 
 
 @pytest.fixture
 def network(request: pytest.FixtureRequest) -> str:
-    """Each transport over a network in turn; where a test is marked kept_too also over a connection that is kept."""
+    """Each transport over a network in turn; where a test is marked kept_too also over a connection that is kept,
+    where it is marked auto_too also by errand's own choice."""
     return request.param
 
 
@@ -224,7 +228,7 @@ def refused(errand: Errand) -> Callable[..., dict]:
         (step,) = [step for step in document["steps"] if not step["ok"]]
         assert step["hint"], step
         assert step is document["steps"][-1]
-        assert result.errors == "" or "waiting for" in result.errors
+        assert all(re.search(SAID_MEANWHILE, line) for line in result.errors.splitlines())
         here = ("ERRAND_HOME", str(errand.home))
         wait_for(lambda: not processes.carrying(*here), "the end of all that was started here", 2)
         return step

@@ -7,6 +7,7 @@ import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import paramiko
 import pytest
 from support.errand import MARK, Errand, strip_controls
 from support.passwords import PasswordServer
@@ -270,6 +271,39 @@ def test_an_agents_key_logs_in(errand, network, sshd, agent):
     assert sshd.logins() == 1
 
 
+@pytest.fixture
+def full_agent(agent, sshd, tmp_path) -> str:
+    """An agent in which the key that the server takes comes last of four."""
+    keys = [make_key(tmp_path / f"wrong{i}") for i in range(3)]
+    add = {**os.environ, "SSH_AUTH_SOCK": agent}
+    subprocess.run(["ssh-add", "-q", *keys, sshd.identity], env=add, check=True)
+    return agent
+
+
+def check_by_agent(errand, network, server: Sshd, socket: str, *options: str, code: int = 0) -> dict:
+    user, port, _, *rest = server.target_arguments()
+    errand.add_target("node", f"--transport={network}", user, port, *rest, *options)
+    document = errand.run("target", "check", "node", "--json", env={"SSH_AUTH_SOCK": socket}, code=code).json()
+    return document["steps"][-1]
+
+
+@pytest.mark.auto_too
+def test_a_server_that_allows_one_try_gets_the_key_that_was_named(errand, network, make_sshd, sshd, full_agent):
+    strict = make_sshd(lines=("MaxAuthTries 1", f"AuthorizedKeysFile {sshd.authorized_keys}"))
+    check_by_agent(errand, network, strict, full_agent, f"--identity={sshd.identity}")
+    assert strict.logins() == 1
+
+
+@pytest.mark.auto_too
+def test_a_server_that_allows_fewer_tries_than_there_are_keys(errand, network, make_sshd, sshd, full_agent):
+    strict = make_sshd(lines=("MaxAuthTries 1", f"AuthorizedKeysFile {sshd.authorized_keys}"))
+    step = check_by_agent(errand, network, strict, full_agent, code=1)
+    assert step["step"] == "login"
+    assert "Too many authentication failures" in step["detail"]
+    assert "--identity FILE" in step["hint"]
+    assert strict.connections() == 1
+
+
 # ---- passwords ----
 
 
@@ -299,6 +333,34 @@ def test_a_password_that_nobody_can_be_asked_for(reach, refused, password_server
     assert password_server.method in step["detail"]
     assert "on a terminal only" in step["hint"]
     assert password_server.tried == []
+
+
+@pytest.fixture
+def two_ways(password_server, tmp_path) -> tuple[PasswordServer, str]:
+    """A server that wants a key and then something typed, and the option of `target add` with that key."""
+    key = make_key(tmp_path / "first")
+    password_server.first_key = paramiko.Ed25519Key(filename=str(key))
+    return password_server, f"--identity={key}"
+
+
+@pytest.mark.auto_too
+def test_a_key_and_a_password_may_both_be_wanted(errand, reach, two_ways):
+    server, key = two_ways
+    screen = errand.terminal("target", "check", reach(server, key), columns=200)
+    screen.expect(r"[Pp]assword.*: ?$")
+    screen.send(b"open sesame\n")
+    assert screen.finish().code == 0, says(screen)
+    assert server.tried == ["open sesame"]
+
+
+@pytest.mark.auto_too
+def test_a_key_that_is_not_enough_is_not_called_a_wrong_one(reach, refused, two_ways):
+    server, key = two_ways
+    step = refused(reach(server, key))
+    assert step["step"] == "login"
+    assert f"{key.partition('=')[2]} is not enough" in step["detail"]
+    assert server.method in step["detail"]
+    assert "on a terminal only" in step["hint"]
 
 
 # ---- the user's own ssh configuration ----

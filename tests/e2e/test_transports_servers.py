@@ -51,6 +51,7 @@ def noisy(make_sshd: Callable[..., Sshd]) -> Callable[[str], Sshd]:
 # ---- no SSH ----
 
 
+@pytest.mark.auto_too
 def test_a_port_that_is_closed(at, refused):
     port = free_port()
     step = refused(at(port))
@@ -61,6 +62,7 @@ def test_a_port_that_is_closed(at, refused):
     assert "sshd" in step["hint"]
 
 
+@pytest.mark.auto_too
 def test_a_host_that_does_not_resolve(at, refused):
     step = refused(at(22, "no-such-host.invalid"))
     assert step["step"] == "connect"
@@ -68,6 +70,7 @@ def test_a_host_that_does_not_resolve(at, refused):
     assert "resolve: " in step["detail"]
 
 
+@pytest.mark.auto_too
 @pytest.mark.parametrize("kind", ["silent", "silent after its version", "babbles"])
 @pytest.mark.usefixtures("hasty")
 def test_a_server_that_never_gets_to_the_point(at, refused, bad_server, kind):
@@ -79,13 +82,24 @@ def test_a_server_that_never_gets_to_the_point(at, refused, bad_server, kind):
     assert step["time_ms"] < (SHORT_TOGETHER_S + 6) * 1000
 
 
-@pytest.mark.parametrize("kind", ["closes", "closes after its version", "speaks HTTP", "speaks SSH 1"])
-def test_a_server_that_is_none(at, refused, bad_server, kind):
+@pytest.mark.auto_too
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("closes", ""),
+        ("closes after its version", ""),
+        ("speaks HTTP", ""),
+        ("speaks SSH 1", "SSH 1"),
+        ("speaks SSH 1 and waits", "SSH 1"),
+    ],
+)
+def test_a_server_that_is_none(at, refused, bad_server, kind, words):
     server = bad_server(kind)
     step = refused(at(server.port))
     assert step["step"] == "connect"
     assert f"me@127.0.0.1 port {server.port}" in step["detail"]
     assert "handshake: " in step["detail"]
+    assert words in step["detail"] + step["hint"]
 
 
 def test_a_server_with_no_room(make_sshd, reach, refused):

@@ -21,8 +21,10 @@ SAYS = {
     "closes after its version": lambda: iter([VERSION]),
     "speaks HTTP": lambda: iter([b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"]),
     "speaks SSH 1": lambda: iter([b"SSH-1.5-OpenSSH_3.0\r\n"]),
+    "speaks SSH 1 and waits": lambda: iter([b"SSH-1.5-OpenSSH_3.0\r\n"]),
     "babbles": _babble,
 }
+CLOSES = ("closes", "closes after its version", "speaks HTTP", "speaks SSH 1")
 
 
 class BadServer:
@@ -63,7 +65,7 @@ class BadServer:
         with contextlib.suppress(OSError):
             for words in SAYS[self.kind]():
                 connection.sendall(words)
-            if self.kind in ("closes", "closes after its version", "speaks HTTP"):
+            if self.kind in CLOSES:
                 connection.shutdown(socket.SHUT_WR)
                 # What comes is taken, so that our end is an end and not a reset.
                 while connection.recv(65536):

@@ -17,10 +17,24 @@ class _Session(paramiko.ServerInterface):
     def __init__(self, server: "PasswordServer"):
         self.server = server
 
+        self.key_checks = 0  # first whether the key would do, then its signature
+
+    @property
+    def wants_key(self) -> bool:
+        return self.server.first_key is not None and self.key_checks < 2
+
     def get_allowed_auths(self, username: str) -> str:  # noqa: ARG002
-        return self.server.method
+        return "publickey" if self.wants_key else self.server.method
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:  # noqa: ARG002
+        if not self.wants_key or key != self.server.first_key:
+            return paramiko.AUTH_FAILED
+        self.key_checks += 1
+        return paramiko.AUTH_PARTIALLY_SUCCESSFUL
 
     def _judge(self, password: str) -> int:
+        if self.wants_key:
+            return paramiko.AUTH_FAILED
         self.server.tried.append(password)
         return paramiko.AUTH_SUCCESSFUL if password == self.server.password else paramiko.AUTH_FAILED
 
@@ -42,7 +56,9 @@ class _Session(paramiko.ServerInterface):
 
 
 class PasswordServer:
-    """Life: PasswordServer(folder, ...) -> start() -> stop(). method: "password" or "keyboard-interactive"."""
+    """Life: PasswordServer(folder, ...) -> start() -> stop(). method: "password" or "keyboard-interactive".
+
+    With first_key a login with that private key's public half comes first, and is not enough."""
 
     def __init__(self, folder: Path, mark: dict[str, str], method: str = "password", password: str = "open sesame"):
         self.folder = folder
@@ -52,6 +68,7 @@ class PasswordServer:
         self.mark = mark
         self.method = method
         self.password = password
+        self.first_key: paramiko.PKey | None = None
         self.tried: list[str] = []
         self.key = make_key(folder / "host_key")
         self.listener = socket.create_server(("127.0.0.1", 0))
