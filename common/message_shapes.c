@@ -10,7 +10,6 @@
 #define FEATURES_MAX 64 /* names of features */
 #define SECRETS_MAX 256 /* of a run */
 #define SECRET_BYTES_MAX 65536
-#define FILES_MAX 3     /* of a run that can be followed */
 #define SIZES_MAX 16    /* files whose sizes are said */
 #define LINES_MAX 65536 /* of a journal in one message */
 #define RUNS_MAX 16384  /* of a STATUS or its REPORT */
@@ -95,7 +94,11 @@ static const char *const state_words[] = {
         NULL};
 static const struct shape a_state = WORDS(state_words);
 
-static const char *const file_words[] = {"driver.log", "control.log", "metrics", NULL};
+static const char *const file_words[] = {
+#define ROW(symbol, name) name,
+    RUN_FILE_TABLE(ROW)
+#undef ROW
+        NULL};
 static const struct shape a_file = WORDS(file_words);
 
 /* --- connection ----------------------------------------------------------------------
@@ -205,7 +208,7 @@ static int check_followed_once(const struct json *files, struct error *err)
 }
 
 static const struct shape followed_files = {.kind = SHAPE_ARRAY,
-                                            .max = FILES_MAX,
+                                            .max = RUN_FILE_COUNT,
                                             .item = &followed,
                                             .check = check_followed_once};
 static const char *const until_words[] = {"end", "now", NULL};

@@ -55,6 +55,22 @@ int run_state_parse(const char *name, enum run_state *out, struct error *err)
     return error_set(err, ERR_CORRUPT, "\"%.40s\" is no state of a run", name);
 }
 
+/* --- files ---------------------------------------------------------------------------
+ */
+
+static const char *const files[] = {
+#define ROW(symbol, name) [RUN_FILE_##symbol] = name,
+    RUN_FILE_TABLE(ROW)
+#undef ROW
+};
+
+_Static_assert(ARRAY_SIZE(files) == RUN_FILE_COUNT, "a name for every file");
+
+const char *run_file_name(enum run_file file)
+{
+    return files[file];
+}
+
 /* --- signals -------------------------------------------------------------------------
  */
 
@@ -269,6 +285,7 @@ int run_exit_status(enum run_state state, const struct run_exit *exit)
 void run_status_init(struct run_status *status)
 {
     *status = (struct run_status){.state = RUN_STARTING};
+    run_environment_init(&status->environment);
 }
 
 static void free_warnings(struct strvec *warnings)
@@ -339,6 +356,19 @@ static int take_process(const struct json *line, struct process_id *out,
     }
     out->start = (uint64_t)start;
     return 0;
+}
+
+static int take_environment(const struct json *line, struct run_environment *out,
+                            struct error *err)
+{
+    const struct json *environment = json_get(line, "environment");
+
+    if (environment == NULL || json_is_null(environment)) {
+        return 0;
+    }
+    return run_environment_from_json(environment, out, err) == 0
+               ? 0
+               : error_wrap(err, "%s", WHAT);
 }
 
 static int take_clean_up(const struct json *line, struct run_status *out,
@@ -502,6 +532,7 @@ static int read_line(const struct json *line, struct run_status *status,
         take_name(line, "executor", status->executor, sizeof(status->executor), err) <
             0 ||
         take_process(line, &status->process, err) < 0 ||
+        take_environment(line, &status->environment, err) < 0 ||
         take_count(line, "log_offset", &status->log_offset, err) < 0) {
         return -1;
     }

@@ -11,6 +11,7 @@
 
 #include "common/json.h"
 #include "common/oid.h"
+#include "common/runenvironment.h"
 #include "common/strvec.h"
 
 #define JOURNAL_LINE_MAX 4096
@@ -85,6 +86,25 @@ void run_exit_describe(const struct run_exit *exit, struct strbuf *out);
  * 127, 143, 137, else 125). */
 int run_exit_status(enum run_state state, const struct run_exit *exit);
 
+/* ROW(symbol, name): the files of a run that can be followed. The first three are there
+ * from its acceptance on, and its final line says how long they are; the last two are the
+ * prepare stage's, and stay as they are once it has ended. */
+#define RUN_FILE_TABLE(ROW)                                                              \
+    ROW(DRIVER_LOG, "driver.log")                                                        \
+    ROW(CONTROL_LOG, "control.log")                                                      \
+    ROW(METRICS, "metrics")                                                              \
+    ROW(PREPARE_LOG, "prepare.log")                                                      \
+    ROW(ENVIRONMENT_LOCK, "environment.lock")
+
+enum run_file {
+#define ROW(symbol, name) RUN_FILE_##symbol,
+    RUN_FILE_TABLE(ROW)
+#undef ROW
+        RUN_FILE_COUNT
+};
+/* Static storage. */
+const char *run_file_name(enum run_file file);
+
 /* What is running, recognisable after pids were used again. */
 struct process_id {
     char boot[40];  /* boot id, or "" */
@@ -106,6 +126,7 @@ struct run_status {
     int64_t ended, survivors; /* processes that the clean-up ended, and could not end */
     struct process_id process;
     uint64_t log_offset; /* where the current attempt's part of driver.log begins */
+    struct run_environment environment; /* as the last line said that told of one */
     char node[OID_HEX_SIZE], store[33], boot[40], executor[OID_HEX_SIZE];
     bool has_outputs; /* they were collected; outputs_root is zero where there are none */
     struct oid outputs_root;

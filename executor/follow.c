@@ -11,15 +11,12 @@
  * follow: a run's journal and logs, from where the reader is, while they grow. [executor]
  *
  * Journal lines wait in a queue until the log has been sent as far as it was when they
- * happened: the first line of an attempt until the log of the one before is out, the
- * final line until every file is out as far as it says. Else they go at once.
+ * happened: the first line of an attempt until the log of the one before is out, the line
+ * behind Preparing until the prepare stage's files are out, the final line until every
+ * file is out as far as it says. Else they go at once.
  */
 
 #define STEP_BYTES ((size_t)256 << 10)
-
-static const char *const file_names[] = {"driver.log", "control.log", "metrics"};
-#define FILE_COUNT ARRAY_SIZE(file_names)
-#define DRIVER_LOG 0
 
 struct follow {
     const struct connection *connection;
@@ -37,11 +34,11 @@ struct follow {
     uint64_t next_barrier; /* bytes of driver.log that belong before it */
     bool is_next_known;    /* the two are filled in */
 
-    struct logfile files[FILE_COUNT];
-    bool is_wanted[FILE_COUNT];
-    bool is_drained[FILE_COUNT]; /* read up to its limit or its end */
-    uint64_t limits[FILE_COUNT]; /* no byte from here on is sent */
-    int current;                 /* the file last named by AT, -1: none */
+    struct logfile files[RUN_FILE_COUNT];
+    bool is_wanted[RUN_FILE_COUNT];
+    bool is_drained[RUN_FILE_COUNT]; /* read up to its limit or its end */
+    uint64_t limits[RUN_FILE_COUNT]; /* no byte from here on is sent */
+    int current;                     /* the file last named by AT, -1: none */
 
     bool is_dirty;   /* something may have changed since it was looked at */
     bool is_blocked; /* the reader has to take something first */
@@ -54,7 +51,7 @@ static void *follow_start(const struct connection *connection, uint32_t stream)
     f->stream = stream;
     f->current = -1;
     runview_init(&f->run);
-    for (size_t i = 0; i < FILE_COUNT; i++) {
+    for (size_t i = 0; i < RUN_FILE_COUNT; i++) {
         f->files[i].fd = -1;
     }
     return f;
@@ -66,7 +63,7 @@ static void follow_finish(void *request)
     submissions_drop(f->connection->submissions, f->awaited);
     json_free(f->request);
     watcher_unsubscribe(f->connection->watcher, f->subscription);
-    for (size_t i = 0; i < FILE_COUNT; i++) {
+    for (size_t i = 0; i < RUN_FILE_COUNT; i++) {
         logfile_release(&f->files[i]);
     }
     runview_release(&f->run);
@@ -95,31 +92,44 @@ static int take_file(struct follow *f, const struct json *body, struct error *er
         (has_tail && oid_from_hex(json_string(digest), &tail, err) < 0)) {
         return -1;
     }
-    for (size_t i = 0; i < FILE_COUNT; i++) {
-        if (strcmp(name, file_names[i]) != 0) {
+    for (size_t i = 0; i < RUN_FILE_COUNT; i++) {
+        if (strcmp(name, run_file_name((enum run_file)i)) != 0) {
             continue;
         }
         if (f->is_wanted[i]) {
             return error_set(err, ERR_PROTOCOL, "FOLLOW names %s twice", name);
         }
         f->is_wanted[i] = true;
-        logfile_open(&f->files[i], f->run.run_fd, file_names[i], generation, offset,
-                     has_tail ? &tail : NULL);
+        logfile_open(&f->files[i], f->run.run_fd, run_file_name((enum run_file)i),
+                     generation, offset, has_tail ? &tail : NULL);
         return 0;
     }
     return error_set(err, ERR_NOT_FOUND, "a run has no file %.64s to follow", name);
 }
 
+/* How long file i is, as the final line says; of the prepare stage's it says nothing:
+ * unsaid. */
+static uint64_t final_size(const struct follow *f, size_t i, uint64_t unsaid)
+{
+    const struct run_status *status = &f->run.status;
+    const uint64_t sizes[RUN_FILE_COUNT] = {
+        [RUN_FILE_DRIVER_LOG] = status->driver_log_bytes,
+        [RUN_FILE_CONTROL_LOG] = status->control_log_bytes,
+        [RUN_FILE_METRICS] = status->metrics_bytes,
+        [RUN_FILE_PREPARE_LOG] = unsaid,
+        [RUN_FILE_ENVIRONMENT_LOCK] = unsaid,
+    };
+    return sizes[i];
+}
+
 /* Where the run was removed, its files are one gap each, as long as the journal says. */
 static void skip_removed_file(struct follow *f, size_t i)
 {
-    const struct run_status *status = &f->run.status;
-    const uint64_t sizes[FILE_COUNT] = {status->driver_log_bytes,
-                                        status->control_log_bytes, status->metrics_bytes};
     struct logfile *file = &f->files[i];
-    if (file->offset < sizes[i]) {
-        file->gap = sizes[i] - file->offset;
-        file->offset = sizes[i];
+    uint64_t size = final_size(f, i, 0);
+    if (file->offset < size) {
+        file->gap = size - file->offset;
+        file->offset = size;
     }
     file->has_jumped = true;
 }
@@ -133,7 +143,7 @@ static int take_follow(struct follow *f, const struct json *body, struct error *
         json_get_integer(body, what, "journal_seq", 0, JSON_INTEGER_MAX, &f->after_seq,
                          err) < 0 ||
         json_get_string(body, what, "until", &until, err) < 0 ||
-        json_get_array(body, what, "files", FILE_COUNT, &files, err) < 0) {
+        json_get_array(body, what, "files", RUN_FILE_COUNT, &files, err) < 0) {
         return -1;
     }
     /* The subscription first: a change between looking and watching would be lost. */
@@ -151,7 +161,7 @@ static int take_follow(struct follow *f, const struct json *body, struct error *
         }
     }
     f->is_until_end = strcmp(until, "end") == 0;
-    for (size_t i = 0; i < FILE_COUNT; i++) {
+    for (size_t i = 0; i < RUN_FILE_COUNT; i++) {
         f->limits[i] = UINT64_MAX;
         if (f->is_wanted[i] && f->run.run_fd < 0) {
             skip_removed_file(f, i);
@@ -218,27 +228,43 @@ static bool know_next_line(struct follow *f)
         }
         int64_t offset = json_integer(json_get(line, "log_offset"));
         f->next_barrier = offset > 0 ? (uint64_t)offset : 0;
-        if (f->next_state == RUN_FINALIZING && f->is_wanted[DRIVER_LOG]) {
-            f->next_barrier = logfile_size(&f->files[DRIVER_LOG]);
+        if (f->next_state == RUN_FINALIZING && f->is_wanted[RUN_FILE_DRIVER_LOG]) {
+            f->next_barrier = logfile_size(&f->files[RUN_FILE_DRIVER_LOG]);
         }
         f->is_next_known = true;
     }
     return f->is_next_known;
 }
 
+/* What the prepare stage leaves is whole when a line of a later state is written. */
+static bool is_preparation_out(const struct follow *f)
+{
+    static const enum run_file files[] = {RUN_FILE_PREPARE_LOG,
+                                          RUN_FILE_ENVIRONMENT_LOCK};
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        if (f->is_wanted[files[i]] && !f->is_drained[files[i]]) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* True where everything that comes before the next line was sent. */
 static bool is_next_line_due(const struct follow *f)
 {
     if (run_state_is_final(f->next_state)) {
-        for (size_t i = 0; i < FILE_COUNT; i++) {
+        for (size_t i = 0; i < RUN_FILE_COUNT; i++) {
             if (f->is_wanted[i] && !f->is_drained[i]) {
                 return false;
             }
         }
         return true;
     }
-    const struct logfile *log = &f->files[DRIVER_LOG];
-    return !f->is_wanted[DRIVER_LOG] || f->is_drained[DRIVER_LOG] ||
+    if (f->next_state > RUN_PREPARING && !is_preparation_out(f)) {
+        return false;
+    }
+    const struct logfile *log = &f->files[RUN_FILE_DRIVER_LOG];
+    return !f->is_wanted[RUN_FILE_DRIVER_LOG] || f->is_drained[RUN_FILE_DRIVER_LOG] ||
            log->offset >= f->next_barrier;
 }
 
@@ -257,7 +283,8 @@ static size_t send_lines(struct follow *f)
         peer_send(peer, f->stream, MSG_STATE, body);
         f->next_line++;
         f->is_next_known = false;
-        f->is_drained[DRIVER_LOG] = false; /* what was held back for it may go on */
+        f->is_drained[RUN_FILE_DRIVER_LOG] =
+            false; /* what was held back for it may go on */
         count++;
     }
     return count;
@@ -268,14 +295,13 @@ static uint64_t limit_of(struct follow *f, size_t i)
 {
     uint64_t limit = f->limits[i];
     if (is_final(f)) {
-        const struct run_status *status = &f->run.status;
-        const uint64_t sizes[FILE_COUNT] = {
-            status->driver_log_bytes, status->control_log_bytes, status->metrics_bytes};
-        limit = sizes[i] < limit ? sizes[i] : limit;
+        uint64_t size = final_size(f, i, UINT64_MAX);
+        limit = size < limit ? size : limit;
     }
     /* A barrier is behind what is sent where the log was cut: then it holds nobody. */
-    if (i == DRIVER_LOG && know_next_line(f) && !run_state_is_final(f->next_state) &&
-        f->next_barrier > 0 && f->next_barrier < limit) {
+    if (i == RUN_FILE_DRIVER_LOG && know_next_line(f) &&
+        !run_state_is_final(f->next_state) && f->next_barrier > 0 &&
+        f->next_barrier < limit) {
         limit = f->next_barrier;
     }
     return limit;
@@ -285,7 +311,7 @@ static void send_at(struct follow *f, size_t i, uint64_t offset)
 {
     struct logfile *file = &f->files[i];
     CLEANUP_JSON struct json *body = json_new_object();
-    json_add_string(body, "file", file_names[i]);
+    json_add_string(body, "file", run_file_name((enum run_file)i));
     json_add_integer(body, "generation", file->generation);
     json_add_integer(body, "offset", (int64_t)offset);
     json_add_integer(body, "gap", file->has_jumped ? (int64_t)file->gap : 0);
@@ -331,9 +357,10 @@ static void send_end(struct follow *f)
     CLEANUP_JSON struct json *body = json_new_object();
     struct json *sizes = json_add(body, "sizes", json_new_object());
     json_add_string(body, "state", run_state_name(f->run.status.state));
-    for (size_t i = 0; i < FILE_COUNT; i++) {
+    for (size_t i = 0; i < RUN_FILE_COUNT; i++) {
         if (f->is_wanted[i]) {
-            json_add_integer(sizes, file_names[i], (int64_t)f->files[i].offset);
+            json_add_integer(sizes, run_file_name((enum run_file)i),
+                             (int64_t)f->files[i].offset);
         }
     }
     peer_send(f->connection->peer, f->stream, MSG_END, body);
@@ -345,7 +372,7 @@ static bool is_complete(struct follow *f)
     if ((f->is_until_end && !is_final(f)) || know_next_line(f)) {
         return false;
     }
-    for (size_t i = 0; i < FILE_COUNT; i++) {
+    for (size_t i = 0; i < RUN_FILE_COUNT; i++) {
         if (f->is_wanted[i] && !f->is_drained[i]) {
             return false;
         }
@@ -357,7 +384,7 @@ static bool is_complete(struct follow *f)
 static int look(struct follow *f, struct error *err)
 {
     f->is_dirty = false;
-    for (size_t i = 0; i < FILE_COUNT; i++) {
+    for (size_t i = 0; i < RUN_FILE_COUNT; i++) {
         f->is_drained[i] = false;
     }
     if (f->run.run_fd < 0 || !f->is_until_end || is_final(f)) {
@@ -370,7 +397,7 @@ static int look(struct follow *f, struct error *err)
 /* One frame of each file that has something. *out_bytes: sent together. */
 static int send_files(struct follow *f, size_t *out_bytes, struct error *err)
 {
-    for (size_t i = 0; i < FILE_COUNT; i++) {
+    for (size_t i = 0; i < RUN_FILE_COUNT; i++) {
         if (!f->is_wanted[i] || f->is_drained[i] || f->is_blocked) {
             continue;
         }

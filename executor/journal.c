@@ -53,6 +53,34 @@ static void put_exit(struct jsonline *l, const struct run_exit *exit)
     jsonline_end(l);
 }
 
+/* What is not known is left out, as run_environment_to_json leaves it. */
+static void put_environment(struct jsonline *l, const struct run_environment *e)
+{
+    const char *const texts[][2] = {{"kind", e->kind},     {"identity", e->identity},
+                                    {"build", e->build},   {"builder", e->builder},
+                                    {"python", e->python}, {"lock", e->lock}};
+    const struct {
+        const char *key;
+        int64_t number;
+    } numbers[] = {{"spent_ms", e->spent_ms},
+                   {"packages", e->packages},
+                   {"unpinned", e->unpinned},
+                   {"size_bytes", e->size_bytes}};
+    jsonline_object(l, "environment");
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        if (texts[i][1][0] != '\0') {
+            jsonline_string(l, texts[i][0], texts[i][1]);
+        }
+    }
+    jsonline_raw(l, "is_reused", e->is_reused ? "true" : "false");
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+        if (numbers[i].number >= 0) {
+            jsonline_integer(l, numbers[i].key, numbers[i].number);
+        }
+    }
+    jsonline_end(l);
+}
+
 /* max_reason bounds the reason; without_outputs: the outputs' warnings are too long. */
 static void format_line(struct jsonline *l, const struct journal_entry *e, int64_t seq,
                         size_t max_reason, const char *outputs)
@@ -74,6 +102,9 @@ static void format_line(struct jsonline *l, const struct journal_entry *e, int64
     }
     if (e->process != NULL) {
         put_process(l, e->process);
+    }
+    if (e->environment != NULL && run_environment_is_known(e->environment)) {
+        put_environment(l, e->environment);
     }
     if (e->has_log_offset) {
         jsonline_integer(l, "log_offset", (int64_t)e->log_offset);

@@ -32,6 +32,7 @@ struct journal_entry {
     const char *node, *store, *boot, *executor; /* first line */
     const char *queued;
     const struct process_id *process;
+    const struct run_environment *environment;
     bool has_log_offset;
     uint64_t log_offset;
     const struct run_exit *exit;

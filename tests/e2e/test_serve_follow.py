@@ -205,6 +205,25 @@ def test_all_files_are_followed_at_once(link, root):
     assert followed.read("metrics") == b'{"loss":1}\n'
 
 
+def test_the_prepare_stages_files_come_whole_before_the_line_behind_it(link, gate, root):
+    """Who reads that line knows all that the stage had to say."""
+    run = start(link, gate.text(1))
+    folder = root / "runs" / run
+    link.follow(run).until(lambda f: "Running" in f.names)
+    (folder / "prepare.log").write_bytes(b"p" * 1_000_000)
+    (folder / "environment.lock").write_bytes(b"k" * 200_000)
+    gate.open(1)
+    followed = link.follow(run, "driver.log", "prepare.log", "environment.lock").run()
+    kinds = [
+        event[1]["state"] if event[0] == "STATE" else event[1] if event[0] == "DATA" else event[0]
+        for event in followed.events
+    ]
+    last = max(index for index, kind in enumerate(kinds) if kind in ("prepare.log", "environment.lock"))
+    assert kinds.index("Starting") < last < kinds.index("Running")
+    assert followed.read("prepare.log") == b"p" * 1_000_000
+    assert followed.end["sizes"]["environment.lock"] == 200_000
+
+
 def test_a_line_of_100_mb_comes_through(link):
     run = start(link, "head -c 100000000 /dev/zero | tr '\\0' L")
     followed = link.follow(run, "driver.log").run(deadline_s=120)

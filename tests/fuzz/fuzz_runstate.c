@@ -2,8 +2,8 @@
  * runstate: any lines as a run's journal.
  *
  * A line that is refused leaves the status as it was; one that was taken is ignored when
- * it comes again; nothing follows a final state; and however it ended, there is an exit
- * status and a sentence for it.
+ * it comes again; nothing follows a final state; however it ended, there is an exit
+ * status and a sentence for it; and what it says of an environment passes again.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -28,6 +28,8 @@ static void describe(const struct run_status *s, struct strbuf *out)
         s->outputs_warnings ? s->outputs_warnings->count : 0,
         (unsigned long long)s->driver_log_bytes, (unsigned long long)s->control_log_bytes,
         (unsigned long long)s->metrics_bytes);
+    CLEANUP_JSON struct json *environment = run_environment_to_json(&s->environment);
+    json_write(environment, false, out);
 }
 
 static void check_exit(const struct run_status *status)
@@ -53,6 +55,17 @@ static void check_exit(const struct run_status *status)
            again.signal == status->exit.signal);
 }
 
+static void check_environment(const struct run_environment *environment)
+{
+    CLEANUP_JSON struct json *written = run_environment_to_json(environment);
+    struct run_environment again;
+
+    if (run_environment_is_known(environment) &&
+        run_environment_from_json(written, &again, NULL) < 0) {
+        fuzz_fail("our own environment does not pass");
+    }
+}
+
 static void take(struct run_status *status, const char *line, size_t length)
 {
     CLEANUP_STRBUF struct strbuf before = STRBUF_INIT;
@@ -73,6 +86,7 @@ static void take(struct run_status *status, const char *line, size_t length)
     assert(status->seq == seq || (status->seq == seq + 1 && !was_final));
     assert(status->seq != seq || strcmp(before.data, after.data) == 0);
     check_exit(status);
+    check_environment(&status->environment);
     result = run_status_take(status, line, length, NULL);
     describe(status, &before);
     assert(result == 0 && strcmp(before.data, after.data) == 0);

@@ -44,6 +44,19 @@ FIRST = {"node": DIGEST, "store": DIGEST[:32], "boot": "b-0", "executor": DIGEST
 PROCESS = {"boot": "b-0", "pid": 77, "start": 99}
 LOGS = {"driver.log": 5, "control.log": 6, "metrics": 0}
 OUTPUTS = {"root": DIGEST, "files": 2, "size_bytes": 7, "warnings": ["outputs/x: gone"]}
+ENVIRONMENT = {
+    "kind": "packages",
+    "identity": DIGEST,
+    "build": "20261128T061500Z-ab12",
+    "builder": "uv 0.5.1",
+    "python": "3.11.7",
+    "lock": DIGEST,
+    "is_reused": False,
+    "spent_ms": 2500,
+    "packages": 12,
+    "unpinned": 3,
+    "size_bytes": 262000000,
+}
 END = {"proof": "cgroup", "ended": 2, "survivors": 1, "outputs": OUTPUTS, "logs": LOGS}
 
 JOURNALS = {
@@ -51,7 +64,7 @@ JOURNALS = {
         line(1, "Starting", **FIRST),
         line(2, "Preparing"),
         line(3, "Queued", queued="a slot"),
-        line(4, "Running", process=PROCESS, log_offset=0),
+        line(4, "Running", process=PROCESS, log_offset=0, environment=ENVIRONMENT),
         line(5, "Finalizing"),
         line(6, "Completed", exit={"kind": "exited", "code": 0}, **END),
     ],

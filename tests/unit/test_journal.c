@@ -35,10 +35,22 @@ static void what_is_written_reads_back(void **state)
     struct scratch *s = *state;
     const struct process_id process = {.boot = "12-34", .pid = 7, .start = 99};
     const struct run_exit exit = {.kind = RUN_EXIT_SIGNALED, .signal = 9};
+    const struct run_environment environment = {.kind = "packages",
+                                                .identity = "ab12",
+                                                .build = "20261128T061500Z-ab12",
+                                                .builder = "uv 0.5.1",
+                                                .python = "3.11.7",
+                                                .lock = "cd",
+                                                .is_reused = true,
+                                                .spent_ms = 9,
+                                                .packages = 12,
+                                                .unpinned = RUN_ENVIRONMENT_UNKNOWN,
+                                                .size_bytes = 262000000};
     const struct journal_entry entries[] = {
         {.state = RUN_RUNNING,
          .attempt = 1,
          .process = &process,
+         .environment = &environment,
          .has_log_offset = true,
          .log_offset = 5},
         {.state = RUN_FAILED,
@@ -68,6 +80,17 @@ static void what_is_written_reads_back(void **state)
     assert_int_equal(status.process.pid, 7);
     assert_int_equal(status.process.start, 99);
     assert_int_equal(status.log_offset, 5);
+    assert_string_equal(status.environment.kind, "packages");
+    assert_string_equal(status.environment.identity, "ab12");
+    assert_string_equal(status.environment.build, "20261128T061500Z-ab12");
+    assert_string_equal(status.environment.builder, "uv 0.5.1");
+    assert_string_equal(status.environment.python, "3.11.7");
+    assert_string_equal(status.environment.lock, "cd");
+    assert_true(status.environment.is_reused);
+    assert_int_equal(status.environment.spent_ms, 9);
+    assert_int_equal(status.environment.packages, 12);
+    assert_int_equal(status.environment.unpinned, RUN_ENVIRONMENT_UNKNOWN);
+    assert_int_equal(status.environment.size_bytes, 262000000);
     assert_int_equal(status.exit.kind, RUN_EXIT_SIGNALED);
     assert_int_equal(status.exit.signal, 9);
     assert_int_equal(status.driver_log_bytes, 10);

@@ -416,6 +416,8 @@ static void lines_with_bad_members_are_refused(void **state)
                               "\"node\":\"" DIGEST "0\"}",
         "{\"seq\":3," TIME(2) ",\"attempt\":1,\"state\":\"Running\",\"reason\":\"\","
                               "\"boot\":\"../x\"}",
+        "{\"seq\":3," TIME(2) ",\"attempt\":1,\"state\":\"Running\",\"reason\":\"\","
+                              "\"environment\":{\"identity\":\"0\"}}",
         "{\"seq\":3," TIME(2) ",\"attempt\":1,\"state\":\"Failed\",\"reason\":\"\","
                               "\"exit\":{\"kind\":\"exited\"}}",
         "{\"seq\":3," TIME(2) ",\"attempt\":1,\"state\":\"Failed\",\"reason\":\"\","
@@ -445,6 +447,26 @@ static void lines_with_bad_members_are_refused(void **state)
         assert_memory_equal(&s, &before, sizeof(s));
     }
     run_status_release(&s);
+}
+
+static void the_environment_is_what_was_said_last(void **state)
+{
+    static const char running[] = "{\"seq\":3," TIME(
+        2) ",\"attempt\":1,\"state\":\"Running\",\"reason\":\"\",\"environment\":{"
+           "\"kind\":\"packages\",\"build\":\"b\",\"spent_ms\":5}}";
+    struct run_status s;
+
+    (void)state;
+    run_status_init(&s);
+    assert_int_equal(take(&s, FIRST), 0);
+    assert_int_equal(take(&s, QUEUED), 0);
+    assert_false(run_environment_is_known(&s.environment));
+    assert_int_equal(take(&s, running), 0);
+    assert_int_equal(take_plain(&s, 4, 1, "Finalizing"), 0);
+    assert_string_equal(s.environment.build, "b");
+    assert_int_equal(s.environment.spent_ms, 5);
+    run_status_release(&s);
+    assert_false(run_environment_is_known(&s.environment));
 }
 
 static void a_line_that_is_too_long_is_refused(void **state)
@@ -518,6 +540,7 @@ int main(void)
         cmocka_unit_test(attempts_only_go_up),
         cmocka_unit_test(a_new_attempt_has_no_process_yet),
         cmocka_unit_test(lines_with_bad_members_are_refused),
+        cmocka_unit_test(the_environment_is_what_was_said_last),
         cmocka_unit_test(a_line_that_is_too_long_is_refused),
         cmocka_unit_test(outputs_that_are_none_are_told_from_none_that_were_collected),
         cmocka_unit_test(members_of_a_later_version_are_ignored),
