@@ -104,6 +104,23 @@ static void put_spec(struct strbuf *out, const struct history_run *run)
     runspec_release(&spec);
 }
 
+/* "packages 3f2a61c0d4e5 (used before), 12 packages, 262 MB, Python 3.11.7". */
+static void put_environment(struct strbuf *out, const struct run_environment *e)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT, what = STRBUF_INIT;
+    if (!run_environment_is_known(e)) {
+        return;
+    }
+    run_environment_describe(e, &what);
+    strbuf_puts(&text, e->kind);
+    if (e->identity[0] != '\0') {
+        strbuf_printf(&text, " %.12s%s", e->identity,
+                      e->is_reused ? " (used before)" : "");
+    }
+    strbuf_printf(&text, "%s%s", what.length > 0 ? ", " : "", what.data);
+    put(out, "environment", text.data);
+}
+
 static void put_results(struct strbuf *out, const struct history_run *run,
                         const char *home_outputs)
 {
@@ -163,6 +180,7 @@ static int print_people(struct command_context *context, const struct history_ru
     }
     put_status(&text, status);
     put_spec(&text, run);
+    put_environment(&text, &status->environment);
     put_results(&text, run, outputs);
     put_time(&text, "created", run->created_utc_ms, 0);
     put_time(&text, "started", status->started_utc_ms, run->created_utc_ms);

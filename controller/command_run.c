@@ -100,6 +100,22 @@ static void add_outputs(struct json *document, const struct run_status *status)
     json_add_integer(outputs, "size_bytes", (int64_t)status->outputs_size_bytes);
 }
 
+static void add_environment(struct json *document, const struct run_environment *e)
+{
+    if (!run_environment_is_known(e)) {
+        json_add(document, "environment", json_new_null());
+        return;
+    }
+    struct json *environment = json_add(document, "environment", json_new_object());
+    json_add_string(environment, "kind", e->kind);
+    add_name(environment, "identity", e->identity);
+    add_name(environment, "build", e->build);
+    add_name(environment, "python", e->python);
+    json_add_bool(environment, "reused", e->is_reused);
+    add_number(environment, "spent_ms", e->spent_ms >= 0, (uint64_t)e->spent_ms);
+    add_number(environment, "packages", e->packages >= 0, (uint64_t)e->packages);
+}
+
 static void add_node(struct json *document, const struct history_run *run)
 {
     struct json *node = json_add(document, "node", json_new_object());
@@ -134,6 +150,7 @@ struct json *command_run_to_json(const struct history_run *run, bool is_short)
         add_states(document, run);
         add_spec(document, run);
         add_log(document, status);
+        add_environment(document, &status->environment);
         add_outputs(document, status);
     }
     json_add_time(document, "created", run->created_utc_ms);

@@ -360,6 +360,26 @@ static int update_row(struct history *h, const struct history_run *run, struct e
                       values, ARRAY_SIZE(values), err);
 }
 
+/* Which environment the run has, as its journal said last. */
+static int note_environment(struct history *h, const struct history_run *run,
+                            struct error *err)
+{
+    const struct run_environment *e = &run->status.environment;
+    const struct sql_value values[] = {
+        SQL_TEXT(run->store),
+        SQL_TEXT(run->id),
+        SQL_TEXT(e->identity[0] != '\0' ? e->identity : NULL),
+        SQL_TEXT(e->build[0] != '\0' ? e->build : NULL),
+        SQL_TEXT(e->lock[0] != '\0' ? e->lock : NULL),
+    };
+    return run_environment_is_known(e)
+               ? sql_do(h->db,
+                        "INSERT OR REPLACE INTO environments (store, run, identity,"
+                        " build, lock) VALUES (?1, ?2, ?3, ?4, ?5)",
+                        values, ARRAY_SIZE(values), err)
+               : 0;
+}
+
 /* run's status must be the journal's alone, without what giving up put over it. */
 static int fold_stored(struct history_run *run, struct error *err)
 {
@@ -385,7 +405,10 @@ static int add_lines(struct history *h, struct history_run *run,
             return error_wrap(err, "the journal of run %s", run->id);
         }
     }
-    return run->status.seq == first ? 0 : update_row(h, run, err);
+    if (run->status.seq == first) {
+        return 0;
+    }
+    return note_environment(h, run, err) != 0 ? -1 : update_row(h, run, err);
 }
 
 int history_add_lines(struct history *h, const char *id, const struct strvec *lines,

@@ -127,6 +127,17 @@ RUN = SHORT_RUN | {
     "command": [BYTES],
     "tags": lambda value, where: check(list(value.values()), [TEXT], where),
     "log": {"size_bytes": Maybe(COUNT)},
+    "environment": Maybe(
+        {
+            "kind": TEXT,
+            "identity": Maybe(DIGEST),
+            "build": Maybe(TEXT),
+            "python": Maybe(TEXT),
+            "reused": BOOL,
+            "spent_ms": Maybe(COUNT),
+            "packages": Maybe(COUNT),
+        }
+    ),
     "outputs": Maybe({"root": Maybe(DIGEST), "files": COUNT, "size_bytes": COUNT}),
 }
 RUNS = {"runs": [SHORT_RUN]}

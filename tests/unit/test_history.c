@@ -118,6 +118,46 @@ static void a_run_is_remembered_byte_for_byte(void **state)
     assert_int_equal(run.lines.count, 0);
 }
 
+static char *environment_row(struct history *h, const char *id)
+{
+    const struct sql_value values[] = {SQL_TEXT(id)};
+    __attribute__((cleanup(sql_query_cleanup))) struct sql_query *query =
+        sql_query(h->db,
+                  "SELECT store || ' ' || identity || ' ' || build || ' ' ||"
+                  " ifnull(lock, '-') FROM environments WHERE run = ?1",
+                  values, ARRAY_SIZE(values), NULL);
+    assert_non_null(query);
+    return sql_step(query, NULL) == 1 ? xstrdup(sql_text(query, 0)) : NULL;
+}
+
+static void a_runs_environment_is_remembered(void **state)
+{
+    static const char ready[] =
+        "{\"seq\":2,\"time\":\"2026-01-01T00:00:01.000Z\",\"attempt\":1,\"state\":"
+        "\"Running\",\"reason\":\"\",\"environment\":{\"kind\":\"packages\","
+        "\"identity\":\"ab\",\"build\":\"b1\",\"lock\":\"cd\",\"is_reused\":true}}";
+    const struct place *p = *state;
+    CLEANUP_HISTORY struct history *h = open_history(p);
+    CLEANUP_STRVEC struct strvec lines = STRVEC_INIT;
+    assert_int_equal(add(h, "aaaa", 1000, NULL), 0);
+    accept(h, "aaaa");
+    assert_int_equal(add_lines(h, "aaaa", 0, 1, NULL), 0);
+    assert_null(environment_row(h, "aaaa"));
+    strvec_push(&lines, ready);
+    assert_int_equal(history_add_lines(h, "aaaa", &lines, NULL), 0);
+    CLEANUP_FREE char *row = environment_row(h, "aaaa");
+    assert_string_equal(row, STORE " ab b1 cd");
+    CLEANUP_RUN struct history_run run;
+    find(h, "aaaa", &run);
+    CLEANUP_JSON struct json *shown = command_run_to_json(&run, false);
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    json_write(json_get(shown, "environment"), false, &text);
+    assert_string_equal(text.data,
+                        "{\"kind\":\"packages\",\"identity\":\"ab\",\"build\":\"b1\","
+                        "\"python\":null,\"reused\":true,\"spent_ms\":null,"
+                        "\"packages\":null}");
+}
+
 static void an_id_is_used_once(void **state)
 {
     const struct place *p = *state;
@@ -466,7 +506,8 @@ static void a_run_is_shown_with_the_names_that_hold_for_good(void **state)
         "3,\"size_bytes\":1000,\"sent_files\":null,\"sent_bytes\":null},\"command\":["
         "\"train.py\",\"--epochs\",{\"base64\":\"/"
         "w==\"}],\"tags\":{\"team\":\"vision\"},\"log\":{\"size_bytes\":null},"
-        "\"outputs\":null,\"created\":\"1970-01-01T00:00:01.000Z\",\"started\":null,"
+        "\"environment\":null,\"outputs\":null,\"created\":\"1970-01-01T00:00:01.000Z\","
+        "\"started\":null,"
         "\"ended\":null}");
     accept(h, "aaaa");
     assert_int_equal(add_lines(h, "aaaa", 0, 3, NULL), 0);
@@ -498,6 +539,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         place_test(a_run_is_remembered_byte_for_byte),
+        place_test(a_runs_environment_is_remembered),
         place_test(an_id_is_used_once),
         place_test(the_journal_makes_the_status),
         place_test(a_line_that_cannot_follow_adds_nothing),
