@@ -18,7 +18,7 @@ struct follow_args {
     const char *to;
     int64_t give_up_after_ms;
     const char *tail; /* a number, or NULL: everything */
-    bool is_json, is_quiet, is_control;
+    bool is_json, is_quiet, is_verbose, is_control, is_prepare;
 };
 
 #define FIELD(name) offsetof(struct follow_args, name)
@@ -79,6 +79,7 @@ static int follow_verb(void *context, void *opaque, char *const *operands,
         f.is_json = args->is_json;
         f.to = args->to;
         f.watch.options.want_screen = !args->is_json && !args->is_quiet;
+        f.watch.options.want_build_log = args->is_verbose;
         f.watch.options.give_up_after_ms = args->give_up_after_ms;
         status = following_go(&f, &run);
     }
@@ -92,6 +93,7 @@ static const struct cli_option follow_options[] = {
     CLI_DURATION(0, "give-up-after", "TIME", "of an unreachable node",
                  FIELD(give_up_after_ms)),
     CLI_FLAG('q', "quiet", "do not show the log", FIELD(is_quiet)),
+    CLI_FLAG('v', "verbose", "show all of an environment's build log", FIELD(is_verbose)),
     CLI_FLAG(0, "json", "one JSON document on stdout", FIELD(is_json)),
     CLI_END,
 };
@@ -170,22 +172,26 @@ static int print_generation(struct command_context *context, const struct runlog
     return print_from(context, fd, offset, err);
 }
 
+/* Of the prepare stage's files most runs have none. */
+static int no_such_log(const struct history_run *run, struct error *err)
+{
+    error_set(err, ERR_NOT_FOUND, "%s has no build log%s", run->id,
+              run_state_is_final(run->status.state) ? "" : " so far");
+    return error_hint(err, "only a run that an environment is built for has one");
+}
+
 static int print_log(struct command_context *context, const struct history_run *run,
-                     const char *file_name, int64_t tail, struct error *err)
+                     enum run_file which, int64_t tail, struct error *err)
 {
     struct runlog log;
-    int result = 0;
     if (runlog_open(&log, context->home, run->id, err) != 0) {
         return -1;
     }
-    for (size_t i = 0; i < RUNLOG_FILES; i++) {
-        const struct runlog_file *file = &log.files[i];
-        int64_t first = tail >= 0 ? file->generation : 0;
-        for (int64_t g = first;
-             strcmp(file->name, file_name) == 0 && result == 0 && g <= file->generation;
-             g++) {
-            result = print_generation(context, &log, file, g, tail, err);
-        }
+    const struct runlog_file *file = &log.files[which];
+    int result = file->fd >= 0 ? 0 : no_such_log(run, err);
+    for (int64_t g = tail >= 0 ? file->generation : 0;
+         result == 0 && g <= file->generation; g++) {
+        result = print_generation(context, &log, file, g, tail, err);
     }
     runlog_close(&log);
     return result;
@@ -227,6 +233,14 @@ static int parse_tail(const char *text, int64_t *out, struct error *err)
     return 0;
 }
 
+static enum run_file which_log(const struct follow_args *args)
+{
+    if (args->is_prepare) {
+        return RUN_FILE_PREPARE_LOG;
+    }
+    return args->is_control ? RUN_FILE_CONTROL_LOG : RUN_FILE_DRIVER_LOG;
+}
+
 static int logs_verb(void *context, void *opaque, char *const *operands,
                      size_t operand_count)
 {
@@ -237,6 +251,10 @@ static int logs_verb(void *context, void *opaque, char *const *operands,
     int64_t tail = -1;
     int status = 0;
     (void)operand_count;
+    if (args->is_prepare && args->is_control) {
+        error_set(&err, ERR_USAGE, "--control and --prepare are two logs: name one");
+        return command_fail_usage(context, &cmd_logs, false, &err);
+    }
     if (parse_tail(args->tail, &tail, &err) != 0) {
         return command_fail_usage(context, &cmd_logs, false, &err);
     }
@@ -244,8 +262,7 @@ static int logs_verb(void *context, void *opaque, char *const *operands,
     if (open_run(&f, context, operands[0], &run, &err) != 0 ||
         check_accepted(context, &run, &err) != 0 ||
         bring_up_to_date(&f, &run, &err) != 0 ||
-        print_log(context, &run, args->is_control ? "control.log" : "driver.log", tail,
-                  &err) != 0) {
+        print_log(context, &run, which_log(args), tail, &err) != 0) {
         status = f.interrupt.is_interrupted ? interrupt_status(&f.interrupt) : 1;
         if (!f.interrupt.is_interrupted && err.sys != EPIPE) {
             status = command_fail(context, false, &err, 1);
@@ -260,6 +277,8 @@ static const struct cli_option logs_options[] = {
     CLI_STRING('n', "tail", "N", "the last N lines", FIELD(tail)),
     CLI_FLAG(0, "control", "what errand did, instead of the script's log",
              FIELD(is_control)),
+    CLI_FLAG(0, "prepare", "how its environment was built, instead of the script's log",
+             FIELD(is_prepare)),
     CLI_END,
 };
 

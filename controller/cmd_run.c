@@ -12,7 +12,7 @@ struct run_args {
     const char *target, *to;
     struct submission_request request;
     int64_t give_up_after_ms;
-    bool is_json, is_quiet, want_accept_new;
+    bool is_json, is_quiet, is_verbose, want_accept_new;
 };
 
 #define FIELD(name) offsetof(struct run_args, name)
@@ -49,6 +49,7 @@ static const struct cli_option run_options[] = {
     OPTIONS_OF_BOTH,
     CLI_STRING(0, "to", "DIR", "put the outputs there as well", FIELD(to)),
     CLI_FLAG('q', "quiet", "do not show the log", FIELD(is_quiet)),
+    CLI_FLAG('v', "verbose", "show all of an environment's build log", FIELD(is_verbose)),
     CLI_END,
 };
 
@@ -280,6 +281,7 @@ static int run_verb(void *opaque_context, void *opaque, char *const *operands,
         f.is_json = args->is_json;
         f.to = args->to;
         f.watch.options.want_screen = !args->is_json && !args->is_quiet;
+        f.watch.options.want_build_log = args->is_verbose;
         status = following_go(&f, &run);
     }
     history_run_release(&run);

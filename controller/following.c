@@ -5,6 +5,7 @@
 #include "common/store.h"
 #include "controller/cancel.h"
 #include "controller/fetch.h"
+#include "controller/preparing.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -114,6 +115,11 @@ static void say_end(const struct following *f, const struct history_run *run)
     CLEANUP_STRBUF struct strbuf how = STRBUF_INIT;
     int64_t begin =
         status->started_utc_ms != 0 ? status->started_utc_ms : status->created_utc_ms;
+    bool has_no_environment = status->exit.kind == RUN_EXIT_ENVIRONMENT_FAILED;
+    if (has_no_environment && f->watch.options.want_screen &&
+        !f->watch.has_shown_preparation) {
+        preparing_show_end(f->context->terminal, f->context->home, run->id);
+    }
     clock_format_duration(took, status->ended_utc_ms - begin);
     if (status->reason != NULL && status->reason[0] != '\0') {
         strbuf_puts(&how, status->reason);
@@ -122,6 +128,10 @@ static void say_end(const struct following *f, const struct history_run *run)
     }
     terminal_note(f->context->terminal, "%s %s after %s: %s", run->id,
                   run_state_name(status->state), took, how.data);
+    if (has_no_environment) {
+        terminal_note(f->context->terminal,
+                      "all of its build log: errand logs --prepare %s", run->id);
+    }
 }
 
 /* A try that failed: connect again where that may help. 0: try once more. */

@@ -13,8 +13,6 @@
 
 #define TAIL_BYTES 4096
 
-static const char *const names[RUNLOG_FILES] = {"driver.log", "control.log", "metrics"};
-
 char *runlog_name(const char *file, int64_t generation)
 {
     return generation == 0 ? xstrdup(file)
@@ -35,6 +33,13 @@ static int open_generation(struct runlog *log, struct runlog_file *file,
     return 0;
 }
 
+/* Files that most runs do not have; they are made when something comes. */
+static bool is_made_late(const struct runlog *log, const struct runlog_file *file)
+{
+    return file - log->files == RUN_FILE_PREPARE_LOG ||
+           file - log->files == RUN_FILE_ENVIRONMENT_LOCK;
+}
+
 /* Find the newest generation that is at home and its end. */
 static int open_newest(struct runlog *log, struct runlog_file *file, struct error *err)
 {
@@ -46,6 +51,10 @@ static int open_newest(struct runlog *log, struct runlog_file *file, struct erro
             break;
         }
         newest = next;
+    }
+    if (newest == 0 && is_made_late(log, file) &&
+        fstatat(log->dir_fd, file->name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        return 0;
     }
     if (open_generation(log, file, newest, err) != 0) {
         return -1;
@@ -62,7 +71,8 @@ void runlog_init(struct runlog *log)
 {
     *log = (struct runlog){.dir_fd = -1, .current = -1};
     for (int i = 0; i < RUNLOG_FILES; i++) {
-        log->files[i] = (struct runlog_file){.name = names[i], .fd = -1};
+        log->files[i] =
+            (struct runlog_file){.name = run_file_name((enum run_file)i), .fd = -1};
     }
 }
 
@@ -148,7 +158,7 @@ int runlog_at(struct runlog *log, const struct json *at, uint64_t *out_gap,
         if (strcmp(name, file->name) != 0) {
             continue;
         }
-        if (generation != file->generation) {
+        if (generation != file->generation || file->fd < 0) {
             if (open_generation(log, file, generation, err) != 0) {
                 return -1;
             }
@@ -181,7 +191,7 @@ int runlog_data(struct runlog *log, const void *data, size_t length, struct erro
 int runlog_sync(const struct runlog *log, struct error *err)
 {
     for (int i = 0; i < RUNLOG_FILES; i++) {
-        if (fsync(log->files[i].fd) != 0) {
+        if (log->files[i].fd >= 0 && fsync(log->files[i].fd) != 0) {
             return error_sys(err, "sync %s/%s", log->dir, log->files[i].name);
         }
     }
@@ -191,14 +201,15 @@ int runlog_sync(const struct runlog *log, struct error *err)
 void runlog_sizes(const struct runlog *log, struct json *out)
 {
     for (int i = 0; i < RUNLOG_FILES; i++) {
+        const char *file = run_file_name((enum run_file)i);
         uint64_t total = 0;
         for (int64_t g = 0; g <= log->files[i].generation; g++) {
-            CLEANUP_FREE char *name = runlog_name(names[i], g);
+            CLEANUP_FREE char *name = runlog_name(file, g);
             struct stat st;
             if (fstatat(log->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
                 total += (uint64_t)st.st_size;
             }
         }
-        json_add_integer(out, names[i], (int64_t)total);
+        json_add_integer(out, file, (int64_t)total);
     }
 }

@@ -1,27 +1,29 @@
 /*
  * runlog: the files of a run as they are kept at home.            [controller]
  *
- * state/runs/<id>/driver.log, control.log, metrics; a later generation of a file (it was
- * replaced or truncated on the node) has its number behind the name: driver.log.1. Bytes
- * are written at their own offset, so several followers at one home do no harm. What is
- * there says where to go on.
+ * state/runs/<id>/driver.log and the other files of RUN_FILE_TABLE; a later generation of
+ * a file (it was replaced or truncated on the node) has its number behind the name:
+ * driver.log.1. Bytes are written at their own offset, so several followers at one home
+ * do no harm. What is there says where to go on. The prepare stage's files are made when
+ * something comes of them: most runs have none.
  */
 #ifndef CONTROLLER_RUNLOG_H
 #define CONTROLLER_RUNLOG_H
 
 #include "common/json.h"
+#include "common/runstate.h"
 #include "controller/home.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RUNLOG_FILES 3
-#define RUNLOG_DRIVER 0 /* index of driver.log */
+#define RUNLOG_FILES RUN_FILE_COUNT
+#define RUNLOG_DRIVER RUN_FILE_DRIVER_LOG
 #define RUNLOG_GENERATIONS_MAX 1000
 
 struct runlog_file {
     const char *name;
-    int fd; /* of the generation being written */
+    int fd; /* of the generation being written; -1: nothing came of it yet */
     int64_t generation;
     uint64_t offset;     /* of the next byte that comes */
     uint64_t whole_from; /* from here to offset it has no hole */

@@ -1,6 +1,8 @@
 #include "controller/watch.h"
 
 #include "common/clock.h"
+#include "common/fdio.h"
+#include "controller/preparing.h"
 #include "controller/runlog.h"
 
 #include <string.h>
@@ -13,6 +15,7 @@ struct tailing {
     struct history_run *run;
     struct runlog log;
     struct screen *screen;
+    struct preparing *preparing; /* NULL: not shown */
     uint32_t stream;
     bool is_done; /* END or ERROR came, or the interrupt */
     bool has_end;
@@ -30,6 +33,9 @@ static int take_line(struct tailing *f, const struct json *body, struct error *e
         return -1;
     }
     strvec_push(&lines, line);
+    if (f->preparing != NULL) {
+        preparing_follow(f->preparing, &f->run->status);
+    }
     return history_add_lines(f->watch->context->history, f->run->id, &lines, err);
 }
 
@@ -49,6 +55,10 @@ static int take_data(struct tailing *f, const struct peer_event *event, struct e
 {
     if (runlog_data(&f->log, event->data, event->length, err) != 0) {
         return -1;
+    }
+    if (f->preparing != NULL && f->log.current == RUN_FILE_PREPARE_LOG) {
+        preparing_feed(f->preparing, event->data, event->length);
+        f->watch->prepare_shown = f->log.files[RUN_FILE_PREPARE_LOG].offset;
     }
     if (f->screen == NULL || f->log.current != RUNLOG_DRIVER) {
         return 0;
@@ -280,6 +290,38 @@ static bool is_all_here(const struct tailing *f)
            here >= f->run->status.driver_log_bytes;
 }
 
+/* What is at home of a build log that still grows is shown first. Best effort: it can be
+ * read with `errand logs`. */
+static void begin_preparing(struct tailing *f)
+{
+    struct watch *watch = f->watch;
+    const struct runlog_file *log = &f->log.files[RUN_FILE_PREPARE_LOG];
+    char block[16384];
+    ssize_t got = 1;
+    f->preparing = preparing_new(watch->context->terminal, watch->interrupt->loop,
+                                 watch->options.want_build_log, &f->run->status);
+    if (f->run->status.state > RUN_PREPARING) {
+        return;
+    }
+    while (watch->prepare_shown < log->offset && got > 0) {
+        uint64_t left = log->offset - watch->prepare_shown;
+        size_t length = left < sizeof block ? (size_t)left : sizeof block;
+        got = fdio_pread_full(log->fd, block, length, watch->prepare_shown);
+        if (got > 0) {
+            preparing_feed(f->preparing, block, (size_t)got);
+            watch->prepare_shown += (uint64_t)got;
+        }
+    }
+}
+
+static void end_preparing(struct tailing *f)
+{
+    if (f->preparing != NULL) {
+        f->watch->has_shown_preparation |= preparing_has_shown(f->preparing);
+        preparing_free(f->preparing);
+    }
+}
+
 int watch_run(struct watch *watch, struct history_run *run, struct error *err)
 {
     struct tailing f = {.watch = watch, .run = run};
@@ -288,6 +330,7 @@ int watch_run(struct watch *watch, struct history_run *run, struct error *err)
         return -1;
     }
     if (watch->options.want_screen) {
+        begin_preparing(&f);
         f.screen = screen_new(&f.log, watch->context->terminal, watch->shown);
         screen_update(f.screen, watch->interrupt->loop);
     }
@@ -301,6 +344,7 @@ int watch_run(struct watch *watch, struct history_run *run, struct error *err)
     if (f.screen != NULL) {
         watch->shown = screen_shown(f.screen);
     }
+    end_preparing(&f);
     screen_free(f.screen);
     runlog_close(&f.log);
     return result;

@@ -17,6 +17,7 @@
 
 struct watch_options {
     bool want_screen;         /* show the log on stdout */
+    bool want_build_log;      /* with it, all of the build log, also on a terminal */
     bool until_now;           /* end when everything there is has come (logs) */
     int64_t give_up_after_ms; /* 0: try for ever; WATCH_NEVER_AGAIN: do not try again */
     bool may_ask, want_accept_new;
@@ -40,8 +41,10 @@ struct watch {
     struct client
         *client; /* an open connection to begin with, or NULL; what is open afterwards */
     struct watch_trouble trouble;
-    struct screen_place shown; /* how far the log was shown; watch_run goes on there */
-    uint32_t ahead_stream;     /* on it, of the FOLLOW that watch_ahead sent; 0: none */
+    struct screen_place shown;  /* how far the log was shown; watch_run goes on there */
+    uint64_t prepare_shown;     /* of prepare.log, in bytes */
+    bool has_shown_preparation; /* as lines */
+    uint32_t ahead_stream;      /* on it, of the FOLLOW that watch_ahead sent; 0: none */
 };
 
 /*
