@@ -73,6 +73,7 @@ static int follow_verb(void *context, void *opaque, char *const *operands,
     (void)operand_count;
     history_run_init(&run);
     if (open_run(&f, context, operands[0], &run, &err) != 0 ||
+        (args->to != NULL && fetch_check_to(args->to, &err) != 0) ||
         check_accepted(context, &run, &err) != 0) {
         status = command_fail(context, args->is_json, &err, EXIT_ERRAND);
     } else {

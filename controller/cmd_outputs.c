@@ -70,6 +70,7 @@ static int outputs_verb(void *context, void *opaque, char *const *operands,
     history_run_init(&run);
     bool is_good = command_history(context, &err) != NULL &&
                    history_find(f.context->history, operands[0], &run, &err) == 0 &&
+                   (args->to == NULL || fetch_check_to(args->to, &err) == 0) &&
                    following_init_run(&f, context, &run, &err) == 0;
     if (is_good) {
         f.watch.options.give_up_after_ms =

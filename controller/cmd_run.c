@@ -271,6 +271,7 @@ static int run_verb(void *opaque_context, void *opaque, char *const *operands,
     history_run_init(&run);
     set_request(opaque_context, args, operands, operand_count);
     if (following_init(&f, opaque_context, args->target, &err) != 0 ||
+        (args->to != NULL && fetch_check_to(args->to, &err) != 0) ||
         submit(&f, args, &s, &err) != 0) {
         status = fail_submission(&f, &s, args->is_json, &err, EXIT_ERRAND);
     } else if (f.interrupt.is_interrupted) {

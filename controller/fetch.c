@@ -8,6 +8,7 @@
 #include "common/worktree.h"
 #include "controller/runlog.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -206,18 +207,34 @@ static int write_all(int dir_fd, const struct object_source *source,
     return more;
 }
 
+static int is_in_the_way(const char *path, const char *why, struct error *err)
+{
+    error_set(err, ERR_EXISTS, "%s is there already and %s", path, why);
+    return error_hint(err, "choose another folder; existing files are never overwritten");
+}
+
 /* Make the finished folder visible under path, in place of an empty one. */
 static int put_in_place(const char *aside, const char *path, struct error *err)
 {
     if (rmdir(path) != 0 && errno != ENOENT) {
-        error_set(err, ERR_EXISTS, "%s is there already and is not empty", path);
-        return error_hint(err,
-                          "choose another folder; existing files are never overwritten");
+        return errno == ENOTEMPTY || errno == EEXIST
+                   ? is_in_the_way(path, "is not empty", err)
+                   : error_sys(err, "replace %s", path);
     }
     if (rename(aside, path) != 0) {
         return error_sys(err, "make %s", path);
     }
     return 0;
+}
+
+/* What is beside a path that ends with slashes would be in it. malloc'ed. */
+static char *without_slashes(const char *path)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') {
+        length--;
+    }
+    return xstrndup(path, length);
 }
 
 /* A folder beside path, to be renamed to it; its name goes to aside. As mkdir would make
@@ -245,10 +262,7 @@ int fetch_write(struct command_context *context, const struct oid *root, const c
                 struct error *err)
 {
     struct object_source source = store_source(context->store);
-    CLEANUP_FREE char *path = xstrdup(to);
-    for (size_t length = strlen(path); length > 1 && path[length - 1] == '/';) {
-        path[--length] = '\0'; /* what is beside it would be in it */
-    }
+    CLEANUP_FREE char *path = without_slashes(to);
     CLEANUP_FREE char *aside = xasprintf("%s.errand-XXXXXX", path);
     CLEANUP_FD int dir_fd = make_aside(aside, path, err);
     if (dir_fd < 0) {
@@ -266,6 +280,55 @@ int fetch_write(struct command_context *context, const struct oid *root, const c
         return error_wrap(err, "write outputs to %s", path);
     }
     return 0;
+}
+
+/* Is there something that rmdir would not take away, or rename not replace? */
+static int check_place(const char *path, struct error *err)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash == NULL ? path : slash + 1;
+    struct stat st;
+    if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+        error_set(err, ERR_USAGE, "\"%s\" is no name for a new folder", path);
+        return error_hint(err, "name one that is to be made, such as %s%sresults", path,
+                          name[0] == '\0' ? "" : "/");
+    }
+    if (lstat(path, &st) != 0) {
+        return errno == ENOENT ? 0 : error_sys(err, "look at %s", path);
+    }
+    if (!S_ISDIR(st.st_mode)) {
+        return is_in_the_way(path, "is no folder", err);
+    }
+    CLEANUP_DIR DIR *dir = opendir(path);
+    if (dir == NULL) {
+        return error_sys(err, "open %s", path);
+    }
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            return is_in_the_way(path, "is not empty", err);
+        }
+    }
+    return 0;
+}
+
+int fetch_check_to(const char *to, struct error *err)
+{
+    CLEANUP_FREE char *path = without_slashes(to);
+    CLEANUP_FREE char *aside = xasprintf("%s.errand-XXXXXX", path);
+    struct stat here, beside;
+    if (check_place(path, err) != 0) {
+        return -1;
+    }
+    CLEANUP_FD int dir_fd = make_aside(aside, path, err);
+    if (dir_fd < 0) {
+        return -1;
+    }
+    bool is_mounted = fstat(dir_fd, &beside) == 0 && lstat(path, &here) == 0 &&
+                      here.st_dev != beside.st_dev;
+    if (rmdir(aside) != 0) {
+        return error_sys(err, "remove %s", aside);
+    }
+    return is_mounted ? is_in_the_way(path, "is a mount point", err) : 0;
 }
 
 /* ---- collecting ---- */

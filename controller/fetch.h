@@ -27,8 +27,15 @@ int fetch_objects(struct command_context *context, struct client *client, const 
                   struct error *err);
 
 /*
+ * Before anything is sent: could fetch_write make the folder to? Nothing is left behind,
+ * and the answer may be another one later. Errors: as fetch_write.
+ */
+int fetch_check_to(const char *to, struct error *err);
+
+/*
  * Write an outputs tree from the store into the folder to, which must not exist or be
- * empty; it appears whole. Errors: ERR_EXISTS, ERR_NO_SPACE ...
+ * empty; it appears whole. Errors: ERR_EXISTS, ERR_USAGE (".", "..", a mount point),
+ * ERR_ACCESS, ERR_NO_SPACE ...
  */
 int fetch_write(struct command_context *context, const struct oid *root, const char *to,
                 struct error *err);

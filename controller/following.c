@@ -206,7 +206,10 @@ static int write_to(struct following *f, const struct history_run *run, char **p
         return 0;
     }
     if (following_write_outputs(f, run, f->to, err) != 0) {
-        return -1;
+        return error_hint(err,
+                          "they are at home, in %s; errand outputs %s --to DIR "
+                          "writes them elsewhere",
+                          *path, run->id);
     }
     mem_cleanup_free(path);
     *path = xstrdup(f->to);

@@ -7,8 +7,10 @@ import sqlite3
 import stat
 
 import pytest
+from support import inject
 from support.errand import Terminal, strip_controls
 from support.projects import write_files
+from support.waiting import wait_for
 
 SAYS = 'import sys\nfor i in range(int(sys.argv[1])):\n    print("line", i)\nsys.exit(int(sys.argv[2]))\n'
 LEAVES = 'import os\nos.makedirs("outputs/deep", exist_ok=True)\nopen("outputs/deep/model", "w").write("weights")\n'
@@ -152,6 +154,66 @@ def test_outputs_that_cannot_be_written_are_said(errand, tmp_path):
     run_one(errand, LEAVES)
     (tmp_path / "file").touch()
     assert "file/new: Not a directory" in errand.run("outputs", "@", "--to", tmp_path / "file/new", code=1).errors
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("full", "full is there already and is not empty"),
+        ("full/", "full is there already and is not empty"),
+        ("full/file", "file is there already and is no folder"),
+        ("full/file/new", "Not a directory"),
+        ("not/there", "make it with mkdir -p"),
+        (".", "is no name for a new folder"),
+        ("/", "is no name for a new folder"),
+        ("/proc/new", "make a folder beside /proc/new"),
+    ],
+)
+def test_where_outputs_cannot_go_is_said_before_anything_is_sent(errand, tmp_path, place, said):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/file").touch()
+    write_files(errand.cwd, {"t.py": LEAVES})
+    place = os.path.join(tmp_path, place) if place != "." else place
+    result = errand.run("run", "--to", place, "t.py", code=125)
+    assert said in result.errors and result.errors.count("\n") <= 2
+    assert errand.json("list") == {"runs": []}
+    run = errand.submit("t.py")
+    for verb, code in (("follow", 125), ("outputs", 1)):
+        assert said in errand.run(verb, run, "--to", place, code=code).errors
+    assert sorted(path.name for path in tmp_path.glob("*.errand-*")) == []
+
+
+@pytest.mark.skipif(not inject.is_possible("mount"), reason="no mount namespaces here")
+def test_a_disk_where_outputs_cannot_go_is_said_before_anything_is_sent(errand, tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    small = inject.on_small_disk(folder, 1 << 20)
+    assert (
+        "disk is there already and is a mount point"
+        in errand.run("run", "--to", folder, "train.py", code=125, prefix=small).errors
+    )
+    readonly = inject.on_read_only_disk(folder)
+    assert (
+        "Read-only file system"
+        in errand.run("run", "--to", folder / "new", "train.py", code=125, prefix=readonly).errors
+    )
+    assert errand.json("list") == {"runs": []}
+
+
+def test_outputs_that_cannot_go_there_any_more_are_at_home(errand, tmp_path):
+    write_files(errand.cwd, {"t.py": LEAVES + GATED})
+    following = errand.start("run", "--to", tmp_path / "new", "t.py", tmp_path / "gate")
+    wait_for(
+        lambda: errand.run("show", "--json").code == 0 and errand.show()["status"] == "Running", "the run to begin"
+    )
+    (tmp_path / "new").write_text("meanwhile")
+    (tmp_path / "gate").touch()
+    result = following.finish()
+    assert result.code == 125 and "new: Not a directory" in result.errors
+    home = errand.home / "state/runs" / errand.show()["id"] / "outputs"
+    assert f"they are at home, in {home};" in result.errors
+    assert (home / "deep/model").read_text() == "weights"
+    assert (tmp_path / "new").read_text() == "meanwhile"
 
 
 # ---- wait and cancel ----
