@@ -250,8 +250,8 @@ const struct cli_command cmd_show = {
     .usage = "[RUN] [options]",
     .help = "tell all that is known of a run",
     .details =
-        "RUN is an id, the beginning of one, or @ for the last run, which is also\n"
-        "taken where none is named. What is told is what this controller knows.",
+        "RUN is an id, the beginning of one, or @ for the last run that a node was\n"
+        "given, which is also taken where none is named.",
     .options = options,
     .args_size_bytes = sizeof(struct show_args),
     .max_operands = 1,

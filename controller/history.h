@@ -66,8 +66,9 @@ int history_set_collected(struct history *h, const char *id, struct error *err);
 int history_set_given_up(struct history *h, const char *id, const char *reason,
                          struct error *err);
 
-/* By id, unique prefix, or "@" (the last one made). out was initialised. Errors:
- * ERR_NOT_FOUND (nearest), ERR_USAGE (ambiguous: which ones). */
+/* By id, unique prefix, or "@": the last one that a node accepted, or may have (it was
+ * sent and the answer did not come). out was initialised. Errors: ERR_NOT_FOUND
+ * (nearest), ERR_USAGE (ambiguous: which ones). */
 int history_find(struct history *h, const char *name, struct history_run *out,
                  struct error *err);
 

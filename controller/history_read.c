@@ -156,17 +156,28 @@ static int list_ids(struct history *h, const char *text, const struct sql_value 
     return rc;
 }
 
+/* Accepted by a node; or sent to one, whose answer did not come. */
+#define LAST_RUN                                                                         \
+    "SELECT id FROM runs WHERE store <> '' OR (node <> ''"                               \
+    " AND state NOT IN ('Completed', 'Failed', 'Canceled'))"                             \
+    " ORDER BY created DESC, rowid DESC LIMIT 1"
+
 static int find_last(struct history *h, struct strvec *ids, struct error *err)
 {
-    if (list_ids(h, "SELECT id FROM runs ORDER BY created DESC, rowid DESC LIMIT 1", NULL,
-                 0, ids, err) != 0) {
+    uint64_t count = 0;
+    if (list_ids(h, LAST_RUN, NULL, 0, ids, err) != 0 ||
+        (ids->count == 0 && history_count_runs(h, NULL, &count, err) != 0)) {
         return -1;
     }
-    if (ids->count == 0) {
+    if (ids->count > 0) {
+        return 0;
+    }
+    if (count == 0) {
         error_set(err, ERR_NOT_FOUND, "there is no run yet");
         return error_hint(err, "begin one with errand run");
     }
-    return 0;
+    error_set(err, ERR_NOT_FOUND, "no node was given a run yet");
+    return error_hint(err, "errand list shows what was tried; begin one with errand run");
 }
 
 static int no_such_run(struct history *h, const char *name, struct error *err)
@@ -184,7 +195,7 @@ static int no_such_run(struct history *h, const char *name, struct error *err)
                          name, near);
     }
     error_set(err, ERR_NOT_FOUND, "there is no run \"%.80s\"", name);
-    return error_hint(err, "errand list shows the runs; @ is the last one");
+    return error_hint(err, "errand list shows the runs; @ is the last one that a node was given");
 }
 
 static int find_prefix(struct history *h, const char *name, struct strvec *ids,

@@ -253,7 +253,8 @@ def test_a_run_that_was_never_accepted(errand, sshd):
     sshd.stop()
     said = errand.run("run", "--target", "gone", "--give-up-after", "1s", "--json", "train.py", code=125)
     check(said.json(), ERROR)
-    shown = document(errand, "show", "@", shape=RUN)
+    (run,) = errand.json("list")["runs"]
+    shown = document(errand, "show", run["id"], shape=RUN)
     assert shown["node"] == {"id": None, "store": None} and shown["snapshot"]["sent_files"] is None
     assert shown["status"] == "Failed" and shown["exit"]["kind"] == "could_not_start"
 

@@ -56,6 +56,22 @@ def test_a_run_is_named_by_id_by_its_beginning_or_by_at(errand):
     )
 
 
+def test_at_is_the_last_run_that_a_node_may_have(errand, sshd):
+    errand.add_target("gone", *sshd.target_arguments())
+    sshd.stop()
+    errand.run("run", "--target", "gone", "train.py", code=125)
+    said = errand.run("logs", "@", code=1).errors
+    assert said == (
+        "errand: error: no node was given a run yet\n"
+        "  errand list shows what was tried; begin one with errand run\n"
+    )
+    run = run_one(errand, SAYS, "1", "0")
+    errand.run("run", "--target", "gone", "train.py", code=125)
+    assert errand.show("@")["id"] == run == errand.json("show")["id"]
+    failed, _, _ = (each["id"] for each in errand.json("list")["runs"])
+    assert errand.show(failed)["exit"] == {"kind": "could_not_start", "code": 125}
+
+
 def test_a_beginning_of_several_runs_names_them(errand):
     ids = [run_one(errand, SAYS, "1", "0") for _ in range(2)]
     with sqlite3.connect(errand.home / "state/history.db") as history:

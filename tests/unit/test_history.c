@@ -294,6 +294,9 @@ static void a_run_is_found_by_id_prefix_and_at(void **state)
     assert_int_equal(add(h, "abcd", 3000, NULL), 0);
     assert_int_equal(add(h, "abcdef", 1000, NULL), 0);
     assert_int_equal(add(h, "xyz-abcdef", 2000, NULL), 0);
+    assert_int_equal(history_find(h, "@", &run, &err), -1); /* none was sent yet */
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    accept(h, "abcd");
     assert_int_equal(history_find(h, "@", &run, &err), 0);
     assert_string_equal(run.id, "abcd");
     history_run_release(&run);
@@ -313,6 +316,30 @@ static void a_run_is_found_by_id_prefix_and_at(void **state)
     assert_int_equal(history_find(h, "", &run, &err), -1);
     assert_int_equal(err.code, ERR_USAGE);
     assert_int_equal(history_find(h, "' OR 1=1 --", &run, &err), -1);
+}
+
+static void assert_last(struct history *h, const char *expected)
+{
+    CLEANUP_RUN struct history_run run;
+    find(h, "@", &run);
+    assert_string_equal(run.id, expected);
+}
+
+/* A submission that never reached a node hid the run that the person meant. */
+static void the_last_run_is_one_that_a_node_may_have_accepted(void **state)
+{
+    const struct place *p = *state;
+    CLEANUP_HISTORY struct history *h = open_history(p);
+    assert_int_equal(add(h, "aaaa", 1000, NULL), 0);
+    accept(h, "aaaa");
+    assert_int_equal(add(h, "bbbb", 2000, NULL), 0);
+    assert_last(h, "aaaa");
+    assert_int_equal(history_set_sent(h, "bbbb", NODE, NULL), 0);
+    assert_last(h, "bbbb");
+    assert_int_equal(history_set_given_up(h, "bbbb", "refused", NULL), 0);
+    assert_last(h, "aaaa");
+    assert_int_equal(history_set_given_up(h, "aaaa", "node is gone", NULL), 0);
+    assert_last(h, "aaaa");
 }
 
 struct seen {
@@ -547,6 +574,7 @@ int main(void)
         place_test(a_run_tells_where_it_was_sent_before_it_was_accepted),
         place_test(a_run_that_was_given_up_is_canceled_until_its_journal_comes),
         place_test(a_run_is_found_by_id_prefix_and_at),
+        place_test(the_last_run_is_one_that_a_node_may_have_accepted),
         place_test(runs_are_visited_newest_first),
         place_test(a_visitor_can_stop),
         place_test(a_targets_last_root_is_of_its_store),
