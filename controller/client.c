@@ -271,6 +271,7 @@ void client_move(struct client *c, struct loop *loop)
     c->loop = loop;
     c->owns_loop = false;
     c->options.loop = loop;
+    c->options.is_interrupted = NULL;
     if (loop != NULL) {
         link_watch(c->link, loop, LOOP_READ, link_ready, c);
         check_liveness(c);
@@ -395,6 +396,11 @@ int client_run(struct client *c, const bool *done, struct error *err)
     return 0;
 }
 
+bool client_is_interrupted(const struct client *c)
+{
+    return c->options.is_interrupted != NULL && *c->options.is_interrupted;
+}
+
 struct question {
     const struct client *client;
     int (*report)(void *context, const struct json *report, struct error *err);
@@ -435,8 +441,15 @@ int client_ask(struct client *c, enum message_type type, const struct json *body
         return -1;
     }
     peer_send(c->peer, stream, type, body);
-    if (client_run(c, &question.is_done, err) != 0) {
-        return -1;
+    while (!question.is_done) {
+        if (client_is_interrupted(c)) {
+            client_abandon(c, stream);
+            return error_set(err, ERR_CANCELED, "%s: interrupted before it answered",
+                             c->target_name);
+        }
+        if (client_step(c, err) != 0) {
+            return -1;
+        }
     }
     if (question.has_error) {
         *err = question.error;

@@ -39,8 +39,9 @@ struct client_options {
     bool want_own; /* a connection of its own, though one may be kept (keeper.h) */
     struct loop *loop; /* borrowed: the caller's signals and timers go on; NULL: one of
                           the client's own */
-    const bool *is_interrupted; /* borrowed; once true, connecting ends with ERR_CANCELED.
-                                   May be NULL */
+    const bool *is_interrupted; /* borrowed until client_move or client_free; once true,
+                                   connecting and client_ask end with ERR_CANCELED. May
+                                   be NULL */
 };
 
 /*
@@ -132,7 +133,7 @@ int client_step(struct client *client, struct error *err);
 int client_run(struct client *client, const bool *done, struct error *err);
 
 /* One request with one answer: send message, collect the REPORTs (may be NULL) until END.
- * *out_end is the caller's. */
+ * *out_end is the caller's. Errors: as client_run; ERR_CANCELED. */
 int client_ask(struct client *client, enum message_type type, const struct json *body,
                int (*report)(void *context, const struct json *report, struct error *err),
                void *context, struct json **out_end, struct error *err);

@@ -49,4 +49,7 @@ struct client {
 /* The far end has spoken: begin the protocol with what came behind the marker. */
 void client_start_protocol(struct client *c, const void *early, size_t early_length);
 
+/* options.is_interrupted has become true. */
+bool client_is_interrupted(const struct client *c);
+
 #endif

@@ -184,11 +184,6 @@ static void opening_waits(void *context)
     }
 }
 
-static bool is_interrupted(const struct client *c)
-{
-    return c->options.is_interrupted != NULL && *c->options.is_interrupted;
-}
-
 /* Handle events until the opening is done. timeout_ms 0: no deadline. */
 static int opening_wait(struct opening *o, int64_t timeout_ms, struct error *err)
 {
@@ -201,7 +196,7 @@ static int opening_wait(struct opening *o, int64_t timeout_ms, struct error *err
         loop_timer_at(c->loop, clock_monotonic_ns() + WAITING_NOTE_NS, opening_waits, o);
     watch_link(o, LOOP_READ | (o->upload_fd >= 0 ? LOOP_WRITE : 0));
     int result = 0;
-    while (result == 0 && !o->is_done && !is_interrupted(c)) {
+    while (result == 0 && !o->is_done && !client_is_interrupted(c)) {
         result = loop_step(c->loop, -1, err);
     }
     loop_timer_cancel(c->loop, o->note);
@@ -536,13 +531,13 @@ int client_wait(struct client *c, struct error *err)
 {
     struct error why = ERROR_INIT;
     int result = open_once(c, &why);
-    if (result != 0 && c->is_kept && !is_interrupted(c)) {
+    if (result != 0 && c->is_kept && !client_is_interrupted(c)) {
         /* The keeper ended, or hangs: not our user's business. */
         c->is_kept = false;
         result = open_again(c, &why);
     }
     const char *beyond = result != 0 && c->link != NULL ? link_beyond(c->link) : NULL;
-    if (beyond != NULL && !is_interrupted(c) && fall_back(c, beyond)) {
+    if (beyond != NULL && !client_is_interrupted(c) && fall_back(c, beyond)) {
         terminal_note(c->context->terminal, "%s: trying the %s transport (%s)",
                       c->target_name, c->transport->name, c->reason);
         result = open_again(c, &why);

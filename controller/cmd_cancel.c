@@ -50,24 +50,29 @@ static int settle(struct following *f, struct history_run *run, struct error *er
     if (run->store[0] != '\0' || run_state_is_final(run->status.state)) {
         return 0;
     }
-    return history_set_given_up(f->context->history, run->id,
-                                "canceled before it was accepted", err);
+    return history_set_not_started(f->context->history, run->id,
+                                   "canceled before it was accepted", err);
+}
+
+static bool is_out_of_reach(const struct error *err)
+{
+    return watch_may_pass(err) || err->code == ERR_NOT_FOUND || err->code == ERR_MISMATCH;
 }
 
 static int cancel_open(struct following *f, const struct cancel_args *args,
                        struct history_run *run, struct error *err)
 {
-    bool may_go_on = run->is_given_up && run->store[0] != '\0';
-    if (run_state_is_final(run->status.state) && !may_go_on) {
+    if (run_state_is_final(run->status.state) && !run->is_given_up) {
         terminal_note(f->context->terminal, "%s had ended before", run->id);
         say(f->context, run);
         return 0;
     }
-    if (run->store[0] == '\0') {
-        int settled = settle(f, run, err);
-        if (settled != 0 || run->store[0] == '\0') {
-            return settled;
-        }
+    int settled = run->store[0] == '\0' ? settle(f, run, err) : 0;
+    if (settled != 0 && args->want_force && is_out_of_reach(err)) {
+        return give_up(f, run, err);
+    }
+    if (settled != 0 || run->store[0] == '\0') {
+        return settled;
     }
     int64_t grace_ms = -1;
     if (args->grace != NULL && clock_parse_duration(args->grace, &grace_ms, err) != 0) {
@@ -75,9 +80,7 @@ static int cancel_open(struct following *f, const struct cancel_args *args,
     }
     int result = cancel_run(f->context, &f->watch.client, f->target, run, args->reason,
                             grace_ms, err);
-    if (result != 0 && args->want_force &&
-        (watch_may_pass(err) || err->code == ERR_NOT_FOUND ||
-         err->code == ERR_MISMATCH)) {
+    if (result != 0 && args->want_force && is_out_of_reach(err)) {
         return give_up(f, run, err);
     }
     if (result != 0 || args->no_wait) {

@@ -15,11 +15,17 @@ struct list_args {
 };
 
 struct listing {
+    struct command_context *context;
     const struct list_args *args;
     struct table *table;
     struct json *runs;
-    struct strvec silent; /* targets that did not answer */
+    struct refresh_old old;
 };
+
+static void listing_release(struct listing *listing)
+{
+    refresh_old_release(&listing->old);
+}
 
 #define FIELD(name) offsetof(struct list_args, name)
 
@@ -41,38 +47,47 @@ static void describe_exit(const struct run_exit *exit, struct strbuf *out)
     }
 }
 
-static void add_row(struct table *table, const struct history_run *run)
+/* shown: run, as it is to be shown. */
+static int add_row(struct listing *listing, const struct history_run *run,
+                   const struct history_run *shown, struct error *err)
 {
     const struct run_status *status = &run->status;
+    bool is_old = shown->status.state == RUN_NOT_RESPONDING;
     char age[CLOCK_TEXT_SIZE], duration[CLOCK_TEXT_SIZE] = "";
     int64_t now = clock_utc_ms();
-    CLEANUP_STRBUF struct strbuf exit = STRBUF_INIT;
+    CLEANUP_STRBUF struct strbuf exit = STRBUF_INIT, state = STRBUF_INIT;
+    strbuf_puts(&state, run_state_name(shown->status.state));
+    if (is_old) {
+        strbuf_puts(&state, ", ");
+        if (refresh_describe(listing->context, run, &state, err) != 0) {
+            return -1;
+        }
+    }
     describe_exit(&status->exit, &exit);
     clock_format_duration(age, now - run->created_utc_ms);
-    if (status->started_utc_ms != 0) {
+    if (status->started_utc_ms != 0 && !is_old) {
         int64_t end = status->ended_utc_ms != 0 ? status->ended_utc_ms : now;
         clock_format_duration(duration, end - status->started_utc_ms);
     }
     const char *const cells[] = {
-        run->id, run->experiment, run->target, run_state_name(status->state), exit.data,
-        age,     duration,
+        run->id, run->experiment, run->target, state.data, exit.data, age, duration,
     };
-    table_add(table, cells);
+    table_add(listing->table, cells);
+    return 0;
 }
 
 static int visit(void *context, const struct history_run *run, struct error *err)
 {
     struct listing *listing = context;
-    struct history_run shown = *run; /* borrows all that run owns */
-    (void)err;
-    if (refresh_is_wanted(run) && strvec_contains(&listing->silent, run->target)) {
-        shown.status.state = RUN_NOT_RESPONDING;
+    struct history_run shown;
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    if (refresh_tell_old(listing->context, &listing->old, run, &text, &shown, err) != 0) {
+        return -1;
     }
-    if (listing->args->is_json) {
-        json_append(listing->runs, command_run_to_json(&shown, true));
-    } else {
-        add_row(listing->table, &shown);
+    if (!listing->args->is_json) {
+        return add_row(listing, run, &shown, err);
     }
+    json_append(listing->runs, command_run_to_json(&shown, true));
     return 0;
 }
 
@@ -105,7 +120,9 @@ static int run(void *opaque, void *opaque_args, char *const *operands,
     struct error err = ERROR_INIT;
     CLEANUP_JSON struct json *document = json_new_object();
     __attribute__((cleanup(table_cleanup))) struct table *table = table_new(heads);
+    CLEANUP(listing_release)
     struct listing listing = {
+        .context = context,
         .args = args,
         .table = table,
         .runs = json_add(document, "runs", json_new_array()),
@@ -120,12 +137,10 @@ static int run(void *opaque, void *opaque_args, char *const *operands,
     };
     if (command_history(context, &err) == NULL ||
         (!args->is_offline &&
-         refresh_query(context, &query, &listing.silent, &err) != 0) ||
+         refresh_query(context, &query, &listing.old, &err) != 0) ||
         history_visit(context->history, &query, visit, &listing, &err) != 0) {
-        strvec_release(&listing.silent);
         return command_fail(context, args->is_json, &err, 1);
     }
-    strvec_release(&listing.silent);
     return print(context, args, &listing, document);
 }
 
@@ -148,8 +163,8 @@ const struct cli_command cmd_list = {
     .usage = "[options]",
     .help = "list runs, the newest first",
     .details =
-        "Nodes with runs that had not ended are asked how they go; --offline shows\n"
-        "what was known last.",
+        "Nodes with runs that had not ended, or were given up, are asked how they go,\n"
+        "all at once and for 10 seconds at most; --offline shows what was known last.",
     .options = options,
     .args_size_bytes = sizeof(struct list_args),
     .run = run,

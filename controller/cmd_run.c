@@ -181,7 +181,7 @@ static int submit(struct following *f, struct run_args *args, struct submission 
         result = send_until_accepted(f, s, err);
     }
     if (result != 0 && s->bytes.length > 0 && s->fate == SUBMISSION_NOT_STARTED) {
-        (void)history_set_given_up(f->context->history, s->spec.run, err->text, NULL);
+        (void)history_set_not_started(f->context->history, s->spec.run, err->text, NULL);
     }
     submission_over(s);
     if (result == 0) {

@@ -189,33 +189,18 @@ static int print_people(struct command_context *context, const struct history_ru
     return command_print(context, &text);
 }
 
-/* The run as its node says it is now; a node that does not answer is said. */
+/* The run as its node says it is now; old: where it did not. */
 static int find(struct command_context *context, const struct show_args *args,
-                const char *name, struct history_run *found, struct error *err)
+                const char *name, struct history_run *found, struct refresh_old *old,
+                struct error *err)
 {
-    struct error why = ERROR_INIT;
-    CLEANUP_STRVEC struct strvec ids = STRVEC_INIT;
     if (command_history(context, err) == NULL ||
         history_find(context->history, name, found, err) != 0) {
         return -1;
     }
-    if (args->is_offline || !refresh_is_wanted(found)) {
-        return 0;
-    }
-    if (found->store[0] == '\0') {
-        if (refresh_acceptance(context, found, &why) != 0 && why.code != ERR_BUSY) {
-            refresh_not_responding(found, why.text);
-        }
-        return 0;
-    }
-    strvec_push(&ids, found->id);
-    if (refresh_runs(context, found->target, &ids, &why) != 0) {
-        refresh_not_responding(found, why.text);
-        return 0;
-    }
-    history_run_release(found);
-    history_run_init(found);
-    return history_find(context->history, ids.items[0], found, err);
+    return args->is_offline || !refresh_is_wanted(found)
+               ? 0
+               : refresh_run(context, found, old, err);
 }
 
 static int run(void *opaque, void *opaque_args, char *const *operands,
@@ -224,16 +209,20 @@ static int run(void *opaque, void *opaque_args, char *const *operands,
     struct command_context *context = opaque;
     const struct show_args *args = opaque_args;
     struct error err = ERROR_INIT;
-    struct history_run found;
+    struct history_run found, shown;
+    CLEANUP(refresh_old_release) struct refresh_old old = {.ids = STRVEC_INIT};
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     int status = 1;
     history_run_init(&found);
-    if (find(context, args, operand_count > 0 ? operands[0] : "@", &found, &err) != 0) {
+    if (find(context, args, operand_count > 0 ? operands[0] : "@", &found, &old, &err) !=
+            0 ||
+        refresh_tell_old(context, &old, &found, &text, &shown, &err) != 0) {
         status = command_fail(context, args->is_json, &err, 1);
     } else if (args->is_json) {
-        CLEANUP_JSON struct json *document = command_run_to_json(&found, false);
+        CLEANUP_JSON struct json *document = command_run_to_json(&shown, false);
         status = command_print_json(context, document);
     } else {
-        status = print_people(context, &found);
+        status = print_people(context, &shown);
     }
     history_run_release(&found);
     return status;

@@ -441,23 +441,24 @@ int history_set_collected(struct history *h, const char *id, struct error *err)
     return finish(h, rc, err);
 }
 
-static int give_up(struct history *h, const char *id, const char *reason,
-                   struct error *err)
+/* Over, as far as is known here. */
+static int set_over(struct history *h, const char *id, enum run_state state,
+                    const struct run_exit *exit, const char *reason, struct error *err)
 {
     struct history_run run;
     history_run_init(&run);
     int rc = history_load(h, id, &run, err);
     bool is_over = rc == 0 && run_state_is_final(run.status.state);
-    bool was_accepted = rc == 0 && run.store[0] != '\0';
     history_run_release(&run);
     if (rc != 0 || is_over) {
         return rc;
     }
+    CLEANUP_JSON struct json *j = run_exit_to_json(exit);
     const struct sql_value values[] = {
         SQL_TEXT(id),
-        SQL_TEXT(run_state_name(was_accepted ? RUN_CANCELED : RUN_FAILED)),
-        SQL_TEXT(was_accepted ? "unknown" : "could_not_start"),
-        SQL_POSITIVE(was_accepted ? 0 : 125),
+        SQL_TEXT(run_state_name(state)),
+        SQL_TEXT(json_string(json_get(j, "kind"))),
+        SQL_POSITIVE(exit->code),
         SQL_TEXT(reason),
         SQL_INTEGER(clock_utc_ms()),
     };
@@ -467,13 +468,40 @@ static int give_up(struct history *h, const char *id, const char *reason,
                       values, ARRAY_SIZE(values), err);
 }
 
-int history_set_given_up(struct history *h, const char *id, const char *reason,
-                         struct error *err)
+int history_set_not_started(struct history *h, const char *id, const char *reason,
+                            struct error *err)
 {
+    const struct run_exit exit = {.kind = RUN_EXIT_COULD_NOT_START, .code = 125};
     if (begin(h, err) != 0) {
         return -1;
     }
-    return finish(h, give_up(h, id, reason, err), err);
+    return finish(h, set_over(h, id, RUN_FAILED, &exit, reason, err), err);
+}
+
+int history_set_given_up(struct history *h, const char *id, const char *reason,
+                         struct error *err)
+{
+    const struct run_exit exit = {.kind = RUN_EXIT_UNKNOWN};
+    if (begin(h, err) != 0) {
+        return -1;
+    }
+    return finish(h, set_over(h, id, RUN_CANCELED, &exit, reason, err), err);
+}
+
+int history_set_seen(struct history *h, const char *target, const char *store,
+                     const char *node, struct error *err)
+{
+    const struct sql_value values[] = {SQL_TEXT(target), SQL_TEXT(store), SQL_TEXT(node),
+                                       SQL_INTEGER(clock_utc_ms())};
+    if (begin(h, err) != 0) {
+        return -1;
+    }
+    int rc = sql_do(h->db,
+                    "INSERT INTO targets (name, store, node, seen)"
+                    " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (name, store) DO UPDATE"
+                    " SET node = ?3, seen = ?4",
+                    values, ARRAY_SIZE(values), err);
+    return finish(h, rc, err);
 }
 
 int history_set_last_root(struct history *h, const char *target, const char *store,

@@ -33,7 +33,7 @@ struct history_run {
     struct strvec lines;      /* the journal's, as far as it was seen */
     struct run_status status; /* folded from the lines; state Starting where there are
                                  none; final where the run was given up */
-    bool is_given_up;         /* so, and not by its journal */
+    bool is_given_up;         /* so, and not by its journal: it may go on */
 };
 void history_run_init(struct history_run *run);
 void history_run_release(struct history_run *run);
@@ -59,10 +59,13 @@ int history_add_lines(struct history *h, const char *id, const struct strvec *li
                       struct error *err);
 int history_set_collected(struct history *h, const char *id, struct error *err);
 /*
- * A run that never was accepted (it is Failed, could_not_start), or is given up
- * (Canceled, unknown): until its journal says otherwise. The reason shows in list and
- * show. A run that ended stays as it is.
+ * A run that no node has and none will get: it is Failed, could_not_start, unless a node
+ * says otherwise. The reason shows in list and show. A run that ended stays as it is.
  */
+int history_set_not_started(struct history *h, const char *id, const char *reason,
+                            struct error *err);
+/* A run whose node cannot be asked: it is Canceled, unknown, until its journal says
+ * otherwise. As above. */
 int history_set_given_up(struct history *h, const char *id, const char *reason,
                          struct error *err);
 
@@ -95,6 +98,11 @@ int history_last_root(struct history *h, const char *target, const char *store,
                       struct oid *out, struct error *err);
 int history_set_last_root(struct history *h, const char *target, const char *store,
                           const char *node, const struct oid *root, struct error *err);
+/* The node has answered for the store now; when it last did (0: never). */
+int history_set_seen(struct history *h, const char *target, const char *store,
+                     const char *node, struct error *err);
+int history_seen(struct history *h, const char *target, const char *store,
+                 int64_t *out_utc_ms, struct error *err);
 /* The store id that was last seen behind a target: "" where none. malloc'ed. */
 char *history_target_store(struct history *h, const char *target, struct error *err);
 

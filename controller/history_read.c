@@ -76,7 +76,7 @@ static int take_verdict(struct history_run *run, struct sql_query *query,
     if (!run_state_is_final(state) || run_state_is_final(run->status.state)) {
         return 0;
     }
-    run->is_given_up = true;
+    run->is_given_up = state == RUN_CANCELED;
     run->status.state = state;
     run->status.ended_utc_ms = sql_integer(query, 13);
     free(run->status.reason);
@@ -306,6 +306,21 @@ int history_last_root(struct history *h, const char *target, const char *store,
     *out = (struct oid){0};
     const char *hex = rc == 0 ? NULL : sql_text(query, 0);
     return hex == NULL ? 0 : oid_from_hex(hex, out, err);
+}
+
+int history_seen(struct history *h, const char *target, const char *store,
+                 int64_t *out_utc_ms, struct error *err)
+{
+    const struct sql_value values[] = {SQL_TEXT(target), SQL_TEXT(store)};
+    __attribute__((cleanup(sql_query_cleanup))) struct sql_query *query =
+        sql_query(h->db, "SELECT seen FROM targets WHERE name = ?1 AND store = ?2",
+                  values, ARRAY_SIZE(values), err);
+    int rc = query == NULL ? -1 : sql_step(query, err);
+    if (rc < 0) {
+        return -1;
+    }
+    *out_utc_ms = rc == 0 ? 0 : sql_integer(query, 0);
+    return 0;
 }
 
 char *history_target_store(struct history *h, const char *target, struct error *err)

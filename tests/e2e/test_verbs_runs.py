@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import stat
@@ -413,6 +414,68 @@ def test_a_run_that_was_given_up_is_canceled_in_truth_once_its_node_is_back(erra
     errand.ok("cancel", run)
     shown = errand.show(run)
     assert shown["status"] == "Canceled" and shown["exit"] == {"kind": "canceled"}
+
+
+def test_a_run_that_was_given_up_is_asked_about_again(errand, sshd, tmp_path):
+    errand.add_target("gone", *sshd.target_arguments())
+    write_files(errand.cwd, {"t.py": GATED})
+    run = errand.submit("--target", "gone", "t.py", tmp_path / "gate")
+    sshd.stop()
+    errand.ok("cancel", "--force", run)
+    shown = errand.show(run)
+    assert shown["status"] == "Canceled"
+    assert re.fullmatch(r"given up: .*; asked again: node not reached: gone .*refused", shown["reason"])
+    (listed,) = errand.json("list")["runs"]
+    assert (listed["status"], listed["reason"]) == (shown["status"], shown["reason"])
+    sshd.start()
+    (listed,) = errand.json("list")["runs"]
+    assert listed["status"] == "Running" and listed["exit"] is None
+    (tmp_path / "gate").touch()
+    assert errand.wait_status(run, "Completed")["exit"] == {"kind": "exited", "code": 0}
+
+
+def test_what_is_shown_of_a_node_that_is_away_says_how_old_it_is(errand, sshd):
+    errand.add_target("gone", *sshd.target_arguments())
+    write_files(errand.cwd, {"t.py": "from time import sleep\nsleep(1000)\n"})
+    run = errand.submit("--target", "gone", "t.py")
+    errand.wait_status(run, "Running")
+    sshd.stop()
+    shown = errand.show(run)
+    assert shown["status"] == "NotResponding"
+    assert re.match(r"Running as of [0-9.]+ (ms|s) ago; node not reached: gone .*refused$", shown["reason"])
+    listed = errand.ok("list").text.splitlines()[1]
+    assert re.search(r"  NotResponding, Running as of [0-9.]+ (ms|s) ago  -  .*  -$", listed), listed
+    with sqlite3.connect(errand.home / "state/history.db") as history:
+        history.execute("UPDATE targets SET seen = seen - 7200000")
+        history.execute("UPDATE states SET line = replace(line, '\"time\":\"20', '\"time\":\"19')")
+    assert re.match(r"Running as of (2 h|2\.0 h)", errand.show(run)["reason"]), errand.show(run)["reason"]
+
+
+def test_a_run_that_its_node_does_not_have_any_more_is_said(errand, sshd):
+    errand.add_target("gone", *sshd.target_arguments())
+    write_files(errand.cwd, {"t.py": "from time import sleep\nsleep(1000)\n"})
+    run = errand.submit("--target", "gone", "t.py")
+    errand.wait_status(run, "Running")
+    errand.ok("target", "remove", "gone")
+    errand.add_target("gone", *sshd.target_arguments(), "--root", str(errand.folder / "other"))
+    shown = errand.show(run)
+    assert shown["status"] == "NotResponding" and "gone does not have it" in shown["reason"]
+
+
+def test_nodes_are_asked_at_once_and_not_for_long(errand, sshd, bad_server):
+    write_files(errand.cwd, {"t.py": "from time import sleep\nsleep(1000)\n"})
+    silent = {}
+    for name in ("one", "two", "three"):
+        errand.add_target(name, *sshd.target_arguments())
+        errand.submit("--target", name, "t.py")
+        errand.ok("target", "remove", name)
+        silent[name] = bad_server("silent")
+        errand.add_target(name, "me@127.0.0.1", f"--port={silent[name].port}", "--transport=ssh2")
+    result = errand.ok("list")
+    assert result.text.count("NotResponding, ") == 3
+    for name, server in silent.items():
+        assert f"errand: warning: {name} did not answer within 10 s" in result.errors
+        assert server.connections, f"{name} was never asked: the others had taken the time"
 
 
 def test_a_run_whose_target_leads_elsewhere_can_be_given_up(errand, make_sshd):

@@ -225,11 +225,12 @@ static void a_run_that_was_never_accepted_is_failed_until_it_is(void **state)
     const struct place *p = *state;
     CLEANUP_HISTORY struct history *h = open_history(p);
     assert_int_equal(add(h, "aaaa", 1000, NULL), 0);
-    assert_int_equal(history_set_given_up(h, "aaaa", "no route", NULL), 0);
+    assert_int_equal(history_set_not_started(h, "aaaa", "no route", NULL), 0);
     CLEANUP_RUN struct history_run failed;
     find(h, "aaaa", &failed);
     assert_int_equal(failed.status.state, RUN_FAILED);
     assert_int_equal(failed.status.exit.kind, RUN_EXIT_COULD_NOT_START);
+    assert_false(failed.is_given_up);
     assert_string_equal(failed.status.reason, "no route");
     assert_true(failed.status.ended_utc_ms > 0);
     assert_int_equal(run_exit_status(failed.status.state, &failed.status.exit), 125);
@@ -269,6 +270,7 @@ static void a_run_that_was_given_up_is_canceled_until_its_journal_comes(void **s
     CLEANUP_RUN struct history_run given_up;
     find(h, "aaaa", &given_up);
     assert_int_equal(given_up.status.state, RUN_CANCELED);
+    assert_true(given_up.is_given_up);
     assert_int_equal(given_up.status.exit.kind, RUN_EXIT_UNKNOWN);
     assert_string_equal(given_up.status.reason, "node is gone");
     assert_int_equal(add_lines(h, "aaaa", 2, 3, NULL), 0);
@@ -336,10 +338,24 @@ static void the_last_run_is_one_that_a_node_may_have_accepted(void **state)
     assert_last(h, "aaaa");
     assert_int_equal(history_set_sent(h, "bbbb", NODE, NULL), 0);
     assert_last(h, "bbbb");
-    assert_int_equal(history_set_given_up(h, "bbbb", "refused", NULL), 0);
+    assert_int_equal(history_set_not_started(h, "bbbb", "refused", NULL), 0);
     assert_last(h, "aaaa");
     assert_int_equal(history_set_given_up(h, "aaaa", "node is gone", NULL), 0);
     assert_last(h, "aaaa");
+}
+
+static void it_is_known_when_a_node_was_last_seen(void **state)
+{
+    const struct place *p = *state;
+    CLEANUP_HISTORY struct history *h = open_history(p);
+    int64_t seen = 1, again = 0, now = clock_utc_ms();
+    assert_int_equal(history_seen(h, "gpu1", STORE, &seen, NULL), 0);
+    assert_int_equal(seen, 0);
+    assert_int_equal(history_set_seen(h, "gpu1", STORE, NODE, NULL), 0);
+    assert_int_equal(history_seen(h, "gpu1", STORE, &seen, NULL), 0);
+    assert_true(seen >= now);
+    assert_int_equal(history_seen(h, "gpu2", STORE, &again, NULL), 0);
+    assert_int_equal(again, 0);
 }
 
 struct seen {
@@ -378,7 +394,7 @@ static void runs_are_visited_newest_first(void **state)
     assert_visits(h, (struct history_query){.experiment = "other"}, "");
     accept(h, "aaaa");
     assert_int_equal(add_lines(h, "aaaa", 0, 3, NULL), 0);
-    assert_int_equal(history_set_given_up(h, "bbbb", "x", NULL), 0);
+    assert_int_equal(history_set_not_started(h, "bbbb", "x", NULL), 0);
     assert_visits(h, (struct history_query){.only_open = true}, "cccc dddd aaaa ");
     assert_int_equal(history_set_collected(h, "aaaa", NULL), 0);
     assert_visits(h, (struct history_query){.only_open = true}, "cccc dddd ");
@@ -574,6 +590,7 @@ int main(void)
         place_test(a_run_tells_where_it_was_sent_before_it_was_accepted),
         place_test(a_run_that_was_given_up_is_canceled_until_its_journal_comes),
         place_test(a_run_is_found_by_id_prefix_and_at),
+        place_test(it_is_known_when_a_node_was_last_seen),
         place_test(the_last_run_is_one_that_a_node_may_have_accepted),
         place_test(runs_are_visited_newest_first),
         place_test(a_visitor_can_stop),
