@@ -136,8 +136,7 @@ static int run(void *opaque, void *opaque_args, char *const *operands,
                                    : SHOWN_DEFAULT,
     };
     if (command_history(context, &err) == NULL ||
-        (!args->is_offline &&
-         refresh_query(context, &query, &listing.old, &err) != 0) ||
+        (!args->is_offline && refresh_query(context, &query, &listing.old, &err) != 0) ||
         history_visit(context->history, &query, visit, &listing, &err) != 0) {
         return command_fail(context, args->is_json, &err, 1);
     }

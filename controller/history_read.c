@@ -195,7 +195,8 @@ static int no_such_run(struct history *h, const char *name, struct error *err)
                          name, near);
     }
     error_set(err, ERR_NOT_FOUND, "there is no run \"%.80s\"", name);
-    return error_hint(err, "errand list shows the runs; @ is the last one that a node was given");
+    return error_hint(
+        err, "errand list shows the runs; @ is the last one that a node was given");
 }
 
 static int find_prefix(struct history *h, const char *name, struct strvec *ids,

@@ -61,7 +61,8 @@ static int note_unknown(const struct asking *asking, const struct history_run *r
         return 0;
     }
     return history_set_not_started(asking->context->history, run->id,
-                                "never accepted: errand was ended while it sent it", err);
+                                   "never accepted: errand was ended while it sent it",
+                                   err);
 }
 
 static int take_answer(struct asking *asking, const char *id, bool is_known,
@@ -222,7 +223,7 @@ static int settle_unsent(struct command_context *context, const struct history_r
     return run->node[0] != '\0'
                ? 0
                : history_set_not_started(context->history, run->id,
-                                      "never sent: errand was ended before", err);
+                                         "never sent: errand was ended before", err);
 }
 
 static int reload(struct command_context *context, struct history_run *run,

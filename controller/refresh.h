@@ -37,9 +37,9 @@ int refresh_query(struct command_context *context, const struct history_query *q
 int refresh_run(struct command_context *context, struct history_run *run,
                 struct refresh_old *out, struct error *err);
 /*
- * How to show run, whose strings out borrows: as it is, or, where nothing was heard of it,
- * as NotResponding (or as given up still) with a reason, which is put into text: what it
- * was, when, and why no more is known. Errors: the history's.
+ * How to show run, whose strings out borrows: as it is, or, where nothing was heard of
+ * it, as NotResponding (or as given up still) with a reason, which is put into text: what
+ * it was, when, and why no more is known. Errors: the history's.
  */
 int refresh_tell_old(struct command_context *context, const struct refresh_old *old,
                      const struct history_run *run, struct strbuf *text,

@@ -63,8 +63,7 @@ def test_at_is_the_last_run_that_a_node_may_have(errand, sshd):
     errand.run("run", "--target", "gone", "train.py", code=125)
     said = errand.run("logs", "@", code=1).errors
     assert said == (
-        "errand: error: no node was given a run yet\n"
-        "  errand list shows what was tried; begin one with errand run\n"
+        "errand: error: no node was given a run yet\n" "  errand list shows what was tried; begin one with errand run\n"
     )
     run = run_one(errand, SAYS, "1", "0")
     errand.run("run", "--target", "gone", "train.py", code=125)
@@ -447,7 +446,7 @@ def test_what_is_shown_of_a_node_that_is_away_says_how_old_it_is(errand, sshd):
     assert re.search(r"  NotResponding, Running as of [0-9.]+ (ms|s) ago  -  .*  -$", listed), listed
     with sqlite3.connect(errand.home / "state/history.db") as history:
         history.execute("UPDATE targets SET seen = seen - 7200000")
-        history.execute("UPDATE states SET line = replace(line, '\"time\":\"20', '\"time\":\"19')")
+        history.execute('UPDATE states SET line = replace(line, \'"time":"20\', \'"time":"19\')')
     assert re.match(r"Running as of (2 h|2\.0 h)", errand.show(run)["reason"]), errand.show(run)["reason"]
 
 

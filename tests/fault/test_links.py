@@ -148,7 +148,7 @@ def test_an_unreachable_node_is_an_error_at_once_where_nothing_was_sent(make_lin
     assert result.code == 125
     assert "Connection refused" in result.errors
     assert "trying again" not in result.errors
-    shown = link.errand.show()
+    shown = link.errand.show(link.last_run())
     assert (shown["status"], shown["exit"]["kind"]) == ("Failed", "could_not_start")
 
 
