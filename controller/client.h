@@ -52,9 +52,11 @@ struct client_options {
 struct client *client_start(struct command_context *context, const struct target *target,
                             const struct client_options *options, struct error *err);
 /*
- * Wait until the executor speaks. After an error the client can only be freed. Errors:
- * ERR_CONNECT, ERR_HOST_KEY, ERR_LOGIN, ERR_BOOTSTRAP, ERR_TIMED_OUT, ERR_VERSION,
- * ERR_CANCELED ... with phase, host and port, cause, hint.
+ * Wait until the executor speaks. A server that has no room for a connection is asked a
+ * few times more, which a note tells of, unless is_again. After an error the client can
+ * only be freed. Errors: ERR_CONNECT, ERR_BUSY (no room), ERR_HOST_KEY, ERR_LOGIN,
+ * ERR_BOOTSTRAP, ERR_TIMED_OUT, ERR_VERSION, ERR_CANCELED ... with phase, host and port,
+ * cause, hint.
  */
 int client_wait(struct client *client, struct error *err);
 /* Both. */

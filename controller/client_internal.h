@@ -1,6 +1,6 @@
 /*
- * client_internal: what client.c (the connection) and client_open.c (how it comes about)
- * share.            [controller]
+ * client_internal: what client.c (the connection), client_link.c (which link it goes
+ * over) and client_open.c (the executor's first words on it) share. [controller]
  */
 #ifndef CONTROLLER_CLIENT_INTERNAL_H
 #define CONTROLLER_CLIENT_INTERNAL_H
@@ -46,6 +46,9 @@ struct client {
     struct error failure; /* the first one; final */
 };
 
+/* Over the link that there is: wait for the executor's words, bring it along where it is
+ * missing, and begin the protocol. Errors: client_wait's. */
+int client_open_once(struct client *c, struct error *err);
 /* The far end has spoken: begin the protocol with what came behind the marker. */
 void client_start_protocol(struct client *c, const void *early, size_t early_length);
 

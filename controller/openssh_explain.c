@@ -310,6 +310,15 @@ static int explain_login(const struct openssh_story *story, const struct ssh_wor
 
 /* ---- the rest ---- */
 
+/* The connection was there and ended before the server said who it is, as one does that
+ * has no room for another (MaxStartups). */
+static bool has_no_room(const struct ssh_words *words, const char *line)
+{
+    return words->phase == SSH_SHAKES_HANDS && words->software == NULL &&
+           (strstr(line, "Connection closed by") != NULL ||
+            strstr(line, "Connection reset") != NULL);
+}
+
 /* ssh itself gave up. 0: not for a reason that is known here. */
 static int explain_own_failure(const struct openssh_story *story,
                                const struct ssh_words *words, struct error *err)
@@ -336,7 +345,9 @@ static int explain_own_failure(const struct openssh_story *story,
         return 0;
     }
     const char *phase = failure->is_vague ? ssh_phase_name(words->phase) : failure->phase;
-    error_set(err, failure->code, "%s: %s: %s", story->where, phase, line);
+    bool is_full = has_no_room(words, line);
+    error_set(err, is_full ? ERR_BUSY : failure->code, "%s: %s: %s", story->where, phase,
+              line);
     return error_hint(err, "%s", failure->hint);
 }
 

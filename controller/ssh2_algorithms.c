@@ -10,16 +10,17 @@
  * CVE-2023-48795. */
 #define HAS_STRICT_KEX 0x010b01
 
-#define KEX_METHODS                                                                      \
-    "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,"                 \
-    "ecdh-sha2-nistp384,ecdh-sha2-nistp521,diffie-hellman-group16-sha512,"               \
-    "diffie-hellman-group18-sha512,diffie-hellman-group14-sha256,"                       \
-    "diffie-hellman-group-exchange-sha256"
 #define CIPHERS "aes256-ctr,aes192-ctr,aes128-ctr"
 #define NEWER_CIPHERS                                                                    \
     "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,"
 #define MACS "hmac-sha2-256,hmac-sha2-512"
 #define NEWER_MACS "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,"
+
+static const char kex_methods[] =
+    "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,"
+    "ecdh-sha2-nistp384,ecdh-sha2-nistp521,diffie-hellman-group16-sha512,"
+    "diffie-hellman-group18-sha512,diffie-hellman-group14-sha256,"
+    "diffie-hellman-group-exchange-sha256";
 
 /* Kinds of host key and the names under which they are negotiated. */
 static const struct {
@@ -74,7 +75,7 @@ void ssh2_algorithms_init(struct ssh2_algorithms *out, uint32_t release,
     *out = (struct ssh2_algorithms){
         .lists =
             {
-                [SSH_KEX_METHODS] = KEX_METHODS,
+                [SSH_KEX_METHODS] = kex_methods,
                 [SSH_KEX_HOST_KEYS] = ordered,
                 [SSH_KEX_CIPHERS_OUT] = ciphers,
                 [SSH_KEX_CIPHERS_IN] = ciphers,

@@ -107,18 +107,6 @@ static void read_files(struct ssh2_login *l)
     }
 }
 
-static bool is_taken(struct ssh_bytes kind)
-{
-    static const char *const kinds[] = {"ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256",
-                                        "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"};
-    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-        if (ssh_bytes_are(kind, kinds[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void add_attempt(struct ssh2_login *l, const struct ssh_agent_key *key,
                         struct key_file *file)
 {
@@ -149,7 +137,7 @@ static void add_agent_keys(struct ssh2_login *l, bool want_named)
         if ((file != NULL) != want_named) {
             continue;
         }
-        if (!is_taken(ssh_get_string(&reader))) {
+        if (!ssh_key_is_plain(ssh_get_string(&reader))) {
             l->beyond = "a security key or certificate of the agent";
             continue;
         }
@@ -400,9 +388,28 @@ static void note_refused_rsa(struct ssh2_login *l, const struct attempt *a)
     }
 }
 
+/* The attempt failed, and the session lives on: once more, another one, or the question
+ * what else the server wants. */
+static void take_refusal(struct ssh2_login *l, const struct attempt *a)
+{
+    bool is_unread = a->agent_key == NULL && ssh2_session_file_failed(l->session);
+    if (is_unread && a->file->key.is_encrypted && ++l->tries < PASSPHRASE_TRIES &&
+        can_ask(l)) {
+        l->is_begun = false;
+        return;
+    }
+    if (ssh2_session_key_was_taken(l->session)) {
+        l->stage = STAGE_KEY_TAKEN;
+        return;
+    }
+    note_refused_rsa(l, a);
+    note(l, label_of(a), is_unread ? "could not be read" : "was not accepted");
+    next_attempt(l);
+}
+
 static enum ssh2_step step_keys(struct ssh2_login *l)
 {
-    while (l->current < l->attempt_count) {
+    while (l->stage == STAGE_KEYS && l->current < l->attempt_count) {
         const struct attempt *a = &l->attempts[l->current];
         int begun = l->is_begun ? 0 : begin_attempt(l);
         if (begun != 0) {
@@ -423,21 +430,10 @@ static enum ssh2_step step_keys(struct ssh2_login *l)
         if (!is_refusal(l)) {
             return SSH2_FAILED;
         }
-        if (a->agent_key == NULL && ssh2_session_file_failed(l->session) &&
-            a->file->key.is_encrypted && ++l->tries < PASSPHRASE_TRIES && can_ask(l)) {
-            l->is_begun = false;
-            continue;
-        }
-        if (ssh2_session_key_was_taken(l->session)) {
-            l->stage = STAGE_KEY_TAKEN;
-            return SSH2_FAILED;
-        }
-        note_refused_rsa(l, a);
-        note(l, label_of(a),
-             a->agent_key == NULL && ssh2_session_file_failed(l->session)
-                 ? "could not be read"
-                 : "was not accepted");
-        next_attempt(l);
+        take_refusal(l, a);
+    }
+    if (l->stage != STAGE_KEYS) {
+        return SSH2_FAILED;
     }
     l->stage = l->beyond != NULL && l->options.may_fall_back ? STAGE_OVER : STAGE_METHODS;
     return SSH2_FAILED;

@@ -492,6 +492,28 @@ static bool append_lacking(const struct ssh2_session *s, struct strbuf *text)
     return false;
 }
 
+/* What came first is not what an SSH 2 server says. */
+static enum ssh2_cause cause_of_greeting(const struct ssh2_session *s,
+                                         enum ssh2_greeting greeting, struct strbuf *text)
+{
+    const char *words = s->socket.greeting.data;
+    if (greeting == SSH2_GREETING_SSH_1) {
+        size_t length = 0;
+        const char *version = ssh2_socket_version(&s->socket, &length);
+        strbuf_puts(text, "the server speaks SSH 1 alone (");
+        append_safe(text, version, length);
+        strbuf_puts(text, ")");
+        return SSH2_CAUSE_SSH_1;
+    }
+    if (greeting == SSH2_GREETING_REFUSAL) {
+        strbuf_puts(text, "the server turns connections away: ");
+        append_safe(text, words, strcspn(words, "\r\n"));
+        return strstr(words, "MaxStartups") != NULL ? SSH2_CAUSE_FULL : SSH2_CAUSE_CLOSED;
+    }
+    strbuf_puts(text, "what answers on this port is no SSH server");
+    return SSH2_CAUSE_BABBLE;
+}
+
 enum ssh2_cause ssh2_session_cause(const struct ssh2_session *s, struct strbuf *text)
 {
     if (s->socket.is_late) {
@@ -504,23 +526,8 @@ enum ssh2_cause ssh2_session_cause(const struct ssh2_session *s, struct strbuf *
         return SSH2_CAUSE_BABBLE;
     }
     enum ssh2_greeting greeting = ssh2_socket_greeting(&s->socket);
-    if (greeting == SSH2_GREETING_OTHER) {
-        strbuf_puts(text, "what answers on this port is no SSH server");
-        return SSH2_CAUSE_BABBLE;
-    }
-    if (greeting == SSH2_GREETING_SSH_1) {
-        size_t length = 0;
-        const char *version = ssh2_socket_version(&s->socket, &length);
-        strbuf_puts(text, "the server speaks SSH 1 alone (");
-        append_safe(text, version, length);
-        strbuf_puts(text, ")");
-        return SSH2_CAUSE_SSH_1;
-    }
-    if (greeting == SSH2_GREETING_REFUSAL) {
-        strbuf_puts(text, "the server turns connections away: ");
-        append_safe(text, s->socket.greeting.data,
-                    strcspn(s->socket.greeting.data, "\r\n"));
-        return SSH2_CAUSE_CLOSED;
+    if (greeting != SSH2_GREETING_NONE && greeting != SSH2_GREETING_SSH) {
+        return cause_of_greeting(s, greeting, text);
     }
     if (!s->socket.has_logged_in && append_lacking(s, text)) {
         return SSH2_CAUSE_ALGORITHMS;
@@ -530,9 +537,11 @@ enum ssh2_cause ssh2_session_cause(const struct ssh2_session *s, struct strbuf *
         return SSH2_CAUSE_EXPELLED;
     }
     if (s->socket.broken != 0 || s->socket.has_ended) {
-        strbuf_printf(text, "the server hung up%s%s", s->socket.broken != 0 ? ": " : "",
+        strbuf_printf(text, "the server hung up%s%s%s",
+                      greeting == SSH2_GREETING_NONE ? " before it said a word" : "",
+                      s->socket.broken != 0 ? ": " : "",
                       s->socket.broken != 0 ? strerror(s->socket.broken) : "");
-        return SSH2_CAUSE_CLOSED;
+        return greeting == SSH2_GREETING_NONE ? SSH2_CAUSE_FULL : SSH2_CAUSE_CLOSED;
     }
     bool has_no_session = s->socket.has_logged_in && s->channel == NULL;
     strbuf_printf(text, "%s%s (%s, %d)",

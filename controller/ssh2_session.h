@@ -119,6 +119,7 @@ enum ssh2_cause {
     SSH2_CAUSE_OTHER,
     SSH2_CAUSE_ALGORITHMS, /* the two ends share none: text says of what */
     SSH2_CAUSE_CLOSED,     /* the server hung up */
+    SSH2_CAUSE_FULL,       /* the same before it said a word, or saying so */
     SSH2_CAUSE_LATE,       /* the deadline passed */
     SSH2_CAUSE_BABBLE,     /* what the server says is not SSH, and does not end */
     SSH2_CAUSE_SSH_1,      /* the server speaks that alone */

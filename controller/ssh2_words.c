@@ -31,9 +31,9 @@ const char *ssh2_hint_of_cause(enum ssh2_cause cause)
         [SSH2_CAUSE_OTHER] = NULL,
         [SSH2_CAUSE_ALGORITHMS] =
             "the built-in transport lacks them: set the target's transport to openssh",
-        [SSH2_CAUSE_CLOSED] =
-            "the server hung up: too many connections at once (MaxStartups in its "
-            "sshd_config), or it does not want this address",
+        [SSH2_CAUSE_CLOSED] = "does the server want this address? Its log says more",
+        [SSH2_CAUSE_FULL] = "too many log in there at once (MaxStartups in its "
+                            "sshd_config), or it does not want this address",
         [SSH2_CAUSE_LATE] = "the port is open: is it the right one, or is the machine "
                             "overloaded? `login_timeout` in config.yaml sets how long "
                             "errand waits",

@@ -4,7 +4,6 @@
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/mem.h"
-#include "controller/ssh_wire.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -151,6 +150,18 @@ void ssh_key_read_public(struct ssh_key *key, const char *path, bool is_private)
     base64 += strspn(base64, " \t");
     base64[strcspn(base64, " \t\r\n")] = '\0';
     (void)bytes_from_base64(&key->blob, base64, NULL);
+}
+
+bool ssh_key_is_plain(struct ssh_bytes kind)
+{
+    static const char *const kinds[] = {"ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256",
+                                        "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"};
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        if (ssh_bytes_are(kind, kinds[i])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool ssh_key_has_certificate(const char *path)

@@ -11,6 +11,7 @@
 
 #include "common/error.h"
 #include "common/strbuf.h"
+#include "controller/ssh_wire.h"
 
 #include <stdbool.h>
 
@@ -36,6 +37,8 @@ int ssh_key_parse(struct ssh_key *out, const char *text, size_t length,
  * "PATH.pub", or, where is_private is false, from path itself, an agent having the
  * private one. What cannot be read is passed over. */
 void ssh_key_read_public(struct ssh_key *key, const char *path, bool is_private);
+/* Whether a key of this kind is a plain one: no certificate, none of a security key. */
+bool ssh_key_is_plain(struct ssh_bytes kind);
 /* Whether a certificate lies beside the private key at path. */
 bool ssh_key_has_certificate(const char *path);
 /* Overwrites what is secret. */

@@ -96,6 +96,7 @@ static void fail_session(struct ssh2_link *s)
     /* A connection that was cut says nothing of the login: it is worth another try. */
     enum error_code code = cause == SSH2_CAUSE_LATE     ? ERR_TIMED_OUT
                            : cause == SSH2_CAUSE_CLOSED ? ERR_CONNECT
+                           : cause == SSH2_CAUSE_FULL   ? ERR_BUSY
                            : s->phase == PHASE_LOGIN    ? ERR_LOGIN
                            : s->phase > PHASE_LOGIN     ? ERR_BOOTSTRAP
                                                         : ERR_CONNECT;

@@ -1,11 +1,13 @@
 """Servers that misbehave, and what a person is told of it, over every network transport."""
 
+import contextlib
 import errno
 import os
+import re
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -102,13 +104,46 @@ def test_a_server_that_is_none(at, refused, bad_server, kind, words):
     assert words in step["detail"] + step["hint"]
 
 
-def test_a_server_with_no_room(make_sshd, reach, refused):
-    server = make_sshd(lines=("MaxStartups 1",))
+@contextlib.contextmanager
+def in_the_way(server: Sshd) -> Iterator[None]:
+    """Somebody else is logging in there, for as long as this takes."""
     with socket.create_connection(("127.0.0.1", server.port)) as first:
         assert first.recv(4) == b"SSH-"
+        yield
+
+
+@pytest.mark.auto_too
+def test_a_server_with_no_room_is_asked_a_few_times(make_sshd, reach, refused):
+    server = make_sshd(lines=("MaxStartups 1",))
+    with in_the_way(server):
         step = refused(reach(server))
     assert step["step"] == "connect"
+    assert re.search(r"handshake: .*\(5 times in [0-9.]+ s\)$", step["detail"])
     assert "MaxStartups" in step["hint"]
+
+
+@pytest.mark.auto_too
+def test_a_server_that_has_room_a_moment_later_does(errand, make_sshd, reach):
+    server = make_sshd(lines=("MaxStartups 1",))
+    target = reach(server)
+    with in_the_way(server):
+        running = errand.start("run", "--target", target, "train.py")
+        running.wait_output(b"trying again a few times", "err")
+    ended = running.finish()
+    assert (ended.code, ended.out) == (0, b"hello\n"), ended
+    assert ended.errors.count("trying again") == 1
+
+
+@pytest.mark.auto_too
+def test_ctrl_c_counts_while_a_server_has_no_room(errand, make_sshd, reach):
+    server = make_sshd(lines=("MaxStartups 1",))
+    target = reach(server)
+    with in_the_way(server):
+        running = errand.start("run", "--target", target, "train.py")
+        running.wait_output(b"trying again a few times", "err")
+        running.interrupt()
+        ended = running.finish()
+    assert ended.code == 130, ended
 
 
 @pytest.mark.parametrize("tty", [False, True], ids=["pipe", "terminal"])

@@ -64,7 +64,19 @@ static void what_ssh_complains_of_gets_its_phase_and_a_hint(void **state)
         {"debug1: Connection established.\n"
          "kex_exchange_identification: Connection closed by remote host\n"
          "Connection closed by ::1 port 22",
-         ERR_CONNECT, "handshake: Connection closed", "MaxStartups"},
+         ERR_BUSY, "handshake: Connection closed", "MaxStartups"},
+        {"debug1: Remote protocol version 2.0, remote software version x\n"
+         "Connection closed by ::1 port 22",
+         ERR_CONNECT, "handshake: Connection closed", "hung up"},
+        {"debug1: SSH2_MSG_NEWKEYS received\n"
+         "debug1: Server accepts key: /k ED25519 SHA256:x explicit\n"
+         "Authenticated using \"publickey\" with partial success.\n"
+         "debug1: Authentications that can continue: password\n"
+         "me@h: Permission denied (password).",
+         ERR_LOGIN, "the key /k is not enough; the server takes password as well",
+         "on a terminal only"},
+        {"Protocol major versions differ: 2 vs. 1", ERR_CONNECT, "handshake: Protocol",
+         "SSH 1"},
         /* The way's own complaint, not what follows from it. */
         {"debug1: Executing proxy command: exec ssh -W h jump\n"
          "ssh: connect to host jump port 22: No route to host\n"
