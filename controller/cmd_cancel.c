@@ -116,7 +116,7 @@ static int cancel_one(struct command_context *context, const struct cancel_args 
     history_run_init(&run);
     if (history_find(context->history, name, &run, &err) != 0 ||
         cancel_found(&f, args, &run, &err) != 0) {
-        status = f.interrupt.is_interrupted ? interrupt_status(&f.interrupt) : 1;
+        status = f.interrupt.is_interrupted ? EXIT_INTERRUPTED : 1;
         if (!f.interrupt.is_interrupted) {
             command_fail_in(context, args->is_json ? document : NULL, &err);
         }

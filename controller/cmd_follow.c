@@ -264,7 +264,7 @@ static int logs_verb(void *context, void *opaque, char *const *operands,
         check_accepted(context, &run, &err) != 0 ||
         bring_up_to_date(&f, &run, &err) != 0 ||
         print_log(context, &run, which_log(args), tail, &err) != 0) {
-        status = f.interrupt.is_interrupted ? interrupt_status(&f.interrupt) : 1;
+        status = f.interrupt.is_interrupted ? EXIT_INTERRUPTED : 1;
         if (!f.interrupt.is_interrupted && err.sys != EPIPE) {
             status = command_fail(context, false, &err, 1);
         }

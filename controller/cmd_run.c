@@ -218,10 +218,10 @@ static int fail_interrupted(struct following *f, const struct submission *s, boo
     tell_fate(f, s, fate, sizeof fate);
     if (is_json) {
         error_set(&err, ERR_CANCELED, "interrupted; %s", fate);
-        return command_fail(f->context, true, &err, interrupt_status(&f->interrupt));
+        return command_fail(f->context, true, &err, EXIT_INTERRUPTED);
     }
     terminal_note(f->context->terminal, "interrupted; %s", fate);
-    return interrupt_status(&f->interrupt);
+    return EXIT_INTERRUPTED;
 }
 
 static int fail_submission(struct following *f, const struct submission *s, bool is_json,
@@ -331,8 +331,8 @@ const struct cli_command cmd_run = {
         "Options after SCRIPT are the script's. The log goes to stdout, all else to "
         "stderr.\n\n"
         "The exit status is the script's own; 128+n: killed by signal n; 124: time "
-        "limit; 126, 127: could not be started; 130: Ctrl-C, the run goes on; 125: "
-        "errand's own failures.",
+        "limit; 126, 127: could not be started; 130: Ctrl-C, or another "
+        "signal to errand: the run goes on; 125: errand's own failures.",
     .options = run_options,
     .args_size_bytes = sizeof(struct run_args),
     .min_operands = 1,

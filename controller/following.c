@@ -264,8 +264,7 @@ static int finish(struct following *f, struct history_run *run)
                              run->id);
         }
         return fail(f, &err,
-                    f->interrupt.is_interrupted ? interrupt_status(&f->interrupt)
-                                                : EXIT_ERRAND);
+                    f->interrupt.is_interrupted ? EXIT_INTERRUPTED : EXIT_ERRAND);
     }
     if (f->is_json && report_json(f, run) != 0) {
         return EXIT_ERRAND;
@@ -333,7 +332,7 @@ int following_go(struct following *f, struct history_run *run)
         return finish(f, run);
     }
     if (f->interrupt.is_interrupted) {
-        return interrupt_status(&f->interrupt);
+        return EXIT_INTERRUPTED;
     }
     if (err.sys == EPIPE) {
         terminal_note(f->context->terminal,

@@ -51,8 +51,8 @@ int following_write_outputs(struct following *f, const struct history_run *run,
 
 /*
  * Go along with run until it ended, then collect and report. Returns the program's exit
- * status: the run's own, 130 after Ctrl-C, EXIT_ERRAND for errand's own failures, which
- * were reported.
+ * status: the run's own, 130 after an interrupt, EXIT_ERRAND for errand's own failures,
+ * which were reported.
  */
 int following_go(struct following *f, struct history_run *run);
 

@@ -5,7 +5,6 @@
 #include <signal.h>
 
 #define PATIENCE_NS (2 * NS_PER_S)
-#define EXIT_SIGNAL_BASE 128
 
 static void patience_ends(void *context)
 {
@@ -26,7 +25,6 @@ static void signal_came(void *context, int signal_number)
 {
     struct interrupt *i = context;
     bool is_second = i->patience != NULL;
-    i->signal_number = signal_number;
     if (is_second && signal_number == SIGINT) {
         loop_timer_cancel(i->loop, i->patience);
         i->patience = NULL;
@@ -64,9 +62,4 @@ void interrupt_reset(struct interrupt *i)
 {
     i->is_interrupted = false;
     i->wants_cancel = false;
-}
-
-int interrupt_status(const struct interrupt *i)
-{
-    return EXIT_SIGNAL_BASE + i->signal_number;
 }

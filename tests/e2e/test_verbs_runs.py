@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import stat
 
@@ -282,6 +283,26 @@ def test_a_run_whose_target_was_forgotten_can_be_given_up(errand, sshd):
     assert "may still go on there" in given_up.errors
     shown = errand.show(run)
     assert shown["status"] == "Canceled" and shown["exit"]["kind"] == "unknown"
+
+
+# ---- errand is asked to end ----
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("verb", ["run", "follow"])
+def test_to_end_errand_is_told_apart_from_a_run_that_was_ended(errand, tmp_path, verb, number):
+    write_files(errand.cwd, {"t.py": "print('begun')\n" + GATED})
+    if verb == "run":
+        following = errand.start("run", "t.py", tmp_path / "gate")
+    else:
+        following = errand.follow(errand.submit("t.py", tmp_path / "gate"))
+    following.wait_output(b"begun")
+    following.signal(number)
+    result = following.finish()
+    assert result.code == 130, "143 would be a run that was canceled"
+    assert f"the run goes on; come back with: errand follow {errand.show()['id']}" in result.errors
+    (tmp_path / "gate").touch()
+    assert errand.run("follow", "@").code == 0
 
 
 # ---- on a terminal, and without one ----
