@@ -245,6 +245,11 @@ void client_disown(struct client *c)
     release(c);
 }
 
+bool client_is_open(const struct client *c)
+{
+    return c->peer != NULL;
+}
+
 bool client_is_idle(const struct client *c)
 {
     bool is_idle = c->peer != NULL && !c->has_failed && !c->is_kept && !c->is_paused &&

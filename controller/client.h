@@ -59,6 +59,8 @@ struct client *client_start(struct command_context *context, const struct target
  * cause, hint.
  */
 int client_wait(struct client *client, struct error *err);
+/* True once client_wait has returned 0. */
+bool client_is_open(const struct client *client);
 /* Both. */
 struct client *client_connect(struct command_context *context,
                               const struct target *target,

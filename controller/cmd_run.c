@@ -125,9 +125,10 @@ static int send_until_accepted(struct following *f, struct submission *s,
 }
 
 /* A node that was not reached yet may be misspelt: only who names a time waits for it. */
-static int wait_for_node(struct following *f, struct error *err)
+static int wait_for_node(void *context, struct error *err)
 {
-    if (client_wait(f->watch.client, err) == 0) {
+    struct following *f = context;
+    if (client_is_open(f->watch.client) || client_wait(f->watch.client, err) == 0) {
         return 0;
     }
     if (f->watch.options.give_up_after_ms == 0 || !watch_may_pass(err) ||
@@ -153,22 +154,22 @@ static int prepare(struct following *f, struct run_args *args, struct submission
         return -1;
     }
     f->watch.client = client_start(f->context, f->target, &options, err);
+    args->request.before_question = wait_for_node;
+    args->request.before_question_context = f;
     if (f->watch.client == NULL ||
-        submission_snapshot(s, f->context, &args->request, &f->interrupt, err) != 0) {
+        submission_snapshot(s, f->context, f->target, &args->request, &f->interrupt,
+                            err) != 0) {
         return -1;
     }
-    /* A question must not stand beside one of the connection's. */
-    bool is_large = submission_is_large(s, f->context->config);
-    if (is_large && (wait_for_node(f, err) != 0 ||
-                     submission_confirm_size(s, f->context, f->target,
-                                             client_node(f->watch.client)->store,
-                                             args->request.want_yes, err) != 0)) {
+    if (submission_is_large(s, f->context->config) &&
+        (wait_for_node(f, err) != 0 ||
+         submission_confirm_size(s, f->context, f->target,
+                                 client_node(f->watch.client)->store, &args->request,
+                                 err) != 0)) {
         return -1;
     }
-    if (submission_record(s, f->context, f->target, err) != 0) {
-        return -1;
-    }
-    return is_large ? 0 : wait_for_node(f, err);
+    return submission_record(s, f->context, f->target, err) != 0 ? -1
+                                                                 : wait_for_node(f, err);
 }
 
 /* Until the run is accepted. After a failure the history says why it never was. */

@@ -86,10 +86,11 @@ static int visit(void *context, const char *path, const struct tree_entry *entry
     return 0;
 }
 
-static int show_progress(void *context, uint64_t read_bytes, struct error *err)
+static int show_progress(void *context, const struct snapshot_reading *reading,
+                         struct error *err)
 {
     (void)err;
-    terminal_progress(context, "reading the project", read_bytes, 0);
+    terminal_progress(context, "reading the project", reading->read_bytes, 0);
     return 0;
 }
 

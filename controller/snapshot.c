@@ -29,7 +29,7 @@ struct making {
     struct store *store;
     struct statindex *index;
     struct snapshot *out;
-    uint64_t read_bytes;
+    struct snapshot_reading reading;
 };
 
 /* ---- what is told ---- */
@@ -134,7 +134,18 @@ static bool lookup(void *context, const char *path, const struct stat *st,
 {
     struct making *m = context;
 
-    return statindex_lookup(m->index, path, st, out);
+    if (m->options->is_glance) {
+        if (!statindex_resembles(m->index, path, (uint64_t)st->st_size, out)) {
+            *out = (struct oid){0}; /* no file has this name */
+        }
+        return true;
+    }
+    if (statindex_lookup(m->index, path, st, out)) {
+        return true;
+    }
+    m->reading.met_files++;
+    m->reading.met_bytes += (uint64_t)st->st_size;
+    return false;
 }
 
 static void remember(void *context, const char *path, const struct stat *st,
@@ -149,8 +160,10 @@ static int added(void *context, const char *path, const struct tree_entry *entry
                  struct error *err)
 {
     struct making *m = context;
+    bool is_told =
+        !m->options->is_glance || entry->kind == TREE_FOLDER || oid_is_zero(&entry->oid);
 
-    return m->options->visit
+    return m->options->visit && is_told
                ? m->options->visit(m->options->visit_context, path, entry, err)
                : 0;
 }
@@ -184,12 +197,14 @@ static int put(void *context, enum object_kind kind, const struct oid *oid,
 
     (void)offset;
     if (path && m->options->progress) {
-        m->read_bytes += length;
-        if (m->options->progress(m->options->progress_context, m->read_bytes, err) < 0) {
+        m->reading.read_bytes += length;
+        if (m->options->progress(m->options->progress_context, &m->reading, err) < 0) {
             return -1;
         }
     }
-    return m->options->is_dry ? 0 : store_put(m->store, kind, oid, body, length, err);
+    return m->options->is_dry || m->options->is_glance
+               ? 0
+               : store_put(m->store, kind, oid, body, length, err);
 }
 
 /* ---- making ---- */
@@ -321,7 +336,7 @@ static int make(struct making *m, const struct home *home, const struct config *
         return error_wrap(err, "snapshot of %s", m->project.path);
     }
     check_included(m, config_list(config, "snapshot.include"));
-    return m->options->is_dry ? 0 : publish(m, err);
+    return m->options->is_dry || m->options->is_glance ? 0 : publish(m, err);
 }
 
 int snapshot_make(const struct home *home, const struct config *config,

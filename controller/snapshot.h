@@ -46,16 +46,26 @@ struct snapshot {
 typedef int snapshot_visitor(void *context, const char *path,
                              const struct tree_entry *entry, struct error *err);
 
+/* How far the reading of what the last snapshot does not have has come. */
+struct snapshot_reading {
+    uint64_t read_bytes;
+    uint64_t met_files, met_bytes; /* read, or about to be: as large as stat says */
+};
+
 struct snapshot_options {
     bool want_force;  /* also for / and $HOME */
     bool is_dry;      /* compute the root, put nothing into the store */
     bool leaves_root; /* the objects are put there; the root is the caller's to add */
+    bool is_glance;   /* as is_dry, but nothing is read: the root says nothing, and visit
+                         hears only of folders, and of files that the last snapshot did
+                         not have, or not as large */
     /* Hear of every entry. May be NULL. */
     snapshot_visitor *visit;
     void *visit_context;
-    /* Hear how many bytes were read so far, now and then; -1 with err to stop. May be
-     * NULL. */
-    int (*progress)(void *context, uint64_t read_bytes, struct error *err);
+    /* Hear how the reading goes, for each object that was read; -1 with err to stop. May
+     * be NULL. */
+    int (*progress)(void *context, const struct snapshot_reading *reading,
+                    struct error *err);
     void *progress_context;
 };
 

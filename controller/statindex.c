@@ -349,6 +349,19 @@ bool statindex_lookup(struct statindex *si, const char *path, const struct stat 
     return true;
 }
 
+bool statindex_resembles(struct statindex *si, const char *path, uint64_t size_bytes,
+                         struct oid *out)
+{
+    if (!find(si, path)) {
+        return false;
+    }
+    bool has_size = bytes_get_u64(si->current.bytes) == size_bytes;
+
+    memcpy(out->digest, si->current.bytes + STAT_SIZE, OID_SIZE);
+    pass_current(si);
+    return has_size;
+}
+
 void statindex_add(struct statindex *si, const char *path, const struct stat *st,
                    const struct oid *oid)
 {

@@ -64,6 +64,10 @@ bool statindex_knows(struct statindex *si, const char *path, struct stat *st,
  * into the new index. Each path once, in the walk's order. */
 bool statindex_lookup(struct statindex *si, const char *path, const struct stat *st,
                       struct oid *out);
+/* At a glance, in place of a lookup: true where a file of that size was at path, which
+ * may have changed all the same; its content's name was *out. */
+bool statindex_resembles(struct statindex *si, const char *path, uint64_t size_bytes,
+                         struct oid *out);
 /* The file was read in the state st: it goes into the new index. Directly after the
  * lookup of path that failed. */
 void statindex_add(struct statindex *si, const char *path, const struct stat *st,

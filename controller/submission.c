@@ -92,7 +92,10 @@ static int start_rooting(struct submission *s, const struct command_context *con
 #define ENTRIES_A_LOOK 64
 
 struct reading {
-    struct terminal *terminal;
+    struct submission *submission;
+    struct command_context *context;
+    const struct target *target;
+    const struct submission_request *request;
     struct interrupt *interrupt;
     unsigned entries;
 };
@@ -118,18 +121,29 @@ static int entry_goes_by(void *context, const char *path, const struct tree_entr
 }
 
 /* A large project is shown, and left alone when Ctrl-C comes. */
-static int reading_goes_on(void *context, uint64_t read_bytes, struct error *err)
+static int reading_goes_on(void *context, const struct snapshot_reading *so_far,
+                           struct error *err)
 {
     const struct reading *reading = context;
-    terminal_progress(reading->terminal, "reading the project", read_bytes, 0);
+    if (submission_look_ahead(reading->submission, reading->context, reading->target,
+                              reading->request, so_far, err) != 0) {
+        return -1;
+    }
+    terminal_progress(reading->context->terminal, "reading the project",
+                      so_far->read_bytes, 0);
     return look_around(reading, err);
 }
 
 int submission_snapshot(struct submission *s, struct command_context *context,
+                        const struct target *target,
                         const struct submission_request *request,
                         struct interrupt *interrupt, struct error *err)
 {
-    struct reading reading = {.terminal = context->terminal, .interrupt = interrupt};
+    struct reading reading = {.submission = s,
+                              .context = context,
+                              .target = target,
+                              .request = request,
+                              .interrupt = interrupt};
     struct snapshot_options options = {.want_force = request->want_force,
                                        .leaves_root = true,
                                        .visit = entry_goes_by,

@@ -31,6 +31,10 @@ struct submission_request {
     bool is_plain_command; /* operands are a command, not a script */
     bool want_force;       /* also / and $HOME */
     bool want_yes;         /* large folders: do not ask */
+    /* Before the person is asked about a large folder: so that the question does not
+     * stand beside one of the connection's. May be NULL. */
+    int (*before_question)(void *context, struct error *err);
+    void *before_question_context;
     char *const *operands;
     size_t operand_count;
 };
@@ -49,7 +53,9 @@ struct submission {
     struct rooting *rooting; /* of its root, until the run was accepted */
     struct json *secrets;    /* name to byte string, or NULL; freed memory is wiped */
     struct strvec secret_variables; /* of our environment, wiped by submission_release */
-    int lock_fd; /* home_lock_run, from submission_record on until it is over */
+    bool has_looked_ahead;
+    bool is_size_told; /* that much goes was said, and agreed to where it was asked */
+    int lock_fd;       /* home_lock_run, from submission_record on until it is over */
     enum submission_fate fate;
     bool is_new; /* after sending: accepted now, not before */
     uint64_t sent_files, sent_bytes, wire_bytes;
@@ -73,22 +79,32 @@ int submission_plan(struct submission *submission, struct command_context *conte
                     const struct target *target, const struct submission_request *request,
                     struct error *err);
 /* Errors: snapshot_make's; ERR_USAGE where the script was left out of the snapshot (with
- * the rule); ERR_CANCELED (interrupt, whose signals are looked for meanwhile). */
+ * the rule); ERR_CANCELED (interrupt, whose signals are looked for meanwhile; the person
+ * does not want to send so much). */
 int submission_snapshot(struct submission *submission, struct command_context *context,
+                        const struct target *target,
                         const struct submission_request *request,
                         struct interrupt *interrupt, struct error *err);
-/* True where the snapshot has more than snapshot.warn_files or warn_size; less can never
- * be too much to send. */
+/*
+ * While the project is read: where that will be much (snapshot.warn_files, warn_size) is
+ * known as soon as a little of it was, by a walk that looks at sizes alone. Say so, with
+ * the biggest folders, and ask on a terminal, unless want_yes. Errors: ERR_CANCELED (the
+ * person does not want it), before_question's, snapshot_make's.
+ */
+int submission_look_ahead(struct submission *submission, struct command_context *context,
+                          const struct target *target,
+                          const struct submission_request *request,
+                          const struct snapshot_reading *reading, struct error *err);
+/*
+ * The same once the snapshot was made, for the node whose store it is: it may lack what
+ * was not read anew. Nothing where is_size_told, or the snapshot is not so large.
+ */
 bool submission_is_large(const struct submission *submission,
                          const struct config *config);
-/*
- * Where more than that would go to the node whose store it is, say so, with the biggest
- * folders, and ask on a terminal, unless want_yes. Errors: ERR_CANCELED (the person does
- * not want it), the history's, the store's.
- */
-int submission_confirm_size(const struct submission *submission,
+int submission_confirm_size(struct submission *submission,
                             struct command_context *context, const struct target *target,
-                            const char *store, bool want_yes, struct error *err);
+                            const char *store, const struct submission_request *request,
+                            struct error *err);
 /* Say in a line what was left out by the project's rules, where that is large as far as
  * can be seen at a glance (peek.h). */
 void submission_say_left_out(const struct submission *submission,

@@ -9,20 +9,25 @@
 
 #define NAMED_MAX 3
 #define LEFT_OUT_LARGE_BYTES UINT64_C(100000000)
+/* Once this part of what is large has to be read, a look at all sizes costs little beside
+ * it. */
+#define LOOK_SHARE 16
 
 /* ---- what goes ---- */
 
-static bool is_above(const struct tree_totals *totals, const struct config *config)
+/* More than that part of what is large. */
+static bool is_above(const struct tree_totals *totals, uint64_t share,
+                     const struct config *config)
 {
     uint64_t files = (uint64_t)config_integer(config, "snapshot.warn_files");
     uint64_t size_bytes = config_size(config, "snapshot.warn_size");
-    return (files > 0 && totals->files > files) ||
-           (size_bytes > 0 && totals->size_bytes > size_bytes);
+    return (files > 0 && totals->files > files / share) ||
+           (size_bytes > 0 && totals->size_bytes > size_bytes / share);
 }
 
 bool submission_is_large(const struct submission *s, const struct config *config)
 {
-    return is_above(&s->snapshot.totals, config);
+    return !s->is_size_told && is_above(&s->snapshot.totals, 1, config);
 }
 
 static int add_new(void *context, const char *path, const struct tree_entry *entry,
@@ -60,28 +65,67 @@ static int ask(struct command_context *context, struct error *err)
     return wants ? 0 : error_set(err, ERR_CANCELED, "nothing was sent");
 }
 
-int submission_confirm_size(const struct submission *s, struct command_context *context,
-                            const struct target *target, const char *store, bool want_yes,
-                            struct error *err)
+/* Where the listed is large, say so and ask. how_much: "" or "up to ". */
+static int confirm(struct submission *s, struct command_context *context,
+                   const struct target *target, const struct submission_request *request,
+                   const struct listing *listing, const char *how_much, struct error *err)
 {
-    CLEANUP(listing_cleanup) struct listing *listing = listing_new();
     CLEANUP_STRBUF struct strbuf biggest = STRBUF_INIT;
     struct tree_totals totals;
     char size[FILES_SIZE_TEXT];
-    if (list_new(s, context, target, store, listing, err) != 0) {
-        return -1;
-    }
     listing_totals(listing, &totals);
-    if (!is_above(&totals, context->config)) {
+    if (!is_above(&totals, 1, context->config)) {
         return 0;
+    }
+    bool may_ask = !request->want_yes && terminal_can_ask(context->terminal);
+    if (may_ask && request->before_question != NULL &&
+        request->before_question(request->before_question_context, err) != 0) {
+        return -1;
     }
     files_format_size(size, totals.size_bytes);
     listing_name_biggest(listing, NAMED_MAX, &biggest);
-    bool may_ask = !want_yes && terminal_can_ask(context->terminal);
-    terminal_warn(context->terminal, "%s %llu file%s, %s, to %s: %s",
-                  may_ask ? "about to send" : "sending", (unsigned long long)totals.files,
-                  totals.files == 1 ? "" : "s", size, target->name, biggest.data);
+    terminal_warn(context->terminal, "%s %s%llu file%s, %s, to %s: %s",
+                  may_ask ? "about to send" : "sending", how_much,
+                  (unsigned long long)totals.files, totals.files == 1 ? "" : "s", size,
+                  target->name, biggest.data);
+    s->is_size_told = true;
     return may_ask ? ask(context, err) : 0;
+}
+
+int submission_look_ahead(struct submission *s, struct command_context *context,
+                          const struct target *target,
+                          const struct submission_request *request,
+                          const struct snapshot_reading *reading, struct error *err)
+{
+    const struct tree_totals met = {.files = reading->met_files,
+                                    .size_bytes = reading->met_bytes};
+    if (s->has_looked_ahead || !is_above(&met, LOOK_SHARE, context->config)) {
+        return 0;
+    }
+    s->has_looked_ahead = true;
+    CLEANUP(listing_cleanup) struct listing *listing = listing_new();
+    CLEANUP(snapshot_release) struct snapshot glance = {.problem_count = 0};
+    const struct snapshot_options options = {.want_force = request->want_force,
+                                             .is_glance = true,
+                                             .visit = add_new,
+                                             .visit_context = listing};
+    if (snapshot_make(context->home, context->config, context->store, &options, &glance,
+                      err) != 0) {
+        return -1;
+    }
+    /* The node may have some of it, from another project or another errand. */
+    return confirm(s, context, target, request, listing, "up to ", err);
+}
+
+int submission_confirm_size(struct submission *s, struct command_context *context,
+                            const struct target *target, const char *store,
+                            const struct submission_request *request, struct error *err)
+{
+    CLEANUP(listing_cleanup) struct listing *listing = listing_new();
+    if (list_new(s, context, target, store, listing, err) != 0) {
+        return -1;
+    }
+    return confirm(s, context, target, request, listing, "", err);
 }
 
 /* ---- what stays ---- */

@@ -21,20 +21,21 @@ def large(errand):
     return errand
 
 
-SAID = r"10 files, 330 KB, to local: data/raw/ \(300 KB, 6 files\), model\.bin \(30 KB\), errand\.yaml"
+SAID = r"up to 10 files, 330 KB, to local: data/raw/ \(300 KB, 6 files\), model\.bin \(30 KB\), errand\.yaml"
 
 
 def test_without_a_terminal_it_is_said_and_goes_on(large, target):
     first = large.ok("run", "--target", target, "train.py")
     assert (
-        f"warning: sending 10 files, 330 KB, to {target}: data/raw/ (300 KB, 6 files), model.bin (30 KB), "
+        f"warning: sending up to 10 files, 330 KB, to {target}: data/raw/ (300 KB, 6 files), model.bin (30 KB), "
         in first.errors
     )
     assert first.text == "hello\n"
+    assert first.errors.count("sending") == 1
     write_files(large.cwd, {"train.py": "print('again')\n"})
     assert "sending" not in large.ok("run", "--target", target, "train.py").errors  # one small file goes
     write_files(large.cwd, {"data/raw/new": os.urandom(250_000)})
-    assert "sending 1 file, 250 KB, to " in large.ok("run", "--target", target, "train.py").errors
+    assert "sending up to 1 file, 250 KB, to " in large.ok("run", "--target", target, "train.py").errors
 
 
 def test_on_a_terminal_it_is_asked(large):
@@ -52,9 +53,30 @@ def test_on_a_terminal_it_is_asked(large):
     assert done.code == 0 and b"hello" in done.out
 
 
+def test_it_is_asked_before_all_was_read(errand):
+    write_files(errand.cwd, {"errand.yaml": "snapshot: {warn_size: 2M}\n"})
+    write_files(errand.cwd, {f"data/{i:02}": os.urandom(1_000_000) for i in range(20)})
+    asked = errand.terminal("run", "train.py", columns=200)
+    asked.expect(r"about to send up to 22 files, 20 MB, to local: data/ \(20 MB, 20 files\)")
+    asked.expect(b"Send it? [y/N]")
+    asked.send(b"n\r")
+    assert asked.finish().code == 125
+    kept = sum(path.stat().st_size for path in (errand.home / "state/store/objects").rglob("*") if path.is_file())
+    assert kept < 5_000_000
+
+
+def test_what_another_node_lacks_is_asked_about_once_it_is_known(large, make_sshd):
+    large.ok("run", "train.py")
+    large.add_target("other", *make_sshd().target_arguments())
+    done = large.terminal("run", "--target", "other", "train.py", columns=200)
+    done.expect(r"about to send 10 files, 330 KB, to other: data/raw/")  # all was read before
+    done.send(b"y\r")
+    assert done.finish().code == 0
+
+
 def test_yes_is_an_answer(large):
     done = large.terminal("run", "-y", "train.py", columns=200).finish()
-    assert done.code == 0 and b"sending 10 files" in done.out and b"Send it?" not in done.out
+    assert done.code == 0 and b"sending up to 10 files" in done.out and b"Send it?" not in done.out
 
 
 def test_ctrl_c_at_the_question_sends_nothing(large):
@@ -68,7 +90,7 @@ def test_ctrl_c_at_the_question_sends_nothing(large):
 def test_many_files_are_much_too(large):
     write_files(large.cwd, {f"many/{i}": "x" for i in range(60)})
     write_files(large.cwd, {"errand.yaml": "snapshot: {warn_size: 0, warn_files: 50}\n"})
-    assert "sending 70 files, " in large.ok("run", "train.py").errors
+    assert "sending up to 70 files, " in large.ok("run", "train.py").errors
     write_files(large.cwd, {"errand.yaml": "snapshot: {warn_size: 0, warn_files: 0}\n"})
     write_files(large.cwd, {f"more/{i}": "x" for i in range(60)})
     assert "sending" not in large.ok("run", "train.py").errors
