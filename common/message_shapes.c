@@ -14,6 +14,7 @@
 #define LINES_MAX 65536 /* of a journal in one message */
 #define RUNS_MAX 16384  /* of a STATUS or its REPORT */
 #define WARNINGS_MAX 1024
+#define ENVIRONMENTS_MAX 8192 /* of a REPORT */
 #define CHECKS_MAX 256
 #define NEED_MAX (16 << 20) /* objects; credit bounds them further */
 #define GRACE_MAX_MS 86400000
@@ -288,9 +289,23 @@ static const struct shape_member gc_members[] = {
     MUST("keep_days", &days),
     MAY_BE_NULL("max_store_bytes", &a_count),
     MAY("min_free_bytes", &a_count),
+    MAY("keep_environments_days", &days),
     END_OF_MEMBERS,
 };
 static const struct shape gc = OBJECT(gc_members);
+
+static const char *const action_words[] = {"list", "show", "remove", NULL};
+static const struct shape an_action = WORDS(action_words);
+static const struct shape an_identity_prefix = STRING(1, OID_HEX_SIZE - 1);
+static const struct shape a_build = STRING(1, RUN_ENVIRONMENT_WORD_SIZE - 1);
+static const struct shape_member environments_members[] = {
+    MUST("action", &an_action),
+    MAY_BE_NULL("identity", &an_identity_prefix),
+    MAY_BE_NULL("build", &a_build),
+    MUST("is_forced", &a_bool),
+    END_OF_MEMBERS,
+};
+static const struct shape environments = OBJECT(environments_members);
 
 /* --- answers -------------------------------------------------------------------------
  */
@@ -360,6 +375,32 @@ static const struct shape_member gc_report_members[] = {
 };
 static const struct shape gc_report = OBJECT(gc_report_members);
 
+static const struct shape an_identity = HEX(OID_HEX_SIZE - 1);
+static const struct shape environment_runs = ARRAY(0, RUNS_MAX, &a_run);
+static const struct shape_member reported_environment_members[] = {
+    MUST("identity", &an_identity),
+    MAY_BE_NULL("build", &a_build),
+    MUST("used_by", &environment_runs),
+    MUST("is_ready", &a_bool),
+    MAY_BE_NULL("created", &a_time),
+    MAY_BE_NULL("last_used", &a_time),
+    MAY_BE_NULL("size_bytes", &a_count),
+    MAY_BE_NULL("packages", &a_count),
+    MAY_BE_NULL("name", &a_text),
+    MAY_BE_NULL("kind", &a_word),
+    MAY_BE_NULL("builder", &a_word),
+    MAY_BE_NULL("python", &a_word),
+    END_OF_MEMBERS,
+};
+static const struct shape reported_environment = OBJECT(reported_environment_members);
+static const struct shape reported_environments =
+    ARRAY(0, ENVIRONMENTS_MAX, &reported_environment);
+static const struct shape_member environments_report_members[] = {
+    MUST("environments", &reported_environments),
+    END_OF_MEMBERS,
+};
+static const struct shape environments_report = OBJECT(environments_report_members);
+
 /* --- which is whose ------------------------------------------------------------------
  */
 
@@ -381,6 +422,7 @@ static const struct shape *const shapes[] = {
     [MSG_COLLECTED] = &collected,
     [MSG_CHECK] = &check,
     [MSG_GC] = &gc,
+    [MSG_ENVIRONMENTS] = &environments,
     [MSG_REPORT] = &any_object,
 };
 
@@ -396,11 +438,18 @@ struct answer_row {
 };
 
 static const struct answer_row answers[] = {
-    {MSG_FOLLOW, MSG_END, &followed_end},     {MSG_FETCH, MSG_END, &any_object},
-    {MSG_STATUS, MSG_REPORT, &status_report}, {MSG_STATUS, MSG_END, &any_object},
-    {MSG_CANCEL, MSG_END, &cancel_end},       {MSG_COLLECTED, MSG_END, &any_object},
-    {MSG_CHECK, MSG_REPORT, &check_report},   {MSG_CHECK, MSG_END, &any_object},
-    {MSG_GC, MSG_REPORT, &gc_report},         {MSG_GC, MSG_END, &any_object},
+    {MSG_FOLLOW, MSG_END, &followed_end},
+    {MSG_FETCH, MSG_END, &any_object},
+    {MSG_STATUS, MSG_REPORT, &status_report},
+    {MSG_STATUS, MSG_END, &any_object},
+    {MSG_CANCEL, MSG_END, &cancel_end},
+    {MSG_COLLECTED, MSG_END, &any_object},
+    {MSG_CHECK, MSG_REPORT, &check_report},
+    {MSG_CHECK, MSG_END, &any_object},
+    {MSG_GC, MSG_REPORT, &gc_report},
+    {MSG_GC, MSG_END, &any_object},
+    {MSG_ENVIRONMENTS, MSG_REPORT, &environments_report},
+    {MSG_ENVIRONMENTS, MSG_END, &any_object},
 };
 
 const struct shape *message_answer_shape(enum message_type request,

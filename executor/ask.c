@@ -1,14 +1,17 @@
 #include "executor/service.h"
 
+#include "executor/environment_list.h"
+#include "executor/environment_remove.h"
 #include "executor/janitor.h"
 #include "executor/offload.h"
 #include "executor/probe.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /*
- * ask: questions whose answer takes long: CHECK and GC. A child process finds it
- * (offload.h); here it becomes a REPORT.            [executor]
+ * ask: questions whose answer takes long: CHECK, GC, ENVIRONMENTS. A child process finds
+ * it (offload.h); here it becomes a REPORT.            [executor]
  */
 
 struct ask {
@@ -122,6 +125,12 @@ static int gc_event(void *request, const struct peer_event *event, struct error 
                          &wanted.keep_days, err) < 0) {
         return -1;
     }
+    wanted.keep_environments_days = wanted.keep_days;
+    if (json_get(event->json, "keep_environments_days") != NULL &&
+        json_get_integer(event->json, "GC", "keep_environments_days", 0, JANITOR_DAYS_MAX,
+                         &wanted.keep_environments_days, err) < 0) {
+        return -1;
+    }
     if (take_bytes(event->json, "max_store_bytes", &wanted.max_store_bytes, err) < 0 ||
         take_bytes(event->json, "min_free_bytes", &wanted.min_free_bytes, err) < 0) {
         return -1;
@@ -134,6 +143,61 @@ const struct service gc_service = {
     .opens = MSG_GC,
     .start = ask_start,
     .event = gc_event,
+    .step = ask_step,
+    .finish = ask_finish,
+};
+
+struct environments_request {
+    const struct noderoot *root;
+    const char *action, *identity, *build; /* the last two may be NULL */
+    bool is_forced;
+};
+
+static struct json *work_environments(const void *context, struct error *err)
+{
+    const struct environments_request *r = context;
+    struct environment_list list CLEANUP_ENVIRONMENT_LIST = {.entries = NULL};
+    bool is_removal = strcmp(r->action, "remove") == 0;
+    const char *prefix = r->identity != NULL ? r->identity : "";
+    if (is_removal && !environment_identity_is_valid(prefix)) {
+        error_set(err, ERR_USAGE, "only a whole identity is removed");
+        return NULL;
+    }
+    if (environment_list_read(r->root, prefix, &list, err) < 0 ||
+        (is_removal &&
+         environment_remove(r->root, prefix, r->build, r->is_forced, err) < 0)) {
+        return NULL;
+    }
+    bool has_details = strcmp(r->action, "show") == 0;
+    if (has_details && environment_list_pick(&list, r->build, err) < 0) {
+        return NULL;
+    }
+    return environment_list_report(r->root, &list, has_details);
+}
+
+static int environments_event(void *request, const struct peer_event *event,
+                              struct error *err)
+{
+    struct ask *a = request;
+    if (event->type != MSG_ENVIRONMENTS) {
+        return 0;
+    }
+    const struct environments_request wanted = {
+        .root = a->connection->root,
+        .action = json_string(json_get(event->json, "action")),
+        .identity = json_string(json_get(event->json, "identity")),
+        .build = json_string(json_get(event->json, "build")),
+        .is_forced = json_bool(json_get(event->json, "is_forced")),
+    };
+    a->offload =
+        offload_start(a->connection->loop, work_environments, &wanted, on_ready, a, err);
+    return a->offload == NULL ? -1 : 0;
+}
+
+const struct service environments_service = {
+    .opens = MSG_ENVIRONMENTS,
+    .start = ask_start,
+    .event = environments_event,
     .step = ask_step,
     .finish = ask_finish,
 };

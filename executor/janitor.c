@@ -4,6 +4,7 @@
 #include "common/files.h"
 #include "common/oidset.h"
 #include "common/sweep.h"
+#include "executor/environment_remove.h"
 #include "executor/rundir.h"
 #include "executor/runview.h"
 #include "executor/spare.h"
@@ -23,6 +24,7 @@ struct janitor {
     struct strvec executors; /* digests of those that live runs began with */
     struct sweep sweep;
     uint64_t runs, kept_runs, executor_count, leftovers, spares;
+    struct environment_collection environments;
 };
 
 /* Ended, and either safe at its submitter's or forgotten. */
@@ -152,10 +154,14 @@ static struct json *make_report(struct janitor *j, const struct store_gc_result 
     json_add_integer(report, "roots", (int64_t)store->roots_removed);
     json_add_integer(report, "objects", (int64_t)store->objects_removed);
     json_add_integer(report, "executors", (int64_t)j->executor_count);
-    json_add_integer(report, "leftovers", (int64_t)j->leftovers);
+    json_add_integer(report, "environments", (int64_t)j->environments.environments);
+    json_add_integer(report, "caches", (int64_t)j->environments.caches);
+    json_add_integer(report, "leftovers",
+                     (int64_t)(j->leftovers + j->environments.leftovers));
     json_add_integer(report, "spares", (int64_t)j->spares);
     json_add_integer(report, "bytes", (int64_t)(j->sweep.bytes + store->bytes_removed));
     json_add_integer(report, "kept_runs", (int64_t)j->kept_runs);
+    json_add_integer(report, "kept_environments", (int64_t)j->environments.kept);
     json_add_integer(report, "kept_objects", (int64_t)store->objects_kept);
     json_add_integer(report, "kept_bytes", (int64_t)store->bytes_kept);
     if (store->roots_damaged > 0) {
@@ -179,6 +185,8 @@ struct json *janitor_clean(const struct janitor_request *request, struct error *
         .request = request,
         .now_ms = clock_utc_ms(),
         .sweep = {.is_dry = request->is_dry},
+        .environments = {.keep_ms = request->keep_environments_days * DAY_MS,
+                         .min_free_bytes = request->min_free_bytes},
     };
     CLEANUP_FD int runs_fd = files_open_dir(request->root->fd, "runs", err);
     if (runs_fd < 0 || rundir_list(request->root, &ids, err) < 0) {
@@ -194,6 +202,7 @@ struct json *janitor_clean(const struct janitor_request *request, struct error *
         sweep_warn(&j.sweep, &why);
     }
     spare_sweep(request->root, &j.sweep, &j.spares);
+    environment_collect(request->root, &j.environments, &j.sweep);
     if (bin_fd >= 0) {
         sweep_old(bin_fd, ".new-*", HOUR_MS, remove_leftover, &j);
     }

@@ -3,7 +3,8 @@
  *
  * Removes, in this order: ended runs whose submitter has everything, after keep_days, and
  * any ended run after JANITOR_UNCOLLECTED_DAYS (a tombstone stays); what interrupted
- * programs left half-made; executors that neither a live run nor this connection uses;
+ * programs left half-made; environments that no run needs and that were not used for
+ * keep_environments_days; executors that neither a live run nor this connection uses;
  * snapshots that no run refers to and that are older than keep_days; objects that no
  * snapshot reaches. What arrived in the last 24 hours stays: a push that was cut goes on
  * later.
@@ -25,7 +26,7 @@ struct janitor_request {
     struct store *store;
     const char *executor; /* the digest of ours, which stays */
     bool is_dry;          /* only count */
-    int64_t keep_days;
+    int64_t keep_days, keep_environments_days;
     /* Above max_store_bytes (STORE_NO_LIMIT: none), or while less than min_free_bytes are
      * free, snapshots that no run refers to go whatever their age, the oldest first,
      * those of the last day excepted. */
@@ -35,9 +36,10 @@ struct janitor_request {
 /*
  * Clean; blocks for as long as the disk takes. The report, the caller's to free:
  * {"is_dry","runs","roots","objects","executors","leftovers","spares","bytes",
- * "kept_runs","kept_objects","kept_bytes","warnings":[...]}; leftovers are of bin/; bytes
- * are those of the disk that were freed (or would be). What cannot be removed is a
- * warning. NULL: err, where not even the runs could be listed.
+ * "environments","caches","kept_environments","kept_runs","kept_objects","kept_bytes",
+ * "warnings":[...]}; leftovers are of bin/ and envs/; bytes are those of the disk that
+ * were freed (or would be). What cannot be removed is a warning. NULL: err, where not
+ * even the runs could be listed.
  */
 struct json *janitor_clean(const struct janitor_request *request, struct error *err);
 

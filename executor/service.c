@@ -1,9 +1,9 @@
 #include "executor/service.h"
 
 static const struct service *const rows[] = {
-    &submit_service,    &submit_secrets_service, &follow_service,
-    &fetch_service,     &status_service,         &cancel_service,
-    &collected_service, &check_service,          &gc_service,
+    &submit_service, &submit_secrets_service, &follow_service,    &fetch_service,
+    &status_service, &cancel_service,         &collected_service, &check_service,
+    &gc_service,     &environments_service,
 };
 
 const struct service *service_at(size_t i)

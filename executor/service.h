@@ -68,5 +68,6 @@ extern const struct service cancel_service;
 extern const struct service collected_service;
 extern const struct service check_service;
 extern const struct service gc_service;
+extern const struct service environments_service;
 
 #endif

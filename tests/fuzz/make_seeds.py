@@ -136,6 +136,7 @@ BODIES = {
     "CANCEL": {"run": RUN, "reason": "r", "by": "me", "grace_ms": 5},
     "COLLECTED": {"run": RUN, "root": DIGEST, "sizes": {"driver.log": 1}},
     "CHECK": {"deep": True},
+    "ENVIRONMENTS": {"action": "show", "identity": DIGEST[:8], "build": None, "is_forced": False},
     "GC": {"is_dry": True, "keep_days": 1, "max_store_bytes": 1000},
 }
 ANSWERS = {
@@ -149,6 +150,15 @@ ANSWERS = {
         ]
     },
     ("STATUS", "END"): {},
+    ("ENVIRONMENTS", "REPORT"): {
+        "environments": [
+            {"identity": DIGEST, "build": "20261128T061500Z-ab12", "used_by": [RUN], "is_ready": True}
+            | dict.fromkeys(("created", "last_used"), TIME)
+            | {"name": "requirements.txt", "kind": "packages", "builder": "uv 0.5.1", "python": "3.11.7"}
+            | {"size_bytes": 262000000, "packages": 12}
+        ]
+    },
+    ("ENVIRONMENTS", "END"): {},
     ("CANCEL", "END"): {"state": "CancelRequested"},
     ("COLLECTED", "END"): {},
     ("CHECK", "REPORT"): {"node": {}, "checks": [{"step": "disk", "ok": True, "detail": "d", "hint": None}]},

@@ -69,6 +69,8 @@ static inline const char *pair_body(enum message_type type)
          "{\"run\":\"" PAIR_RUN "\",\"root\":null,\"sizes\":{\"driver.log\":1}}"},
         {MSG_CHECK, "{\"deep\":false}"},
         {MSG_GC, "{\"is_dry\":true,\"keep_days\":1,\"max_store_bytes\":null}"},
+        {MSG_ENVIRONMENTS, "{\"action\":\"list\",\"identity\":null,\"build\":null,"
+                           "\"is_forced\":false}"},
         {MSG_REPORT, "{\"runs\":[]}"},
     };
 
