@@ -7,7 +7,7 @@
 #include <string.h>
 
 struct node_gc_args {
-    const char *keep_days; /* a number, or NULL */
+    const char *keep_days, *keep_environments; /* numbers, or NULL */
     uint64_t max_store_bytes, min_free_bytes;
     bool is_dry, is_json;
 };
@@ -25,14 +25,24 @@ static int take_report(void *context, const struct json *report, struct error *e
     return 0;
 }
 
+static int parse_days(const char *option, const char *text, uint64_t *out,
+                      struct error *err)
+{
+    *out = KEEP_DAYS_DEFAULT;
+    if (text == NULL || bytes_parse_u64(text, KEEP_DAYS_MAX, out, err) == 0) {
+        return 0;
+    }
+    return error_set(err, ERR_USAGE, "--%s %s: it takes a number of days", option, text);
+}
+
 static int collect(struct command_context *context, const struct node_gc_args *args,
                    const char *name, struct json **report, struct error *err)
 {
-    uint64_t keep_days = KEEP_DAYS_DEFAULT;
-    if (args->keep_days != NULL &&
-        bytes_parse_u64(args->keep_days, KEEP_DAYS_MAX, &keep_days, err) != 0) {
-        return error_set(err, ERR_USAGE, "--keep-days %s: it takes a number of days",
-                         args->keep_days);
+    uint64_t keep_days = 0, keep_environments = 0;
+    if (parse_days("keep-days", args->keep_days, &keep_days, err) != 0 ||
+        parse_days("keep-environments", args->keep_environments, &keep_environments,
+                   err) != 0) {
+        return -1;
     }
     if (command_config(context, err) == NULL) {
         return -1;
@@ -57,6 +67,7 @@ static int collect(struct command_context *context, const struct node_gc_args *a
         json_add_string(body, "max_store_bytes", NULL);
     }
     json_add_integer(body, "min_free_bytes", (int64_t)args->min_free_bytes);
+    json_add_integer(body, "keep_environments_days", (int64_t)keep_environments);
     int result = client_ask(client, MSG_GC, body, take_report, report, NULL, err);
     command_keep(context, TAKE_PTR(client));
     return result;
@@ -83,8 +94,11 @@ static void put_counts(struct strbuf *out, const struct json *report, bool is_ke
         {false, "objects", "object"},
         {false, "executors", "executor"},
         {false, "spares", "spare checkout"},
+        {false, "environments", "environment"},
+        {false, "caches", "package cache"},
         {false, "leftovers", "leftover"},
         {true, "kept_runs", "run"},
+        {true, "kept_environments", "environment"},
         {true, "kept_objects", "object"},
     };
     const char *separator = ": ";
@@ -142,6 +156,8 @@ static int node_gc_verb(void *opaque_context, void *opaque, char *const *operand
 
 static const struct cli_option node_gc_options[] = {
     CLI_STRING(0, "keep-days", "N", "keep runs younger than this (30)", FIELD(keep_days)),
+    CLI_STRING(0, "keep-environments", "N",
+               "and environments used within these days (30)", FIELD(keep_environments)),
     CLI_SIZE(0, "max-store", "SIZE", "and shrink the store to this",
              FIELD(max_store_bytes)),
     CLI_SIZE(0, "min-free", "SIZE", "and further, until the disk has this much room",
@@ -157,8 +173,9 @@ const struct cli_command cmd_node_gc = {
     .help = "free space on a node: what is at home or unused goes",
     .details =
         "Removed are ended runs whose results are at the submitter's home (others only "
-        "after 90 days), snapshots that no run uses, old executors, and what interrupted "
-        "programs left. What arrived in the last 24 hours stays.",
+        "after 90 days), snapshots that no run uses, environments that were not used for "
+        "long, old executors, and what interrupted programs left. What arrived in the "
+        "last 24 hours stays.",
     .options = node_gc_options,
     .args_size_bytes = sizeof(struct node_gc_args),
     .min_operands = 1,
