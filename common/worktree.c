@@ -333,3 +333,16 @@ int worktree_write(int dir_fd, const struct object_source *source, const struct 
     *out = (struct tree_totals){.files = c->files, .size_bytes = size_bytes};
     return 0;
 }
+
+int worktree_write_entry(int dir_fd, const struct object_source *source,
+                         const struct tree_entry *entry, struct error *err)
+{
+    CLEANUP(checkout_cleanup)
+    struct checkout *c = checkout_new(dir_fd, source, NULL);
+    bool has_links = false;
+
+    if (checkout_write(c, entry, &has_links, err) < 0) {
+        return -1;
+    }
+    return has_links ? checkout_link(c, entry, err) : 0;
+}

@@ -30,6 +30,13 @@ int worktree_write(int dir_fd, const struct object_source *source, const struct 
                    struct error *err);
 
 /*
+ * Write one entry of a tree, with all that is below it, into the open folder dir_fd under
+ * its name. Errors: as worktree_write's; ERR_EXISTS where the name is taken.
+ */
+int worktree_write_entry(int dir_fd, const struct object_source *source,
+                         const struct tree_entry *entry, struct error *err);
+
+/*
  * Change the open folder dir_fd from exactly the tree base into the tree root. Only what
  * differs is touched; a file that differs is another file. After an error the folder is
  * neither, for the caller to remove. Errors: as worktree_write's.
