@@ -17,6 +17,9 @@
 #define TRAILER 18
 #define STATUS_MAX 255 /* that a process can exit with */
 
+static const char *const stage_names[] = {
+    [STAGE_PREPARE] = "prepare", [STAGE_RUN] = "run", [STAGE_FINALIZE] = "finalize"};
+
 static uint64_t slot_offset(int64_t attempt, enum stage stage)
 {
     return (uint64_t)(3 * (attempt - 1) + (int64_t)stage) * EXITSLOT_SIZE;
@@ -75,12 +78,10 @@ int exitslot_write(int exit_fd, struct exitslot *slot, struct error *err)
 {
     char out[EXITSLOT_SIZE];
     slot->utc_ms = clock_utc_ms();
-    struct jsonline l;
-    jsonline_init(&l, out, sizeof(out) - TRAILER);
-    format_slot(&l, slot, EXITSLOT_TEXT_MAX);
-    if (l.is_full) { /* text that grew by escapes */
-        jsonline_init(&l, out, sizeof(out) - TRAILER);
-        format_slot(&l, slot, 32);
+    struct jsonline l = {.is_full = true};
+    for (size_t max = EXITSLOT_TEXT_MAX; l.is_full && max > 0; max /= 2) {
+        jsonline_init(&l, out, sizeof(out) - TRAILER); /* again: it grew by escapes */
+        format_slot(&l, slot, max);
     }
     char digits[17];
     checksum(out, sizeof(out) - TRAILER, digits);
@@ -90,8 +91,7 @@ int exitslot_write(int exit_fd, struct exitslot *slot, struct error *err)
     if (fdio_pwrite_full(exit_fd, out, sizeof(out),
                          slot_offset(slot->attempt, slot->stage)) < 0 ||
         fdatasync(exit_fd) < 0) {
-        return error_sys(err, "record the end of the %s stage",
-                         slot->stage == STAGE_RUN ? "run" : "side");
+        return error_sys(err, "record the end of the %s stage", stage_names[slot->stage]);
     }
     return 0;
 }

@@ -4,8 +4,8 @@
  * The file `exit` of a run (FORMATS.md 4.4): fixed slots, the next one allocated before
  * its stage begins, so that the end can be noted on a full disk; with a checksum, so that
  * a torn one is known as such. A stage that could not execute its program writes its own
- * slot (by "launch"), and so does a collection that failed (by "finalize"); all else is
- * written by the process's parent.
+ * slot (by "launch"), and so does a preparation or a collection that failed (by
+ * "prepare", "finalize"); all else is written by the process's parent.
  */
 #ifndef EXECUTOR_EXITSLOT_H
 #define EXECUTOR_EXITSLOT_H
@@ -13,7 +13,7 @@
 #include "common/runstate.h"
 
 #define EXITSLOT_SIZE 512
-#define EXITSLOT_TEXT_MAX 160
+#define EXITSLOT_TEXT_MAX 320
 
 enum stage {
     STAGE_PREPARE,

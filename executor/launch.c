@@ -15,18 +15,21 @@
 #include "common/files.h"
 #include "common/log.h"
 #include "common/store.h"
+#include "common/variables.h"
 #include "executor/arguments.h"
 #include "executor/checkout.h"
+#include "executor/environment.h"
+#include "executor/environment_activate.h"
 #include "executor/exitslot.h"
 #include "executor/processes.h"
 #include "executor/rundir.h"
+#include "executor/secrets.h"
 #include "executor/stage.h"
 
 #define EXIT_FAILED 125
 #define EXIT_NOT_EXECUTABLE 126
 #define EXIT_NOT_FOUND 127
 #define OOM_SCORE "500\n"
-#define SECRETS_MAX ((size_t)1 << 20)
 
 struct launch {
     struct noderoot *root;
@@ -35,7 +38,8 @@ struct launch {
     int64_t attempt;
     struct log log;
     struct strvec environment, argv;
-    char *program; /* what is executed */
+    char *interpreter; /* of the run's environment; NULL: it has none */
+    char *program;     /* what is executed */
 };
 
 /* Why it could not start: {step, code, sentence}, into the slot. Returns the exit status.
@@ -63,60 +67,13 @@ static int give_up(const struct launch *l, const char *step, int code, const cha
 
 /* ---- The environment */
 
-static bool has_variable(const struct strvec *environment, const char *name)
+static void add_secret(void *context, const char *setting)
 {
-    size_t length = strlen(name);
-    for (size_t i = 0; i < environment->count; i++) {
-        if (strncmp(environment->items[i], name, length) == 0 &&
-            environment->items[i][length] == '=') {
-            return true;
-        }
+    struct launch *l = context;
+    CLEANUP_FREE char *name = xstrndup(setting, strcspn(setting, "="));
+    if (!environment_is_credential(name)) {
+        variables_set(&l->environment, setting);
     }
-    return false;
-}
-
-/* "NAME=value" replaces what NAME was. */
-static void set_variable(struct strvec *environment, const char *setting)
-{
-    size_t length = strcspn(setting, "=") + 1;
-    for (size_t i = environment->count; i > 0; i--) {
-        if (strncmp(environment->items[i - 1], setting, length) == 0) {
-            strvec_remove(environment, i - 1);
-        }
-    }
-    strvec_push(environment, setting);
-}
-
-static void set_variablef(struct strvec *environment, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void set_variablef(struct strvec *environment, const char *format, ...)
-{
-    struct strbuf setting;
-    strbuf_init(&setting, STRBUF_TEXT_LIMIT);
-    va_list args;
-    va_start(args, format);
-    strbuf_vprintf(&setting, format, args);
-    va_end(args);
-    set_variable(environment, setting.data);
-    strbuf_release(&setting);
-}
-
-static int add_secrets(struct launch *l, int fd, struct error *err)
-{
-    struct strbuf text;
-    strbuf_init(&text, SECRETS_MAX);
-    int result = 0;
-    if (lseek(fd, 0, SEEK_SET) < 0 && errno != ESPIPE) {
-        result = error_sys(err, "read the secrets");
-    } else {
-        result = fdio_read_all(fd, "the secrets", &text, err);
-    }
-    for (size_t at = 0; at < text.length; at += strlen(text.data + at) + 1) {
-        set_variable(&l->environment, text.data + at);
-    }
-    mem_wipe(text.data, text.length);
-    strbuf_release(&text);
-    return result;
 }
 
 /* The login environment that the supervisors kept, then the run's variables and secrets,
@@ -128,46 +85,40 @@ static int make_environment(struct launch *l, int secrets_fd, struct error *err)
         strvec_push(e, *at);
     }
     for (size_t i = 0; i < l->spec.variables.count; i++) {
-        set_variable(e, l->spec.variables.items[i]);
+        variables_set(e, l->spec.variables.items[i]);
     }
-    if (secrets_fd >= 0 && add_secrets(l, secrets_fd, err) < 0) {
+    if (secrets_fd >= 0 && secrets_read(secrets_fd, add_secret, l, err) < 0) {
         return -1;
     }
     for (size_t i = 0; i < l->spec.secrets.count; i++) {
-        if (!has_variable(e, l->spec.secrets.items[i])) {
+        if (!environment_is_credential(l->spec.secrets.items[i]) &&
+            variables_find(e, l->spec.secrets.items[i]) == NULL) {
             return error_set(err, ERR_NOT_FOUND, "the secret %s was not sent",
                              l->spec.secrets.items[i]);
         }
     }
-    if (!has_variable(e, "PYTHONUNBUFFERED")) {
+    if (variables_find(e, "PYTHONUNBUFFERED") == NULL) {
         strvec_push(e, "PYTHONUNBUFFERED=1");
     }
     CLEANUP_FREE char *dir = xasprintf("%s/runs/%s", l->root->path, l->spec.run);
-    set_variablef(e, "%s=%s", RUN_ID_VARIABLE, l->spec.run);
-    set_variablef(e, "%s=%s", RUN_DIR_VARIABLE, dir);
-    set_variablef(e, "ERRAND_EXPERIMENT=%s", l->spec.experiment);
-    set_variablef(e, "ERRAND_ATTEMPT=%lld", (long long)l->attempt);
-    set_variablef(e, "ERRAND_METRICS=%s/metrics", dir);
-    if (l->spec.outputs.count > 0) {
-        set_variablef(e, "ERRAND_OUTPUTS=%s/work/%s", dir, l->spec.outputs.items[0]);
+    CLEANUP_FREE char *work = files_join(dir, "work");
+    if (environment_is_wanted(&l->spec) &&
+        environment_activate(l->run_fd, &l->spec, work, e, &l->interpreter, err) < 0) {
+        return -1;
     }
-    set_variablef(e, "PWD=%s/work", dir);
+    variables_setf(e, "%s=%s", RUN_ID_VARIABLE, l->spec.run);
+    variables_setf(e, "%s=%s", RUN_DIR_VARIABLE, dir);
+    variables_setf(e, "ERRAND_EXPERIMENT=%s", l->spec.experiment);
+    variables_setf(e, "ERRAND_ATTEMPT=%lld", (long long)l->attempt);
+    variables_setf(e, "ERRAND_METRICS=%s/metrics", dir);
+    if (l->spec.outputs.count > 0) {
+        variables_setf(e, "ERRAND_OUTPUTS=%s/%s", work, l->spec.outputs.items[0]);
+    }
+    variables_setf(e, "PWD=%s", work);
     return 0;
 }
 
 /* ---- What is executed */
-
-static const char *variable(const struct strvec *environment, const char *name)
-{
-    size_t length = strlen(name);
-    for (size_t i = environment->count; i > 0; i--) {
-        const char *item = environment->items[i - 1];
-        if (strncmp(item, name, length) == 0 && item[length] == '=') {
-            return item + length + 1;
-        }
-    }
-    return NULL;
-}
 
 /* Look name up in the run's own PATH, as execvp(3) does. NULL: not found, or (errno
  * EACCES) found where it may not be executed. The working folder is work/. */
@@ -198,8 +149,8 @@ static char *find_in_path(const char *name, const char *path)
  */
 static char *find_interpreter(const struct launch *l)
 {
-    const char *name = l->spec.interpreter;
-    const char *home = variable(&l->environment, "HOME");
+    const char *name = l->interpreter != NULL ? l->interpreter : l->spec.interpreter;
+    const char *home = variables_find(&l->environment, "HOME");
     if (name == NULL || strncmp(name, "~/", 2) != 0) {
         return xstrdup(name != NULL ? name : "python3");
     }
@@ -237,7 +188,7 @@ static int resolve(struct launch *l, char *text, size_t size)
         l->program = is_script ? xasprintf("./%s", name) : xstrdup(name);
         return 0;
     }
-    l->program = find_in_path(name, variable(&l->environment, "PATH"));
+    l->program = find_in_path(name, variables_find(&l->environment, "PATH"));
     if (l->program == NULL) {
         bool is_denied = errno == EACCES;
         snprintf(text, size,
@@ -394,6 +345,7 @@ static void release(struct launch *l)
     runspec_release(&l->spec);
     strvec_release(&l->environment);
     strvec_release(&l->argv);
+    free(l->interpreter);
     free(l->program);
 }
 

@@ -24,6 +24,7 @@ static int help_main(int argc, char **argv);
 static const struct verb verbs[] = {
     {"serve", serve_main, "answer a controller on standard input and output"},
     {"supervise", supervise_main, "look after one run until it ends"},
+    {"prepare", prepare_main, "a stage: find or build the environment"},
     {"launch", launch_main, "a stage: check the snapshot out and become the script"},
     {"finalize", finalize_main, "a stage: collect the outputs"},
     {"spare", spare_main, "write a snapshot aside for the next run"},

@@ -64,6 +64,9 @@ static void keep_open(int fd)
     }
 }
 
+static const char *const verbs[] = {
+    [STAGE_PREPARE] = "prepare", [STAGE_RUN] = "launch", [STAGE_FINALIZE] = "finalize"};
+
 /* In the child: become the stage. */
 static void execute(const struct stage_setting *setting, const struct stage_process *sp,
                     const struct child *child) __attribute__((noreturn));
@@ -77,7 +80,7 @@ static void execute(const struct stage_setting *setting, const struct stage_proc
     snprintf(fds[1], NUMBER_TEXT, "%d", child->go_fd);
     snprintf(fds[2], NUMBER_TEXT, "%d", child->secrets_fd);
     const char *const argv[] = {"errand-executor",
-                                sp->stage == STAGE_FINALIZE ? "finalize" : "launch",
+                                verbs[sp->stage],
                                 "--root",
                                 setting->root_path,
                                 "--run",
@@ -165,7 +168,8 @@ int stage_start(struct stage_process *sp, const struct stage_setting *setting,
         return -1;
     }
     struct error failure = ERROR_INIT;
-    CLEANUP_FD int secrets_fd = stage == STAGE_RUN ? open_secrets(setting, &failure) : -1;
+    CLEANUP_FD int secrets_fd =
+        stage != STAGE_FINALIZE ? open_secrets(setting, &failure) : -1;
     const struct child child = {report[1], go[0], secrets_fd};
     int result =
         failure.code != ERR_NONE ? -1 : start_child(sp, setting, &child, go[1], &failure);

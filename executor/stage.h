@@ -2,13 +2,13 @@
  * stage: one child process: how its parent starts it, sees its end, and records it.
  * [executor]
  *
- * The child is this program again (`launch`, `finalize`) in a session of its own. For the
- * run stage the parent first writes pid and start time into the queue entry and syncs it,
- * while the child makes the checkout; only then it says "go", and the child says "now"
- * and executes the script in its own place. So three things are certain at any crash: an
- * entry without a process means that nothing was executed; a child whose parents died
- * before "go" executes nothing; the end of the report after "now" means that the script
- * runs, because the report's descriptor closes when execve succeeds.
+ * The child is this program again (`prepare`, `launch`, `finalize`) in a session of its
+ * own. For the run stage the parent first writes pid and start time into the queue entry
+ * and syncs it, while the child makes the checkout; only then it says "go", and the child
+ * says "now" and executes the script in its own place. So three things are certain at any
+ * crash: an entry without a process means that nothing was executed; a child whose
+ * parents died before "go" executes nothing; the end of the report after "now" means that
+ * the script runs, because the report's descriptor closes when execve succeeds.
  *
  * The end: the parent peeks (waitid WNOWAIT), writes the exit slot, then reaps, so that a
  * kill between any two of these loses nothing.

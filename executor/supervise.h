@@ -42,8 +42,9 @@ bool supervise_is_alive(const struct noderoot *root, const char *id);
 /* The verb: `errand-executor supervise --root DIR --run ID [--adopt]`; secrets come on
  * the descriptor that --secrets-fd names. */
 int supervise_main(int argc, char **argv);
-/* Stages, started by the shim: `launch` (checkout, then the script in its place) and
- * `finalize`. */
+/* Stages, started by the shim: `prepare` (the environment), `launch` (checkout, then the
+ * script in its place) and `finalize`. */
+int prepare_main(int argc, char **argv);
 int launch_main(int argc, char **argv);
 int finalize_main(int argc, char **argv);
 

@@ -18,6 +18,7 @@
 #include "common/fdio.h"
 #include "common/variables.h"
 #include "executor/arguments.h"
+#include "executor/environment.h"
 #include "executor/rundir.h"
 #include "executor/supervisor.h"
 
@@ -123,6 +124,10 @@ static int prepare(struct supervisor *s, const struct arguments *args,
     }
     if (open_run(s, args, err) < 0) {
         return -1;
+    }
+    s->wants_environment = environment_is_wanted(&s->spec);
+    if (s->wants_environment && !environment_is_pinned(s->run_fd)) {
+        (void)environment_find(s->root, s->run_fd, &s->spec);
     }
     make_environment(s, environment);
     cgroup_open(&s->cgroup, s->spec.run);

@@ -7,8 +7,9 @@
 
 #include "common/clock.h"
 #include "common/fdio.h"
+#include "executor/environment.h"
 
-/* A checkout or a collection that takes longer is stuck. */
+/* A build, a checkout or a collection that takes longer is stuck. */
 #define LAUNCH_LIMIT_NS (INT64_C(6) * 3600 * NS_PER_S)
 #define ADOPTED_ROUND_NS (1 * NS_PER_S)
 
@@ -29,9 +30,15 @@ static void append(struct supervisor *s, const struct journal_entry *entry)
     }
 }
 
-static bool lacks_secrets(const struct supervisor *s)
+/* Those that only the building of an environment needs are no loss once it is there. */
+static bool lacks_secrets(const struct supervisor *s, bool has_environment)
 {
-    return s->spec.secrets.count > 0 && s->setting.secrets == NULL;
+    bool needs_any = false;
+    for (size_t i = 0; i < s->spec.secrets.count; i++) {
+        needs_any |=
+            !has_environment || !environment_is_credential(s->spec.secrets.items[i]);
+    }
+    return needs_any && s->setting.secrets == NULL;
 }
 
 /* The attempt's end without a process. */
@@ -45,21 +52,57 @@ static enum phase end_unstarted(struct supervisor *s, enum run_exit_kind kind, i
     return supervisor_end(s);
 }
 
-static enum phase begin(struct supervisor *s)
+/* The environment is not there yet, or has to be looked at. */
+static enum phase prepare(struct supervisor *s)
 {
-    if (!s->is_fresh) {
-        supervisor_clear_leftovers(s);
+    const struct journal_entry line = {.state = RUN_PREPARING,
+                                       .attempt = s->attempt,
+                                       .reason = environment_source(&s->spec)};
+    if (s->journal.state != RUN_PREPARING) {
+        append(s, &line);
     }
-    if (lacks_secrets(s)) {
-        return end_unstarted(s, RUN_EXIT_COULD_NOT_START, 125,
-                             "secrets gone: they were in the memory of the supervisors, "
-                             "which have died; submit the run again");
-    }
+    supervisor_set_limit(s, clock_boottime_ns() + LAUNCH_LIMIT_NS);
+    supervisor_order_stage(s, STAGE_PREPARE);
+    return PHASE_PREPARING;
+}
+
+static enum phase launch(struct supervisor *s)
+{
     s->log_offset = supervisor_file_size(s, "driver.log");
     s->oom_kills = supervisor_count_oom_kills();
     supervisor_set_limit(s, clock_boottime_ns() + LAUNCH_LIMIT_NS);
     supervisor_order_stage(s, STAGE_RUN);
     return PHASE_LAUNCHING;
+}
+
+static enum phase begin(struct supervisor *s)
+{
+    bool has_environment = !s->wants_environment || environment_is_pinned(s->run_fd);
+    if (!s->is_fresh) {
+        supervisor_clear_leftovers(s);
+    }
+    if (lacks_secrets(s, has_environment)) {
+        return end_unstarted(s, RUN_EXIT_COULD_NOT_START, 125,
+                             "secrets gone: they were in the memory of the supervisors, "
+                             "which have died; submit the run again");
+    }
+    return has_environment ? launch(s) : prepare(s);
+}
+
+static bool has_succeeded(const struct exitslot *slot)
+{
+    return slot->exit.kind == RUN_EXIT_EXITED && slot->exit.code == 0;
+}
+
+static enum phase prepared(struct supervisor *s)
+{
+    if (has_succeeded(&s->incoming)) {
+        return launch(s);
+    }
+    s->end = s->incoming;
+    s->has_end = true;
+    supervisor_set_limit(s, 0);
+    return supervisor_end(s);
 }
 
 static enum phase started(struct supervisor *s)
@@ -68,10 +111,16 @@ static enum phase started(struct supervisor *s)
     supervisor_set_limit(s, s->spec.time_limit_ms > 0
                                 ? clock_boottime_ns() + s->spec.time_limit_ms * NS_PER_MS
                                 : 0);
+    struct environment_pin pin CLEANUP_PIN;
+    environment_pin_init(&pin);
+    if (s->wants_environment) {
+        (void)environment_read_pin(s->run_fd, &pin, NULL);
+    }
     const struct journal_entry line = {.state = RUN_RUNNING,
                                        .attempt = s->attempt,
                                        .reason = "",
                                        .process = &s->process,
+                                       .environment = &pin.facts,
                                        .has_log_offset = true,
                                        .log_offset = s->log_offset};
     append(s, &line);
@@ -135,8 +184,7 @@ static enum phase look_at_adopted(struct supervisor *s)
 
 static enum phase collected(struct supervisor *s)
 {
-    s->is_collected =
-        s->incoming.exit.kind == RUN_EXIT_EXITED && s->incoming.exit.code == 0;
+    s->is_collected = has_succeeded(&s->incoming);
     return supervisor_finish(s);
 }
 
@@ -150,6 +198,8 @@ static enum phase stop_collecting(struct supervisor *s)
 /* clang-format off */
 static handler *const table[PHASE_COUNT][EVENT_COUNT] = {
     [PHASE_IDLE] =       {[EVENT_BEGIN] = begin, [EVENT_CANCEL] = canceled},
+    [PHASE_PREPARING] =  {[EVENT_ENDED] = prepared, [EVENT_CANCEL] = canceled,
+                          [EVENT_LIMIT] = limit_reached},
     [PHASE_LAUNCHING] =  {[EVENT_STARTED] = started, [EVENT_ENDED] = stage_ended,
                           [EVENT_CANCEL] = canceled, [EVENT_LIMIT] = limit_reached},
     [PHASE_RUNNING] =    {[EVENT_ENDED] = stage_ended, [EVENT_CANCEL] = canceled,
@@ -163,13 +213,10 @@ static handler *const table[PHASE_COUNT][EVENT_COUNT] = {
 /* clang-format on */
 
 static const char *const phase_names[PHASE_COUNT] = {
-    [PHASE_IDLE] = "idle",
-    [PHASE_LAUNCHING] = "launching",
-    [PHASE_RUNNING] = "running",
-    [PHASE_ENDING] = "ending",
-    [PHASE_FINALIZING] = "finalizing",
-    [PHASE_FINISHING] = "finishing",
-    [PHASE_DONE] = "done",
+    [PHASE_IDLE] = "idle",           [PHASE_PREPARING] = "preparing",
+    [PHASE_LAUNCHING] = "launching", [PHASE_RUNNING] = "running",
+    [PHASE_ENDING] = "ending",       [PHASE_FINALIZING] = "finalizing",
+    [PHASE_FINISHING] = "finishing", [PHASE_DONE] = "done",
 };
 
 const char *supervisor_phase_name(enum phase phase)
@@ -185,9 +232,8 @@ bool supervisor_handles(enum phase phase, enum event event)
 /* An end that is not of the stage the phase waits for says nothing to it. */
 static bool is_for_phase(const struct supervisor *s, enum event event)
 {
-    enum stage awaited = s->phase == PHASE_FINALIZING ? STAGE_FINALIZE : STAGE_RUN;
     return event != EVENT_ENDED ||
-           (s->incoming.stage == awaited && s->incoming.attempt == s->attempt);
+           (s->incoming.stage == s->awaited && s->incoming.attempt == s->attempt);
 }
 
 /* A cancel comes before a start, so that what was canceled is not started. */
@@ -258,6 +304,16 @@ static void recover_unseen(struct supervisor *s)
 /* The stage is a child of ours, and we did not run the machine so far. */
 static void recover_own_stage(struct supervisor *s)
 {
+    s->awaited = s->stage.stage;
+    if (s->stage.stage == STAGE_PREPARE) {
+        s->is_ordered = true;
+        s->phase = PHASE_PREPARING;
+        supervisor_set_limit(s, clock_boottime_ns() + LAUNCH_LIMIT_NS);
+        if (s->cause != CAUSE_NONE) {
+            s->phase = supervisor_end(s);
+        }
+        return;
+    }
     if (s->stage.stage == STAGE_FINALIZE) {
         s->phase = PHASE_FINALIZING;
         supervisor_set_limit(s, clock_boottime_ns() + LAUNCH_LIMIT_NS);
@@ -283,6 +339,7 @@ static void recover_own_stage(struct supervisor *s)
 void supervisor_recover(struct supervisor *s)
 {
     s->attempt = s->journal.attempt;
+    s->awaited = STAGE_RUN;
     if (run_state_is_final(s->journal.state)) {
         supervisor_leave(s);
         s->phase = PHASE_DONE;
@@ -302,7 +359,13 @@ void supervisor_recover(struct supervisor *s)
     s->was_executed = s->has_end && s->end.exit.kind != RUN_EXIT_COULD_NOT_START;
     s->is_collected =
         exitslot_read(s->exit_fd, s->attempt, STAGE_FINALIZE, &slot) == EXITSLOT_VALID &&
-        slot.exit.kind == RUN_EXIT_EXITED && slot.exit.code == 0;
+        has_succeeded(&slot);
+    if (!s->has_end &&
+        exitslot_read(s->exit_fd, s->attempt, STAGE_PREPARE, &slot) == EXITSLOT_VALID &&
+        !has_succeeded(&slot)) {
+        s->end = slot;
+        s->has_end = true;
+    }
     if (s->cause == CAUSE_NONE && s->has_end && was_over_limit(s, &s->end)) {
         s->cause = CAUSE_LIMIT;
     }

@@ -16,8 +16,8 @@
  *
  * The machine is a table, phase x event -> handler (supervisor.c). Events are noted in
  * a set and delivered one by one by the loop, so that a handler never runs within
- * another. Nothing allocates but the reading of requests, of outputs.json and, at a
- * take-over, of the journal's end.
+ * another. Nothing allocates but the reading of requests, of outputs.json, of the pin of
+ * an environment and, at a take-over, of the journal's end.
  */
 #ifndef EXECUTOR_SUPERVISOR_H
 #define EXECUTOR_SUPERVISOR_H
@@ -34,6 +34,7 @@
 
 enum phase {
     PHASE_IDLE,       /* nothing of this attempt was started */
+    PHASE_PREPARING,  /* the environment is looked for, built, or waited for */
     PHASE_LAUNCHING,  /* the stage's process makes the checkout */
     PHASE_RUNNING,    /* the script runs */
     PHASE_ENDING,     /* processes are being ended, the script's or what it left */
@@ -70,7 +71,9 @@ struct supervisor {
     struct cgroup cgroup;
     struct processes *processes;
     struct log log;
-    bool is_fresh; /* nobody supervised this run before us */
+    bool is_fresh;          /* nobody supervised this run before us */
+    bool wants_environment; /* the script needs one, which the pin names once it is ready
+                             */
 
     /* Roles. */
     bool is_acting, is_parent;
@@ -90,11 +93,12 @@ struct supervisor {
     enum cause cause;
     struct cancel_request cancel;
     struct exitslot incoming; /* of EVENT_ENDED */
-    struct exitslot end;      /* how the run stage ended */
+    struct exitslot end;      /* how the run stage ended, or the prepare stage failed */
     bool has_end;
-    bool was_executed; /* it may have been */
-    bool is_ordered;   /* the parent will report an end */
-    bool is_adopted;   /* its process is no child of ours */
+    enum stage awaited; /* the stage that was ordered last */
+    bool was_executed;  /* it may have been */
+    bool is_ordered;    /* the parent will report an end */
+    bool is_adopted;    /* its process is no child of ours */
     struct process_id process;
     uint64_t log_offset;
     uint64_t oom_kills;    /* of the machine, when the attempt began */

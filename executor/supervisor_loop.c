@@ -119,6 +119,7 @@ static void start_stage(struct supervisor *s, int64_t attempt, enum stage stage)
 void supervisor_order_stage(struct supervisor *s, enum stage stage)
 {
     s->is_ordered = true;
+    s->awaited = stage;
     if (s->is_parent) {
         start_stage(s, s->attempt, stage);
         return;
@@ -206,19 +207,34 @@ static void inherit_run_stage(struct supervisor *s)
     }
 }
 
-static void note_slot(struct supervisor *s, enum stage stage)
+static void note_slot(struct supervisor *s)
 {
     struct exitslot slot;
-    enum exitslot_state state = exitslot_read(s->exit_fd, s->attempt, stage, &slot);
+    enum exitslot_state state = exitslot_read(s->exit_fd, s->attempt, STAGE_RUN, &slot);
     if (state == EXITSLOT_EMPTY) {
         return;
     }
     if (state == EXITSLOT_BAD) {
         slot = (struct exitslot){
-            .attempt = s->attempt, .stage = stage, .exit.kind = RUN_EXIT_UNKNOWN};
+            .attempt = s->attempt, .stage = STAGE_RUN, .exit.kind = RUN_EXIT_UNKNOWN};
     }
     s->incoming = slot;
     supervisor_note(s, EVENT_ENDED);
+}
+
+/* A stage other than the script's: what is left of it goes, and unless it had ended it
+ * is done once more, which does no harm. */
+static void inherit_side_stage(struct supervisor *s)
+{
+    struct exitslot slot;
+    supervisor_clear_leftovers(s);
+    stage_reap_others(&s->stage, 0);
+    if (exitslot_read(s->exit_fd, s->attempt, s->awaited, &slot) == EXITSLOT_VALID) {
+        s->incoming = slot;
+        supervisor_note(s, EVENT_ENDED);
+    } else {
+        supervisor_order_stage(s, s->awaited);
+    }
 }
 
 /* The shim is gone: the guardian is the stages' parent. */
@@ -231,12 +247,9 @@ static void inherit(struct supervisor *s)
     s->is_parent = true;
     s->setting.by = "guardian";
     processes_set_peer(s->processes, 0);
-    if (s->phase == PHASE_FINALIZING) {
-        supervisor_clear_leftovers(s);
-        stage_reap_others(&s->stage, 0);
-        note_slot(s, STAGE_FINALIZE);
+    if (s->phase == PHASE_FINALIZING || s->phase == PHASE_PREPARING) {
         if ((s->events & (1U << EVENT_ENDED)) == 0) {
-            supervisor_order_stage(s, STAGE_FINALIZE);
+            inherit_side_stage(s);
         }
         return;
     }
@@ -251,7 +264,7 @@ static void inherit(struct supervisor *s)
             announce_end(s, &end);
         } else if (!process_is_alive(&s->process)) {
             s->stage.id.pid = 0;
-            note_slot(s, STAGE_RUN);
+            note_slot(s);
             if ((s->events & (1U << EVENT_ENDED)) == 0) {
                 s->is_adopted = true; /* nobody will report it: lost */
                 supervisor_note(s, EVENT_ROUND);

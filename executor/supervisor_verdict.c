@@ -38,6 +38,10 @@ static struct run_exit decide_exit(const struct supervisor *s)
     if (s->cause == CAUSE_CANCEL) {
         return (struct run_exit){.kind = RUN_EXIT_CANCELED};
     }
+    if ((s->has_end && s->end.stage == STAGE_PREPARE) ||
+        (s->cause == CAUSE_LIMIT && s->awaited == STAGE_PREPARE)) {
+        return (struct run_exit){.kind = RUN_EXIT_ENVIRONMENT_FAILED};
+    }
     if (s->cause == CAUSE_LIMIT) {
         return (struct run_exit){.kind = RUN_EXIT_TIMED_OUT};
     }
@@ -65,7 +69,7 @@ static const char *const meanings[] = {
 #undef ROW
 };
 
-static void describe_signal(const struct supervisor *s, int signal, char *out)
+static void describe_signal(const struct supervisor *s, int signal, char out[REASON_SIZE])
 {
     /* Evidence, not proof: the kernel killed somebody for memory meanwhile. */
     bool is_likely_memory =
@@ -88,6 +92,26 @@ static void describe_disk(const struct supervisor *s, char *out)
                  strlen(s->root->path) <= PATH_SHOWN_MAX ? s->root->path
                                                          : "the node's root");
     }
+}
+
+static void describe_preparation(const struct supervisor *s, char *out)
+{
+    const struct run_exit *exit = &s->end.exit;
+    char how[REASON_SIZE];
+    const char *who = "";
+    if (s->cause == CAUSE_LIMIT) {
+        snprintf(how, sizeof(how), "it was not ready after six hours");
+    } else if (s->end.text[0] != '\0') {
+        snprintf(how, sizeof(how), "%s", s->end.text);
+    } else if (exit->kind == RUN_EXIT_SIGNALED) {
+        who = "the prepare stage ";
+        describe_signal(s, exit->signal, how);
+    } else {
+        who = "the prepare stage ";
+        snprintf(how, sizeof(how), "exited with status %d", exit->code);
+    }
+    snprintf(out, REASON_SIZE, "%s: %s%.*s", meanings[RUN_EXIT_ENVIRONMENT_FAILED], who,
+             REASON_SIZE / 2, how);
 }
 
 static void describe(const struct supervisor *s, const struct run_exit *exit, char *out)
@@ -121,10 +145,13 @@ static void describe(const struct supervisor *s, const struct run_exit *exit, ch
     case RUN_EXIT_COULD_NOT_START:
         snprintf(out, REASON_SIZE, "could not start: %s", s->end.text);
         break;
+    case RUN_EXIT_ENVIRONMENT_FAILED:
+        describe_preparation(s, out);
+        describe_disk(s, out);
+        break;
     case RUN_EXIT_OUT_OF_MEMORY:
     case RUN_EXIT_NODE_RESTARTED:
     case RUN_EXIT_SUPERVISOR_LOST:
-    case RUN_EXIT_ENVIRONMENT_FAILED:
     case RUN_EXIT_UNKNOWN:
         snprintf(out, REASON_SIZE, "%s", meanings[exit->kind]);
         break;

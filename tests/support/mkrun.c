@@ -160,6 +160,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } stages[] = {
     {"supervise", supervise_main},
+    {"prepare", prepare_main},
     {"launch", launch_main},
     {"finalize", finalize_main},
 };

@@ -1,0 +1,405 @@
+#define _GNU_SOURCE /* O_NOFOLLOW, O_DIRECTORY */
+#include "executor/environment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/fdio.h"
+#include "common/files.h"
+
+#define PIN_FILE "environment"
+#define PIN_MAX ((size_t)16 << 10)
+#define READY_MAX ((size_t)16 << 10)
+#define LOCK_COPY "environment.lock"
+#define CREDENTIAL_PREFIX "ERRAND_CREDENTIALS_"
+#define DOCUMENT_FORMAT 1
+#define LOCK_DEADLINE_MS 10000
+#define LOCK_FILE_MAX ((size_t)32 << 20)
+
+/* ---- The run's wishes */
+
+bool environment_is_wanted(const struct runspec *spec)
+{
+    return spec->environment.has_definition || spec->environment.pin_identity[0] != '\0';
+}
+
+const char *environment_source(const struct runspec *spec)
+{
+    const char *source = spec->environment.definition.source;
+    return source != NULL ? source : "";
+}
+
+bool environment_is_credential(const char *secret_name)
+{
+    return strncmp(secret_name, CREDENTIAL_PREFIX, strlen(CREDENTIAL_PREFIX)) == 0;
+}
+
+/* ---- The pin */
+
+void environment_pin_init(struct environment_pin *pin)
+{
+    *pin = (struct environment_pin){.prefix = NULL};
+    run_environment_init(&pin->facts);
+}
+
+void environment_pin_release(struct environment_pin *pin)
+{
+    free(pin->prefix);
+    free(pin->interpreter);
+    environment_pin_init(pin);
+}
+
+static char *take_path(const struct json *j, const char *key, struct error *err)
+{
+    struct strbuf path;
+    strbuf_init(&path, 4096);
+    if (json_is_null(json_get(j, key)) || json_get(j, key) == NULL) {
+        return NULL;
+    }
+    if (json_get_bytes(j, "pin", key, &path, err) < 0) {
+        strbuf_release(&path);
+        return NULL;
+    }
+    return strbuf_detach(&path);
+}
+
+static void add_path(struct json *j, const char *key, const char *path)
+{
+    if (path != NULL) {
+        json_add_bytes(j, key, path, strlen(path));
+    }
+}
+
+int environment_read_pin(int run_fd, struct environment_pin *pin, struct error *err)
+{
+    struct strbuf text;
+    strbuf_init(&text, PIN_MAX);
+    int result = files_read(run_fd, PIN_FILE, &text, err);
+    CLEANUP_JSON struct json *j =
+        result < 0 ? NULL : json_parse(text.data, text.length, err);
+    strbuf_release(&text);
+    const char *activation = json_string(json_get(j, "activation"));
+    if (j == NULL || run_environment_from_json(j, &pin->facts, err) < 0) {
+        return -1;
+    }
+    pin->prefix = take_path(j, "prefix", err);
+    pin->interpreter = take_path(j, "interpreter", err);
+    snprintf(pin->activation, sizeof(pin->activation), "%s",
+             activation != NULL ? activation : "none");
+    return 0;
+}
+
+bool environment_is_pinned(int run_fd)
+{
+    struct environment_pin pin CLEANUP_PIN;
+    environment_pin_init(&pin);
+    return environment_read_pin(run_fd, &pin, NULL) == 0;
+}
+
+int environment_write_pin(int run_fd, const struct environment_pin *pin,
+                          struct error *err)
+{
+    CLEANUP_JSON struct json *j = run_environment_to_json(&pin->facts);
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    add_path(j, "prefix", pin->prefix);
+    add_path(j, "interpreter", pin->interpreter);
+    json_add_string(j, "activation", pin->activation);
+    json_write(j, false, &text);
+    strbuf_putc(&text, '\n');
+    CLEANUP_FD int fd =
+        openat(run_fd, "." PIN_FILE,
+               O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || fdio_write_full(fd, text.data, text.length) < 0 ||
+        renameat(run_fd, "." PIN_FILE, run_fd, PIN_FILE) < 0) {
+        return error_sys(err, "note which environment the run has");
+    }
+    return 0;
+}
+
+/* ---- Choosing */
+
+static int complain(const struct envspec *d, struct error *err)
+{
+    CLEANUP_STRBUF struct strbuf hint = STRBUF_INIT;
+    const struct builder *b;
+    for (size_t i = 0; (b = environment_builder_at(i)) != NULL; i++) {
+        if ((b->kinds & 1U << d->kind) != 0 &&
+            (d->builder == NULL || d->builder[0] == '\0' ||
+             strcmp(d->builder, b->name) == 0)) {
+            strbuf_printf(&hint, "%s%s", hint.length > 0 ? ", or " : "", b->missing);
+        }
+    }
+    if (hint.length == 0) {
+        return error_set(err, ERR_UNSUPPORTED,
+                         "this executor cannot build an environment of kind %s%s%.40s",
+                         envspec_kind_name(d->kind),
+                         d->builder != NULL && d->builder[0] != '\0' ? " with " : "",
+                         d->builder != NULL ? d->builder : "");
+    }
+    error_set(err, ERR_NOT_FOUND, "the node has nothing to build the environment with");
+    return error_hint(err, "%.400s", hint.data);
+}
+
+/* 1: it can be used, and e says so; 0: a program would have to be started; -1: not. */
+static int try_builder(struct environment *e, const struct builder *b,
+                       struct tools *tools)
+{
+    e->program = NULL;
+    if (b->program != TOOL_SORT_COUNT) {
+        if (tools_find(tools, b->program, &e->program) == 0) {
+            return 0;
+        }
+        if (e->program == NULL) {
+            return -1;
+        }
+    }
+    if (b->can_use != NULL && !b->can_use(e->python, e->program)) {
+        return -1;
+    }
+    e->builder = b;
+    return 1;
+}
+
+static int choose_builder(struct environment *e, const struct envspec *d,
+                          struct tools *tools, struct error *err)
+{
+    const struct builder *b;
+    for (size_t i = 0; (b = environment_builder_at(i)) != NULL; i++) {
+        if ((b->kinds & 1U << d->kind) == 0 ||
+            (d->builder != NULL && d->builder[0] != '\0' &&
+             strcmp(d->builder, b->name) != 0)) {
+            continue;
+        }
+        if (b->needs_python && e->python == NULL) {
+            int found =
+                tools_python(tools, d->python != NULL ? d->python : "", &e->python, err);
+            if (found <= 0) {
+                return found;
+            }
+        }
+        int result = try_builder(e, b, tools);
+        if (result >= 0) {
+            if (!b->needs_python) {
+                e->python = NULL;
+            }
+            return result;
+        }
+    }
+    return complain(d, err);
+}
+
+static void make_document(struct environment *e, const struct envspec *d)
+{
+    CLEANUP_JSON struct json *j = json_new_object();
+    struct json *builder = json_add(j, "builder", json_new_object());
+    json_add_integer(j, "format", DOCUMENT_FORMAT);
+    json_add(j, "definition", envspec_identity(d));
+    json_add_string(builder, "name", e->builder->name);
+    json_add_string(builder, "version", e->builder->version(e->python, e->program));
+    if (e->python != NULL) {
+        struct json *python = json_add(j, "interpreter", json_new_object());
+        json_add_bytes(python, "path", e->python->real, strlen(e->python->real));
+        json_add_string(python, "implementation",
+                        e->python->detail[PYTHON_IMPLEMENTATION]);
+        json_add_string(python, "version", e->python->version);
+        json_add_string(j, "platform", e->python->detail[PYTHON_PLATFORM]);
+        json_add_string(j, "libc", e->python->detail[PYTHON_LIBC]);
+    }
+    struct oid digest;
+    json_write_sorted(j, &e->document);
+    strbuf_putc(&e->document, '\n');
+    oid_of_bytes(e->document.data, e->document.length, &digest);
+    oid_to_hex(&digest, e->identity);
+}
+
+int environment_choose(struct environment *e, const struct noderoot *root,
+                       const struct runspec *spec, struct tools *tools, struct error *err)
+{
+    const struct envspec *d = &spec->environment.definition;
+    *e = (struct environment){.root = root, .spec = spec, .document = STRBUF_INIT};
+    int result = choose_builder(e, d, tools, err);
+    if (result == 1) {
+        make_document(e, d);
+    }
+    return result;
+}
+
+void environment_release(struct environment *e)
+{
+    strbuf_release(&e->document);
+}
+
+struct environment_path environment_folder(const struct environment *e)
+{
+    struct environment_path path;
+    snprintf(path.text, sizeof(path.text), "envs/%s", e->identity);
+    return path;
+}
+
+/* ---- Ready builds */
+
+static bool build_is_valid(const char *name)
+{
+    size_t length = strlen(name);
+    return length > 0 && length < ENVIRONMENT_BUILD_SIZE &&
+           strspn(name, "0123456789TZabcdefghijklmnopqrstuvwxyz-") == length;
+}
+
+/* Copy what the environment consists of into the run's folder. */
+static void copy_lock(int build_fd, int run_fd)
+{
+    CLEANUP_FD int from = openat(build_fd, "lock.txt", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    CLEANUP_FD int to = openat(
+        run_fd, LOCK_COPY, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (from >= 0 && to >= 0) {
+        (void)fdio_copy(from, to, LOCK_FILE_MAX);
+    }
+}
+
+/* It was used now. In an administrator's folder nobody is told. */
+static void note_use(int build_fd)
+{
+    CLEANUP_FD int fd =
+        openat(build_fd, "used", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0) {
+        (void)futimens(fd, NULL);
+    }
+}
+
+/* What READY of the open build folder says. */
+static int read_ready(int build_fd, const char *identity, const char *build,
+                      struct environment_pin *out, struct error *err)
+{
+    struct strbuf text;
+    strbuf_init(&text, READY_MAX);
+    int result = files_read(build_fd, "READY", &text, err);
+    CLEANUP_JSON struct json *j =
+        result < 0 ? NULL : json_parse(text.data, text.length, err);
+    strbuf_release(&text);
+    if (j == NULL || run_environment_from_json(j, &out->facts, err) < 0) {
+        return -1;
+    }
+    if (strcmp(out->facts.identity, identity) != 0 ||
+        strcmp(out->facts.build, build) != 0) {
+        return error_set(err, ERR_CORRUPT, "READY is another build's");
+    }
+    const char *activation = json_string(json_get(j, "activation"));
+    snprintf(out->activation, sizeof(out->activation), "%s",
+             activation != NULL ? activation : "venv");
+    return 0;
+}
+
+/* The build's name by `current`. False: there is none. */
+static bool read_current(int folder_fd, char out[ENVIRONMENT_BUILD_SIZE])
+{
+    ssize_t length = readlinkat(folder_fd, "current", out, ENVIRONMENT_BUILD_SIZE - 1);
+    out[length > 0 ? length : 0] = '\0';
+    return build_is_valid(out);
+}
+
+/* Look in one folder of environments. 1: found, *out_build_fd is its folder. */
+static int look_in(const char *base, const char *identity, const char *build,
+                   struct environment_pin *out, int *out_build_fd)
+{
+    char name[ENVIRONMENT_BUILD_SIZE];
+    CLEANUP_FREE char *path = files_join(base, identity);
+    CLEANUP_FD int folder = files_open_dir(AT_FDCWD, path, NULL);
+    if (folder < 0) {
+        return 0;
+    }
+    if (build != NULL) {
+        snprintf(name, sizeof(name), "%s", build);
+    }
+    if (build != NULL ? !build_is_valid(name) : !read_current(folder, name)) {
+        return 0;
+    }
+    CLEANUP_FD int build_fd = files_open_dir(folder, name, NULL);
+    if (build_fd < 0 || read_ready(build_fd, identity, name, out, NULL) < 0) {
+        return 0;
+    }
+    CLEANUP_FREE char *inside = xasprintf("%s/%s/prefix", path, name);
+    free(out->prefix);
+    free(out->interpreter);
+    out->prefix = TAKE_PTR(inside);
+    out->interpreter = files_join(out->prefix, "bin/python");
+    *out_build_fd = take_fd(&build_fd);
+    return 1;
+}
+
+/* A folder that nobody but root, or we, can write into. */
+static bool is_trustworthy(const char *folder)
+{
+    struct stat st;
+    return folder[0] == '/' && stat(folder, &st) == 0 && S_ISDIR(st.st_mode) &&
+           (st.st_uid == 0 || st.st_uid == geteuid()) &&
+           (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+int environment_take(const struct environment *e, int run_fd, const char *build,
+                     bool is_reused, int64_t spent_ms, struct environment_pin *out,
+                     struct error *err)
+{
+    const struct strvec *shared = &e->spec->environment.shared;
+    CLEANUP_FREE char *own = files_join(e->root->path, "envs");
+    CLEANUP_FD int build_fd = -1;
+    (void)mkdirat(e->root->fd, "envs", 0700);
+    CLEANUP_FD int lock =
+        files_lock(e->root->fd, "envs/lock", false, LOCK_DEADLINE_MS, err);
+    if (lock < 0) {
+        return error_wrap(err, "%s/envs/lock", e->root->path);
+    }
+    int found = look_in(own, e->identity, build, out, &build_fd);
+    for (size_t i = 0; found == 0 && i < shared->count; i++) {
+        if (is_trustworthy(shared->items[i])) {
+            found = look_in(shared->items[i], e->identity, build, out, &build_fd);
+        }
+    }
+    if (found == 0) {
+        return 0;
+    }
+    out->facts.is_reused = is_reused;
+    out->facts.spent_ms = spent_ms;
+    copy_lock(build_fd, run_fd);
+    if (environment_write_pin(run_fd, out, err) < 0) {
+        return -1;
+    }
+    note_use(build_fd);
+    return 1;
+}
+
+/* ---- Without a program */
+
+/* One that the specification names by identity. */
+static void set_identity(struct environment *e, const struct noderoot *root,
+                         const struct runspec *spec)
+{
+    *e = (struct environment){.root = root, .spec = spec, .document = STRBUF_INIT};
+    snprintf(e->identity, sizeof(e->identity), "%s", spec->environment.pin_identity);
+}
+
+int environment_find(const struct noderoot *root, int run_fd, const struct runspec *spec)
+{
+    const struct runspec_environment *wish = &spec->environment;
+    struct environment_pin pin CLEANUP_PIN;
+    struct environment e;
+    environment_pin_init(&pin);
+    if (wish->pin_identity[0] != '\0') {
+        set_identity(&e, root, spec);
+        return environment_take(&e, run_fd, wish->pin_build, true, 0, &pin, NULL) == 1;
+    }
+    if (wish->is_refresh || wish->definition.kind == ENVSPEC_EXISTING) {
+        return 0;
+    }
+    CLEANUP(tools_cleanup) struct tools *tools = tools_new(root, false, false);
+    int result = environment_choose(&e, root, spec, tools, NULL);
+    if (result == 1) {
+        result = environment_take(&e, run_fd, NULL, true, 0, &pin, NULL);
+    }
+    environment_release(&e);
+    return result == 1;
+}

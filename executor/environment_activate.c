@@ -1,0 +1,84 @@
+#include "executor/environment_activate.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "common/files.h"
+#include "common/variables.h"
+#include "executor/environment.h"
+
+static bool is_set_by_run(const struct runspec *spec, const char *name)
+{
+    return variables_find(&spec->variables, name) != NULL;
+}
+
+/* What the node's login says of its own Pythons. */
+static void forget_others(const struct runspec *spec, struct strvec *variables)
+{
+    static const char *const names[] = {"PYTHONHOME",        "PYTHONPATH",
+                                        "VIRTUAL_ENV",       "CONDA_PREFIX",
+                                        "CONDA_DEFAULT_ENV", "PYENV_VERSION"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (!is_set_by_run(spec, names[i])) {
+            variables_unset(variables, names[i]);
+        }
+    }
+    variables_unset(variables, "PYTHONHOME");
+}
+
+/* In front of what the variable has. */
+static void put_first(struct strvec *variables, const char *name, const char *first)
+{
+    const char *rest = variables_find(variables, name);
+    bool has_rest = rest != NULL && rest[0] != '\0';
+    variables_setf(variables, "%s=%s%s%s", name, first, has_rest ? ":" : "",
+                   has_rest ? rest : "");
+}
+
+static void add_paths(const struct runspec *spec, const char *work,
+                      struct strvec *variables)
+{
+    const struct strvec *paths = &spec->environment.definition.paths;
+    for (size_t i = paths->count; i > 0; i--) {
+        CLEANUP_FREE char *path = paths->items[i - 1][0] != '\0'
+                                      ? files_join(work, paths->items[i - 1])
+                                      : xstrdup(work);
+        put_first(variables, "PYTHONPATH", path);
+    }
+}
+
+static void set_variables(const struct environment_pin *pin, struct strvec *variables)
+{
+    if (pin->prefix == NULL) {
+        return;
+    }
+    CLEANUP_FREE char *bin = files_join(pin->prefix, "bin");
+    put_first(variables, "PATH", bin);
+    if (strcmp(pin->activation, "venv") == 0) {
+        variables_setf(variables, "VIRTUAL_ENV=%s", pin->prefix);
+    } else if (strcmp(pin->activation, "conda") == 0) {
+        variables_setf(variables, "CONDA_PREFIX=%s", pin->prefix);
+        variables_setf(variables, "CONDA_DEFAULT_ENV=%s", pin->prefix);
+    }
+}
+
+int environment_activate(int run_fd, const struct runspec *spec, const char *work,
+                         struct strvec *variables, char **out_interpreter,
+                         struct error *err)
+{
+    struct environment_pin pin CLEANUP_PIN;
+    environment_pin_init(&pin);
+    if (environment_read_pin(run_fd, &pin, err) < 0) {
+        return error_wrap(err, "the run's environment");
+    }
+    if (pin.interpreter == NULL || access(pin.interpreter, X_OK) < 0) {
+        return error_set(err, ERR_NOT_FOUND,
+                         "the run's environment is gone: %.300s cannot be started",
+                         pin.interpreter != NULL ? pin.interpreter : "nothing");
+    }
+    forget_others(spec, variables);
+    set_variables(&pin, variables);
+    add_paths(spec, work, variables);
+    *out_interpreter = TAKE_PTR(pin.interpreter);
+    return 0;
+}

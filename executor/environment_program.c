@@ -1,0 +1,263 @@
+#define _GNU_SOURCE /* memmem */
+#include "executor/environment_program.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "common/clock.h"
+#include "common/fdio.h"
+#include "common/files.h"
+#include "common/subprocess.h"
+
+#define LINE_MAX_BYTES ((size_t)64 << 10)
+#define SECRET_MIN 4
+#define GRACE_MS 500
+#define LOOK_MS 1000
+#define HIDDEN "***"
+
+struct programs {
+    int stop_fd, run_log_fd, build_log_fd, dir_fd;
+    struct strvec environment, secrets;
+    struct strbuf line; /* what has come of the line that is not whole yet */
+    struct strbuf text;
+    bool is_quiet;
+};
+
+struct programs *programs_new(int stop_fd, int run_log_fd)
+{
+    struct programs *p = xcalloc(1, sizeof(*p));
+    p->stop_fd = stop_fd;
+    p->run_log_fd = run_log_fd;
+    p->build_log_fd = p->dir_fd = -1;
+    strbuf_init(&p->line, 4 * LINE_MAX_BYTES);
+    strbuf_init(&p->text, PROGRAM_TEXT_MAX + 4 * LINE_MAX_BYTES);
+    return p;
+}
+
+void programs_free(struct programs *p)
+{
+    if (p == NULL) {
+        return;
+    }
+    strvec_release(&p->environment);
+    strvec_release(&p->secrets);
+    strbuf_release(&p->line);
+    strbuf_release(&p->text);
+    free(p);
+}
+
+struct strvec *programs_environment(struct programs *p)
+{
+    return &p->environment;
+}
+
+void programs_hide(struct programs *p, const char *secret)
+{
+    if (strlen(secret) >= SECRET_MIN) {
+        strvec_push(&p->secrets, secret);
+    }
+}
+
+void programs_set_log(struct programs *p, int build_log_fd)
+{
+    p->build_log_fd = build_log_fd;
+}
+
+void programs_set_folder(struct programs *p, int dir_fd)
+{
+    p->dir_fd = dir_fd;
+}
+
+struct strbuf *programs_text(struct programs *p)
+{
+    return &p->text;
+}
+
+/* ---- Lines */
+
+/* Replace in place: what stands for a secret is never longer than it. */
+static void hide(struct strbuf *line, const char *secret)
+{
+    size_t length = strlen(secret);
+    size_t from = 0;
+    for (;;) {
+        char *at = memmem(line->data + from, line->length - from, secret, length);
+        if (at == NULL) {
+            return;
+        }
+        size_t offset = (size_t)(at - line->data);
+        memcpy(at, HIDDEN, strlen(HIDDEN));
+        memmove(at + strlen(HIDDEN), at + length, line->length - offset - length + 1);
+        strbuf_truncate(line, line->length - length + strlen(HIDDEN));
+        from = offset + strlen(HIDDEN);
+    }
+}
+
+/* Logs are best effort: a full disk is found out by the build itself. */
+static void write_logs(const struct programs *p, const char *data, size_t length)
+{
+    const int fds[] = {p->run_log_fd, p->build_log_fd};
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+        if (fds[i] >= 0) {
+            (void)fdio_write_full(fds[i], data, length);
+        }
+    }
+}
+
+static void end_line(struct programs *p)
+{
+    for (size_t i = 0; i < p->secrets.count; i++) {
+        hide(&p->line, p->secrets.items[i]);
+    }
+    strbuf_putc(&p->line, '\n');
+    if (!p->is_quiet) {
+        write_logs(p, p->line.data, p->line.length);
+    }
+    if (p->text.length + p->line.length > PROGRAM_TEXT_MAX) {
+        strbuf_consume(&p->text, p->text.length / 2);
+    }
+    (void)strbuf_add(&p->text, p->line.data, p->line.length, NULL);
+    strbuf_reset(&p->line);
+}
+
+/* A carriage return begins the line anew, as on a terminal; no program is told that it
+ * has one, so that it is rare. */
+static void take(struct programs *p, const char *data, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (data[i] == '\n' || p->line.length >= LINE_MAX_BYTES) {
+            end_line(p);
+        }
+        if (data[i] == '\r') {
+            strbuf_reset(&p->line);
+        } else if (data[i] != '\n') {
+            strbuf_putc(&p->line, data[i] == '\0' ? '?' : data[i]);
+        }
+    }
+}
+
+void programs_say(struct programs *p, const char *format, ...)
+{
+    va_list args;
+    bool was_quiet = p->is_quiet;
+    va_start(args, format);
+    strbuf_reset(&p->line);
+    strbuf_vprintf(&p->line, format, args);
+    va_end(args);
+    p->is_quiet = false;
+    end_line(p);
+    p->is_quiet = was_quiet;
+}
+
+/* ---- Running */
+
+static bool is_stopped(const struct programs *p, int timeout_ms)
+{
+    struct pollfd stop = {.fd = p->stop_fd, .events = POLLIN};
+    return poll(&stop, 1, timeout_ms) > 0;
+}
+
+bool programs_wait(struct programs *p, int timeout_ms)
+{
+    return !is_stopped(p, timeout_ms);
+}
+
+static bool has_ended(pid_t pid)
+{
+    siginfo_t info = {.si_pid = 0};
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid != 0;
+}
+
+/* Everything that it says, and not what somebody it left behind says after its end. -1:
+ * ERR_CANCELED, ERR_TIMED_OUT. */
+static int listen_to(struct programs *p, int fd, pid_t pid, const char *name,
+                     struct error *err)
+{
+    char data[16384];
+    int64_t deadline_ns = clock_monotonic_ns() + PROGRAM_SILENCE_S * NS_PER_S;
+    for (;;) {
+        struct pollfd polls[] = {{.fd = fd, .events = POLLIN},
+                                 {.fd = p->stop_fd, .events = POLLIN}};
+        int ready = poll(polls, 2, LOOK_MS);
+        if (ready > 0 && polls[1].revents != 0) {
+            return error_set(err, ERR_CANCELED, "the run is being ended");
+        }
+        if (ready == 0 && has_ended(pid)) {
+            return 0;
+        }
+        if (ready == 0 && clock_monotonic_ns() >= deadline_ns) {
+            error_set(err, ERR_TIMED_OUT, "%s said nothing for %d minutes", name,
+                      PROGRAM_SILENCE_S / 60);
+            return error_hint(err, "see the build log for what it did last");
+        }
+        ssize_t got = polls[0].revents != 0 ? fdio_read(fd, data, sizeof(data)) : 1;
+        if (got <= 0) {
+            return 0;
+        }
+        if (polls[0].revents != 0) {
+            take(p, data, (size_t)got);
+            deadline_ns = clock_monotonic_ns() + PROGRAM_SILENCE_S * NS_PER_S;
+        }
+    }
+}
+
+/* Start with one pipe as both outputs. */
+static int start(struct programs *p, const char *const *argv, struct subprocess *sp,
+                 int *out_fd, struct error *err)
+{
+    int ends[2];
+    if (fdio_pipe(ends, err) < 0) {
+        return -1;
+    }
+    *sp = (struct subprocess){
+        .argv = argv,
+        .env = (const char *const *)strvec_argv(&p->environment),
+        .in = SUBPROCESS_NULL,
+        .out = ends[1],
+        .error = ends[1],
+        .dir_fd = p->dir_fd,
+        .has_dir = p->dir_fd >= 0,
+        .want_session = true,
+        .want_parent_death = true,
+    };
+    int result = subprocess_start(sp, err);
+    fdio_close(&ends[1]);
+    if (result < 0) {
+        fdio_close(&ends[0]);
+        return -1;
+    }
+    *out_fd = ends[0];
+    return 0;
+}
+
+int programs_run(struct programs *p, const char *const *argv, bool is_quiet,
+                 struct error *err)
+{
+    struct subprocess sp;
+    CLEANUP_FD int fd = -1;
+    int status = 0;
+    strbuf_reset(&p->text);
+    strbuf_reset(&p->line);
+    p->is_quiet = is_quiet;
+    if (start(p, argv, &sp, &fd, err) < 0) {
+        return -1;
+    }
+    int result = listen_to(p, fd, sp.pid, argv[0], err);
+    if (result < 0) {
+        subprocess_stop(&sp, GRACE_MS);
+    } else if (subprocess_wait(&sp, &status, err) < 0) {
+        result = -1;
+    }
+    if (p->line.length > 0) {
+        end_line(p);
+    }
+    if (result < 0) {
+        return -1;
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}

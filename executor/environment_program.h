@@ -1,0 +1,59 @@
+/*
+ * environment_program: the programs that build an environment, and what they say.
+ * [executor]
+ *
+ * A builder's output comes over a pipe, line by line; what is secret in it is replaced by
+ * "***" before anybody sees or stores it. The lines go into the build's log and into that
+ * of the run. A program that says nothing for PROGRAM_SILENCE_S is ended, and so is one
+ * whose run is being ended: every wait here is one for the stop descriptor too.
+ *
+ * Life: programs_new -> programs_run ... -> programs_free.
+ */
+#ifndef EXECUTOR_ENVIRONMENT_PROGRAM_H
+#define EXECUTOR_ENVIRONMENT_PROGRAM_H
+
+#include "common/mem.h"
+#include "common/strbuf.h"
+#include "common/strvec.h"
+
+#include <stdbool.h>
+
+#define PROGRAM_SILENCE_S 3600
+#define PROGRAM_TEXT_MAX ((size_t)512 << 10) /* so much of what one said is kept */
+
+struct programs;
+
+/* stop_fd is readable once all has to end (a signalfd); run_log_fd is the run's log; both
+ * borrowed. */
+struct programs *programs_new(int stop_fd, int run_log_fd);
+void programs_free(struct programs *p);
+DEFINE_CLEANUP_FREE(programs)
+
+/* The environment of the programs, to be changed by the caller. */
+struct strvec *programs_environment(struct programs *p);
+/* Never show this text. Shorter ones than 4 bytes cannot be hidden. */
+void programs_hide(struct programs *p, const char *secret);
+/* Where lines go beside the run's log; -1: nowhere. Borrowed. */
+void programs_set_log(struct programs *p, int build_log_fd);
+/* The working folder of the programs; -1: /. Borrowed. */
+void programs_set_folder(struct programs *p, int dir_fd);
+
+/* A line of ours for both logs. */
+void programs_say(struct programs *p, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/*
+ * Run to its end. What it said (stdout and stderr as they came, the newest
+ * PROGRAM_TEXT_MAX bytes) is programs_text. is_quiet: it goes to no log. Returns the exit
+ * status, 128 + n where signal n ended it, or -1: ERR_SPAWN, ERR_CANCELED (the run is
+ * being ended), ERR_TIMED_OUT (silence).
+ */
+int programs_run(struct programs *p, const char *const *argv, bool is_quiet,
+                 struct error *err);
+/* Borrowed until the next run. */
+struct strbuf *programs_text(struct programs *p);
+
+/* Wait so long, or until all has to end: false. */
+bool programs_wait(struct programs *p, int timeout_ms);
+
+#endif

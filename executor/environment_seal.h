@@ -1,0 +1,19 @@
+/*
+ * environment_seal: a tree that was built is made read-only, and counted. [executor]
+ */
+#ifndef EXECUTOR_ENVIRONMENT_SEAL_H
+#define EXECUTOR_ENVIRONMENT_SEAL_H
+
+#include "common/error.h"
+
+#include <stdint.h>
+
+struct environment_seal {
+    uint64_t files, size_bytes; /* of the disk */
+};
+
+/* Take the right to write from everything below path. Symbolic links are not followed.
+ * Blocks on disk. Errors: by errno. */
+int environment_seal(const char *path, struct environment_seal *out, struct error *err);
+
+#endif

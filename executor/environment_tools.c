@@ -1,0 +1,545 @@
+#define _GNU_SOURCE /* st_mtim */
+#include "executor/environment_tools.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/fdio.h"
+#include "common/files.h"
+#include "common/json.h"
+#include "common/strvec.h"
+#include "common/subprocess.h"
+#include "executor/environment_version.h"
+
+#define TOOLS_FILE "envs/tools.json"
+#define TOOLS_FILE_MAX ((size_t)1 << 20)
+#define TOOLS_MAX 512
+#define TOOLS_FORMAT 1
+#define ANSWER_MAX ((size_t)64 << 10)
+#define ASK_TIMEOUT_MS 10000
+#define MINOR_MIN 6
+#define MINOR_MAX 20
+#define SHOWN_MAX 8
+
+struct tools {
+    const struct noderoot *root;
+    bool may_start, has_learnt;
+    struct tool items[TOOLS_MAX]; /* as far as count, all is touched; and never moved */
+    size_t count;
+    struct json *kept; /* what tools.json said; NULL: nothing */
+};
+
+static const char *const sort_names[] = {
+#define ROW(symbol, name) [TOOL_##symbol] = (name),
+    TOOL_TABLE(ROW)
+#undef ROW
+};
+
+static const char *const detail_names[] = {[PYTHON_IMPLEMENTATION] = "implementation",
+                                           [PYTHON_PLATFORM] = "platform",
+                                           [PYTHON_LIBC] = "libc",
+                                           [PYTHON_PIP] = "pip"};
+
+/* Interpreters answer on one line: version, implementation, platform, C library, pip of
+ * ensurepip, and last their own path; that of the base where they are a virtual
+ * environment's. Python 3.6 and later. */
+static const char question[] =
+    "import sys,os,sysconfig\n"
+    "def libc():\n"
+    "    try:\n"
+    "        return os.confstr('CS_GNU_LIBC_VERSION').replace(' ','-')\n"
+    "    except (ValueError,AttributeError,OSError):\n"
+    "        return 'musl'\n"
+    "def pip():\n"
+    "    try:\n"
+    "        import venv,ensurepip\n"
+    "        return ensurepip.version()\n"
+    "    except Exception:\n"
+    "        return ''\n"
+    "v=sys.version_info\n"
+    "e=sys.executable\n"
+    "if sys.prefix!=sys.base_prefix:\n"
+    "    b=os.path.join(sys.base_prefix,'bin','python%d.%d'%v[:2])\n"
+    "    e=getattr(sys,'_base_executable','') or e\n"
+    "    e=b if e==sys.executable else e\n"
+    "r={'alpha':'a','beta':'b','candidate':'rc'}.get(v[3])\n"
+    "print('\\t'.join(['%d.%d.%d'%v[:3]+('%s%d'%(r,v[4]) if r else ''),"
+    "sys.implementation.name,sysconfig.get_platform(),libc(),pip(),"
+    "os.path.realpath(e)]))\n";
+
+/* ---- Which file it is */
+
+static void add_stamp(struct strbuf *out, const struct stat *st)
+{
+    strbuf_printf(out, "%llx:%llx:%lld:%lld.%ld:%lld.%ld", (unsigned long long)st->st_dev,
+                  (unsigned long long)st->st_ino, (long long)st->st_size,
+                  (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
+                  (long long)st->st_ctim.tv_sec, st->st_ctim.tv_nsec);
+}
+
+/* A shim of pyenv starts what is chosen elsewhere: in a variable, or in a file beside its
+ * folder. */
+static void add_choice(struct strbuf *out, const char *path)
+{
+    const char *folder = strstr(path, "/shims/");
+    const char *chosen = getenv("PYENV_VERSION");
+    if (folder == NULL) {
+        return;
+    }
+    CLEANUP_FREE char *file = xasprintf("%.*s/version", (int)(folder - path), path);
+    struct stat st;
+    strbuf_printf(out, " %.40s", chosen != NULL ? chosen : "");
+    if (stat(file, &st) == 0) {
+        strbuf_putc(out, ' ');
+        add_stamp(out, &st);
+    }
+}
+
+/* The stamp of a program, malloc'ed; NULL: it is none. */
+static char *stamp_of(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode) || access(path, X_OK) < 0) {
+        return NULL;
+    }
+    struct strbuf out = STRBUF_INIT;
+    add_stamp(&out, &st);
+    add_choice(&out, path);
+    return strbuf_detach(&out);
+}
+
+/* ---- Looking */
+
+static struct tool *find_stamp(struct tools *t, enum tool_sort sort, const char *stamp)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->items[i].sort == sort && strcmp(t->items[i].stamp, stamp) == 0) {
+            return &t->items[i];
+        }
+    }
+    return NULL;
+}
+
+/* NULL: it is no program. One file counts once, whatever its names. */
+static struct tool *add_tool(struct tools *t, enum tool_sort sort, const char *path,
+                             bool is_default)
+{
+    CLEANUP_FREE char *stamp = path[0] == '/' ? stamp_of(path) : NULL;
+    if (stamp == NULL) {
+        return NULL;
+    }
+    struct tool *tool = find_stamp(t, sort, stamp);
+    if (tool == NULL && t->count < TOOLS_MAX) {
+        tool = &t->items[t->count++];
+        *tool =
+            (struct tool){.sort = sort, .path = xstrdup(path), .stamp = TAKE_PTR(stamp)};
+    }
+    if (tool != NULL) {
+        tool->is_default |= is_default;
+    }
+    return tool;
+}
+
+static void look_in_folder(struct tools *t, const char *folder, bool is_in_path)
+{
+    for (enum tool_sort sort = TOOL_PYTHON; sort < TOOL_SORT_COUNT; sort++) {
+        CLEANUP_FREE char *path = files_join(folder, sort_names[sort]);
+        (void)add_tool(t, sort, path, is_in_path);
+    }
+    for (int minor = MINOR_MAX; minor >= MINOR_MIN; minor--) {
+        CLEANUP_FREE char *path = xasprintf("%s/python3.%d", folder, minor);
+        (void)add_tool(t, TOOL_PYTHON, path, false);
+    }
+}
+
+static void look_in_path(struct tools *t)
+{
+    const char *at = getenv("PATH");
+    while (at != NULL && *at != '\0') {
+        size_t length = strcspn(at, ":");
+        CLEANUP_FREE char *folder = xstrndup(at, length);
+        look_in_folder(t, folder, true);
+        at += length + (at[length] == ':');
+    }
+}
+
+static void look_at_pattern(struct tools *t, const char *pattern)
+{
+    glob_t found;
+    if (glob(pattern, 0, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            look_in_folder(t, found.gl_pathv[i], false);
+        }
+        globfree(&found);
+    }
+}
+
+static void look_everywhere(struct tools *t)
+{
+    static const char *const folders[] = {"/usr/local/bin", "/usr/bin",
+                                          "/opt/python*/bin", "/opt/*/python*/bin"};
+    static const struct {
+        const char *variable, *fallback, *below;
+    } places[] = {{"HOME", NULL, ".local/bin"},
+                  {"HOME", NULL, ".cargo/bin"},
+                  {"PYENV_ROOT", ".pyenv", "versions/*/bin"},
+                  {"UV_PYTHON_INSTALL_DIR", ".local/share/uv/python", "*/bin"}};
+    const char *home = getenv("HOME");
+    CLEANUP_FREE char *own = files_join(t->root->top, "bin");
+    look_in_path(t);
+    for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+        look_at_pattern(t, folders[i]);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        const char *at = getenv(places[i].variable);
+        CLEANUP_FREE char *base = at != NULL ? xstrdup(at)
+                                  : home != NULL && places[i].fallback != NULL
+                                      ? files_join(home, places[i].fallback)
+                                      : xstrdup("");
+        CLEANUP_FREE char *pattern = files_join(base, places[i].below);
+        if (base[0] == '/') {
+            look_at_pattern(t, pattern);
+        }
+    }
+    look_in_folder(t, own, false);
+}
+
+/* ---- What was learnt before */
+
+static void recall(struct tools *t, struct tool *tool)
+{
+    const struct json *kept = json_get(t->kept, tool->path);
+    const char *stamp = json_string(json_get(kept, "stamp"));
+    const char *version = json_string(json_get(kept, "version"));
+    const char *real = json_string(json_get(kept, "real"));
+    const char *real_stamp = json_string(json_get(kept, "real_stamp"));
+    if (stamp == NULL || version == NULL || real == NULL || real_stamp == NULL ||
+        strcmp(stamp, tool->stamp) != 0) {
+        return;
+    }
+    CLEANUP_FREE char *now = real[0] != '\0' ? stamp_of(real) : xstrdup("");
+    if (now == NULL || strcmp(now, real_stamp) != 0) {
+        return;
+    }
+    tool->is_known = true;
+    tool->is_usable = real[0] == '/';
+    tool->real = xstrdup(real);
+    snprintf(tool->version, sizeof(tool->version), "%s", version);
+    for (size_t i = 0; i < ARRAY_SIZE(detail_names); i++) {
+        const char *detail = json_string(json_get(kept, detail_names[i]));
+        snprintf(tool->detail[i], sizeof(tool->detail[i]), "%s",
+                 detail != NULL ? detail : "");
+    }
+}
+
+static void read_kept(struct tools *t)
+{
+    struct strbuf text;
+    strbuf_init(&text, TOOLS_FILE_MAX);
+    if (files_read(t->root->fd, TOOLS_FILE, &text, NULL) == 0) {
+        CLEANUP_JSON struct json *j = json_parse(text.data, text.length, NULL);
+        if (json_integer(json_get(j, "format")) == TOOLS_FORMAT) {
+            t->kept = json_copy(json_get(j, "tools"));
+        }
+    }
+    strbuf_release(&text);
+}
+
+/* What another PATH finds stays, as long as the file does. */
+static void keep_others(const struct tools *t, struct json *all)
+{
+    for (const struct json *one = json_first(t->kept); one != NULL;
+         one = json_next(one)) {
+        const char *path = json_key(one);
+        const char *stamp = json_string(json_get(one, "stamp"));
+        CLEANUP_FREE char *now = stamp_of(path);
+        bool is_ours = false;
+        for (size_t i = 0; i < t->count; i++) {
+            is_ours |= strcmp(t->items[i].path, path) == 0;
+        }
+        if (!is_ours && now != NULL && stamp != NULL && strcmp(now, stamp) == 0 &&
+            json_count(all) < TOOLS_MAX) {
+            json_add(all, path, json_copy(one));
+        }
+    }
+}
+
+static void keep(const struct tools *t)
+{
+    CLEANUP_JSON struct json *j = json_new_object();
+    struct strbuf text = STRBUF_INIT;
+    json_add_integer(j, "format", TOOLS_FORMAT);
+    struct json *all = json_add(j, "tools", json_new_object());
+    keep_others(t, all);
+    for (size_t i = 0; i < t->count; i++) {
+        const struct tool *tool = &t->items[i];
+        if (!tool->is_known || json_get(all, tool->path) != NULL) {
+            continue;
+        }
+        CLEANUP_FREE char *stamp = tool->is_usable ? stamp_of(tool->real) : xstrdup("");
+        struct json *one = json_add(all, tool->path, json_new_object());
+        json_add_string(one, "stamp", tool->stamp);
+        json_add_string(one, "real", tool->is_usable ? tool->real : "");
+        json_add_string(one, "real_stamp", stamp != NULL ? stamp : "");
+        json_add_string(one, "version", tool->version);
+        for (size_t d = 0; d < ARRAY_SIZE(detail_names); d++) {
+            json_add_string(one, detail_names[d], tool->detail[d]);
+        }
+    }
+    json_write(j, false, &text);
+    /* Best effort: without it the next one asks again. */
+    (void)mkdirat(t->root->fd, "envs", 0700);
+    (void)files_write_atomic(t->root->fd, TOOLS_FILE, text.data, text.length, 0600, NULL);
+    strbuf_release(&text);
+}
+
+/* ---- Asking */
+
+/* Of a line of tabs. False: it is no interpreter's answer. */
+static bool take_python(struct tool *tool, char *answer)
+{
+    char *fields[6];
+    size_t count = 0;
+    answer[strcspn(answer, "\n")] = '\0';
+    for (char *at = answer; at != NULL && count < ARRAY_SIZE(fields); count++) {
+        char *tab = strchr(at, '\t');
+        fields[count] = at;
+        if (tab != NULL) {
+            *tab++ = '\0';
+        }
+        at = tab;
+    }
+    if (count != ARRAY_SIZE(fields) || fields[5][0] != '/') {
+        return false;
+    }
+    snprintf(tool->version, sizeof(tool->version), "%s", fields[0]);
+    for (size_t i = 0; i < ARRAY_SIZE(tool->detail); i++) {
+        snprintf(tool->detail[i], sizeof(tool->detail[i]), "%s", fields[i + 1]);
+    }
+    tool->real = xstrdup(fields[5]);
+    return true;
+}
+
+/* "uv 0.5.1 (...)": the first word that begins with a digit. */
+static bool take_version(struct tool *tool, char *answer)
+{
+    char *rest = NULL;
+    for (char *word = strtok_r(answer, " \t\n,", &rest); word != NULL;
+         word = strtok_r(NULL, " \t\n,", &rest)) {
+        if (word[0] >= '0' && word[0] <= '9') {
+            snprintf(tool->version, sizeof(tool->version), "%s", word);
+            tool->real = xstrdup(tool->path);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void ask(struct tools *t, struct tool *tool)
+{
+    bool is_python = tool->sort == TOOL_PYTHON;
+    const char *const argv[] = {tool->path, is_python ? "-I" : "--version",
+                                is_python ? "-c" : NULL, question, NULL};
+    struct strbuf answer;
+    int status = 0;
+    strbuf_init(&answer, ANSWER_MAX);
+    bool has_answered =
+        subprocess_capture(argv, &answer, NULL, ASK_TIMEOUT_MS, &status, NULL) == 0 &&
+        status == 0;
+    tool->is_usable = has_answered && (is_python ? take_python(tool, answer.data)
+                                                 : take_version(tool, answer.data));
+    tool->is_known = true;
+    t->has_learnt = true;
+    strbuf_release(&answer);
+}
+
+/* False: it would have to be started. */
+static bool know(struct tools *t, struct tool *tool)
+{
+    if (!tool->is_known && t->may_start) {
+        ask(t, tool);
+    }
+    return tool->is_known;
+}
+
+/* ---- Life */
+
+struct tools *tools_new(const struct noderoot *root, bool may_start, bool is_refresh)
+{
+    struct tools *t = xcalloc(1, sizeof(*t));
+    t->root = root;
+    t->may_start = may_start;
+    look_everywhere(t);
+    if (!is_refresh) {
+        read_kept(t);
+    }
+    for (size_t i = 0; i < t->count; i++) {
+        recall(t, &t->items[i]);
+    }
+    return t;
+}
+
+void tools_free(struct tools *t)
+{
+    if (t == NULL) {
+        return;
+    }
+    if (t->has_learnt) {
+        keep(t);
+    }
+    for (size_t i = 0; i < t->count; i++) {
+        free(t->items[i].path);
+        free(t->items[i].stamp);
+        free(t->items[i].real);
+    }
+    json_free(t->kept);
+    free(t);
+}
+
+/* ---- Choosing */
+
+/* The first one that PATH has as python3; else, where no name is plain, the newest. */
+static int find_default(struct tools *t, const struct tool **out)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        struct tool *tool = &t->items[i];
+        if (tool->sort != TOOL_PYTHON || !tool->is_default) {
+            continue;
+        }
+        if (!know(t, tool)) {
+            return 0;
+        }
+        if (tool->is_usable) {
+            *out = tool;
+            return 1;
+        }
+    }
+    return -1;
+}
+
+static bool is_better(const struct tool *tool, const struct tool *best)
+{
+    bool is_early = environment_version_is_early(tool->version);
+    if (best == NULL) {
+        return true;
+    }
+    if (is_early != environment_version_is_early(best->version)) {
+        return !is_early;
+    }
+    return environment_version_compare(tool->version, best->version) > 0;
+}
+
+static int find_newest(struct tools *t, const char *specifiers, const struct tool **out)
+{
+    const struct tool *best = NULL;
+    for (size_t i = 0; i < t->count; i++) {
+        struct tool *tool = &t->items[i];
+        if (tool->sort != TOOL_PYTHON) {
+            continue;
+        }
+        if (!know(t, tool)) {
+            return 0;
+        }
+        if (tool->is_usable && environment_version_fits(tool->version, specifiers) &&
+            is_better(tool, best)) {
+            best = tool;
+        }
+    }
+    *out = best;
+    return best != NULL ? 1 : -1;
+}
+
+int tools_python(struct tools *t, const char *specifiers, const struct tool **out,
+                 struct error *err)
+{
+    int found = specifiers[0] == '\0' ? find_default(t, out) : -1;
+    if (found < 0) {
+        found = find_newest(t, specifiers, out);
+    }
+    if (found >= 0) {
+        return found;
+    }
+    CLEANUP_STRBUF struct strbuf list = STRBUF_INIT;
+    tools_describe_pythons(t, &list);
+    if (list.length == 0) {
+        error_set(err, ERR_NOT_FOUND, "the node has no Python 3");
+        return error_hint(err, "install one (apt install python3, or uv python install), "
+                               "then run again");
+    }
+    error_set(err, ERR_NOT_FOUND, "no Python on the node fits %.200s; it has %.600s",
+              specifiers, list.data);
+    return error_hint(err, "install one that fits (uv python install, pyenv install, or "
+                           "the system's packages), or change `python`");
+}
+
+int tools_python_at(struct tools *t, const char *path, const struct tool **out,
+                    struct error *err)
+{
+    struct tool *tool = add_tool(t, TOOL_PYTHON, path, false);
+    if (tool == NULL) {
+        return error_set(err, ERR_NOT_FOUND, "%.400s is no program on the node", path);
+    }
+    if (!tool->is_known) {
+        recall(t, tool);
+    }
+    if (!know(t, tool)) {
+        return 0;
+    }
+    *out = tool;
+    return tool->is_usable
+               ? 1
+               : error_set(err, ERR_NOT_FOUND,
+                           "%.400s does not start as a Python 3.6 or later", path);
+}
+
+int tools_find(struct tools *t, enum tool_sort sort, const struct tool **out)
+{
+    *out = NULL;
+    for (size_t i = 0; i < t->count; i++) {
+        struct tool *tool = &t->items[i];
+        if (tool->sort != sort) {
+            continue;
+        }
+        if (!know(t, tool)) {
+            return 0;
+        }
+        if (tool->is_usable) {
+            *out = tool;
+            return 1;
+        }
+    }
+    return 1;
+}
+
+/* The newest usable interpreter that is older than limit; NULL: none is. */
+static const struct tool *next_older(const struct tools *t, const struct tool *limit)
+{
+    const struct tool *best = NULL;
+    for (size_t i = 0; i < t->count; i++) {
+        const struct tool *tool = &t->items[i];
+        if (tool->sort == TOOL_PYTHON && tool->is_usable &&
+            (limit == NULL ||
+             environment_version_compare(tool->version, limit->version) < 0) &&
+            (best == NULL ||
+             environment_version_compare(tool->version, best->version) > 0)) {
+            best = tool;
+        }
+    }
+    return best;
+}
+
+void tools_describe_pythons(struct tools *t, struct strbuf *out)
+{
+    int shown = 0;
+    for (const struct tool *tool = next_older(t, NULL); tool != NULL && shown < SHOWN_MAX;
+         tool = next_older(t, tool)) {
+        strbuf_printf(out, "%s%s (%.200s)", shown++ > 0 ? ", " : "", tool->version,
+                      tool->real);
+    }
+}

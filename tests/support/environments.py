@@ -1,0 +1,79 @@
+"""Environments without a controller: definitions as it would send them, and what a node made of them."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from support.supervision import Node, Run
+
+UV = Path(sys.prefix) / "bin" / "uv"
+
+
+def give_uv(node: Node, folder: Path) -> None:
+    """The node has uv, in a folder of its own in PATH, and nothing of the tests' own Python."""
+    folder.mkdir(exist_ok=True)
+    (folder / "uv").symlink_to(UV)
+    node.environment["PATH"] = f"{folder}:{node.environment['PATH']}"
+
+
+def definition(*requirements: str, index: str | None = None, **changes) -> dict:
+    found = {
+        "format": 1,
+        "kind": "packages",
+        "source": "requirements.txt",
+        "python": "",
+        "requirements": sorted(requirements),
+        "options": [f"--index-url {index}"] if index else [],
+        **changes,
+    }
+    return {key: value for key, value in found.items() if value not in (None, [], {})}
+
+
+def environment(defined: dict, **changes) -> dict:
+    """The specification's key `environment`."""
+    return {"pin": None, "variables": {}, "definition": defined, **changes}
+
+
+class Environments:
+    """What lies under a node's envs/."""
+
+    def __init__(self, node: Node) -> None:
+        self.folder = node.root / "envs"
+
+    def identities(self) -> list[Path]:
+        return sorted(path for path in self.folder.iterdir() if len(path.name) == 64) if self.folder.exists() else []
+
+    def builds(self) -> list[Path]:
+        return [
+            path
+            for one in self.identities()
+            for path in sorted(one.iterdir())
+            if path.is_dir() and not path.is_symlink()
+        ]
+
+    def ready(self) -> list[dict]:
+        return [json.loads((path / "READY").read_text()) for path in self.builds() if (path / "READY").exists()]
+
+    def half_made(self) -> list[Path]:
+        """Builds that are not whole, and notes of builds that go on."""
+        builds = [path for path in self.builds() if not (path / "READY").exists()]
+        return builds + [one / "building" for one in self.identities() if (one / "building").exists()]
+
+
+def pin(run: Run) -> dict:
+    return json.loads((run.folder / "environment").read_text())
+
+
+def prepare_log(run: Run) -> str:
+    path = run.folder / "prepare.log"
+    return path.read_text(errors="replace") if path.exists() else ""
+
+
+def is_sealed(folder: Path) -> bool:
+    """No file or folder below may be written."""
+    for here, _, files in os.walk(folder):
+        for path in [Path(here), *(Path(here) / name for name in files)]:
+            if not path.is_symlink() and path.stat().st_mode & 0o222:
+                return False
+    return True
