@@ -226,7 +226,7 @@ static const struct shape follow = OBJECT(follow_members);
 static const struct shape_member at_members[] = {
     MUST("file", &a_file),    MUST("generation", &a_count),
     MUST("offset", &a_count), MUST("gap", &a_count),
-    END_OF_MEMBERS,
+    MAY("why", &a_word),      END_OF_MEMBERS,
 };
 static const struct shape at = OBJECT(at_members);
 

@@ -76,6 +76,41 @@ static void on_change(void *context)
     f->is_dirty = true;
 }
 
+/* How long file i is, as the final line says; of the prepare stage's it says nothing:
+ * unsaid. */
+static uint64_t final_size(const struct follow *f, size_t i, uint64_t unsaid)
+{
+    const struct run_status *status = &f->run.status;
+    const uint64_t sizes[RUN_FILE_COUNT] = {
+        [RUN_FILE_DRIVER_LOG] = status->driver_log_bytes,
+        [RUN_FILE_CONTROL_LOG] = status->control_log_bytes,
+        [RUN_FILE_METRICS] = status->metrics_bytes,
+        [RUN_FILE_PREPARE_LOG] = unsaid,
+        [RUN_FILE_ENVIRONMENT_LOCK] = unsaid,
+    };
+    return sizes[i];
+}
+
+/* Where the run was removed, its files are one gap each, from where the reader is, as long
+ * as the journal says. */
+static void skip_removed_file(struct follow *f, size_t i, int64_t generation,
+                              int64_t offset)
+{
+    uint64_t size = final_size(f, i, 0);
+    uint64_t from = offset > 0 ? (uint64_t)offset : 0;
+    uint64_t lost = from < size ? size - from : 0;
+    f->files[i] = (struct logfile){
+        .name = run_file_name((enum run_file)i),
+        .run_fd = -1,
+        .fd = -1,
+        .generation = generation,
+        .offset = from + lost,
+        .gap = lost,
+        .why = "removed",
+        .has_jumped = true,
+    };
+}
+
 static int take_file(struct follow *f, const struct json *body, struct error *err)
 {
     static const char what[] = "FOLLOW";
@@ -100,38 +135,15 @@ static int take_file(struct follow *f, const struct json *body, struct error *er
             return error_set(err, ERR_PROTOCOL, "FOLLOW names %s twice", name);
         }
         f->is_wanted[i] = true;
-        logfile_open(&f->files[i], f->run.run_fd, run_file_name((enum run_file)i),
-                     generation, offset, has_tail ? &tail : NULL);
+        if (f->run.run_fd < 0) {
+            skip_removed_file(f, i, generation, offset);
+        } else {
+            logfile_open(&f->files[i], f->run.run_fd, run_file_name((enum run_file)i),
+                         generation, offset, has_tail ? &tail : NULL);
+        }
         return 0;
     }
     return error_set(err, ERR_NOT_FOUND, "a run has no file %.64s to follow", name);
-}
-
-/* How long file i is, as the final line says; of the prepare stage's it says nothing:
- * unsaid. */
-static uint64_t final_size(const struct follow *f, size_t i, uint64_t unsaid)
-{
-    const struct run_status *status = &f->run.status;
-    const uint64_t sizes[RUN_FILE_COUNT] = {
-        [RUN_FILE_DRIVER_LOG] = status->driver_log_bytes,
-        [RUN_FILE_CONTROL_LOG] = status->control_log_bytes,
-        [RUN_FILE_METRICS] = status->metrics_bytes,
-        [RUN_FILE_PREPARE_LOG] = unsaid,
-        [RUN_FILE_ENVIRONMENT_LOCK] = unsaid,
-    };
-    return sizes[i];
-}
-
-/* Where the run was removed, its files are one gap each, as long as the journal says. */
-static void skip_removed_file(struct follow *f, size_t i)
-{
-    struct logfile *file = &f->files[i];
-    uint64_t size = final_size(f, i, 0);
-    if (file->offset < size) {
-        file->gap = size - file->offset;
-        file->offset = size;
-    }
-    file->has_jumped = true;
 }
 
 static int take_follow(struct follow *f, const struct json *body, struct error *err)
@@ -163,9 +175,7 @@ static int take_follow(struct follow *f, const struct json *body, struct error *
     f->is_until_end = strcmp(until, "end") == 0;
     for (size_t i = 0; i < RUN_FILE_COUNT; i++) {
         f->limits[i] = UINT64_MAX;
-        if (f->is_wanted[i] && f->run.run_fd < 0) {
-            skip_removed_file(f, i);
-        } else if (f->is_wanted[i] && !f->is_until_end) {
+        if (f->is_wanted[i] && !f->is_until_end) {
             f->limits[i] = logfile_size(&f->files[i]);
         }
     }
@@ -315,6 +325,9 @@ static void send_at(struct follow *f, size_t i, uint64_t offset)
     json_add_integer(body, "generation", file->generation);
     json_add_integer(body, "offset", (int64_t)offset);
     json_add_integer(body, "gap", file->has_jumped ? (int64_t)file->gap : 0);
+    if (file->has_jumped && file->gap > 0) {
+        json_add_string(body, "why", file->why);
+    }
     peer_send(f->connection->peer, f->stream, MSG_AT, body);
     file->has_jumped = false;
     file->gap = 0;

@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* O_NOFOLLOW with O_NONBLOCK on whatever a script left there */
+#define _GNU_SOURCE /* O_NOFOLLOW with O_NONBLOCK, SEEK_DATA */
 #include "executor/logfile.h"
 
 #include "common/fdio.h"
@@ -42,16 +42,38 @@ uint64_t logfile_size(struct logfile *l)
     return l->fd < 0 ? 0 : l->size;
 }
 
+/* The next byte is that of an offset which the reader does not believe. */
+static void move(struct logfile *l, uint64_t offset, uint64_t lost, const char *why)
+{
+    bool has_gap = l->has_jumped && l->gap > 0;
+    l->gap = (has_gap ? l->gap : 0) + lost;
+    l->why = has_gap ? l->why : why;
+    l->offset = offset;
+    l->tail_length = 0;
+    l->has_jumped = true;
+}
+
 /* What was read is no longer what the file has: begin anew. */
 static void jump(struct logfile *l)
 {
-    uint64_t lost = l->highest > l->offset ? l->highest - l->offset : 0;
-    l->gap = (l->has_jumped ? l->gap : 0) + lost;
+    move(l, 0, l->highest > l->offset ? l->highest - l->offset : 0, "cut");
     l->generation++;
-    l->offset = 0;
     l->highest = 0;
-    l->tail_length = 0;
-    l->has_jumped = true;
+}
+
+/*
+ * Where the file has bytes again, from this offset on: there, but in the hole at its
+ * front. A hole elsewhere is what the script made of its log, and reads as it should. So
+ * does everything on a filesystem that knows no holes (lseek(2)).
+ */
+static uint64_t skip_hole(const struct logfile *l, uint64_t offset)
+{
+    off_t data = lseek(l->fd, (off_t)offset, SEEK_DATA);
+    if (data <= (off_t)offset || lseek(l->fd, 0, SEEK_HOLE) != 0 ||
+        lseek(l->fd, 0, SEEK_DATA) != data) {
+        return offset;
+    }
+    return (uint64_t)data;
 }
 
 /* True where the name now belongs to another file than the one that is open. */
@@ -96,7 +118,8 @@ static bool load_tail(struct logfile *l, uint64_t offset)
 static uint64_t find_last_lines(const struct logfile *l, uint64_t count)
 {
     uint64_t end = l->size;
-    uint64_t floor = end > LOGFILE_LAST_LINES_MAX ? end - LOGFILE_LAST_LINES_MAX : 0;
+    uint64_t floor =
+        skip_hole(l, end > LOGFILE_LAST_LINES_MAX ? end - LOGFILE_LAST_LINES_MAX : 0);
     uint64_t newlines = 0;
     char block[16 << 10];
     for (uint64_t at = end; at > floor;) {
@@ -132,8 +155,10 @@ void logfile_open(struct logfile *l, int run_fd, const char *name, int64_t gener
     bool is_same = offset == 0;
     if (!is_same && l->fd >= 0 && load_tail(l, (uint64_t)offset)) {
         struct oid found;
+        uint64_t first = (uint64_t)offset - l->tail_length;
         oid_of_bytes(l->tail, l->tail_length, &found);
-        is_same = tail == NULL || oid_equal(tail, &found);
+        is_same =
+            tail == NULL || oid_equal(tail, &found) || skip_hole(l, first) != first;
     }
     if (is_same) {
         l->offset = (uint64_t)offset;
@@ -149,21 +174,31 @@ void logfile_release(struct logfile *l)
 }
 
 /*
- * Read behind the position. -1: failed; -2: the file is not what was read. What is before
- * the position is looked at last: a file that was cut and grew again while it was read
- * has other bytes there.
+ * Read behind the position. -1: failed; -2: the file is not what was read; -3: the
+ * position was in the hole. What is before the position is looked at after what is read,
+ * for a file that was cut and grew again meanwhile has other bytes there; and the hole
+ * last, for what it swallowed meanwhile was read as zeros.
  */
 static ssize_t read_on(struct logfile *l, uint8_t *out, size_t length, struct error *err)
 {
     uint8_t before[LOGFILE_TAIL];
+    uint64_t first = l->offset - l->tail_length;
     ssize_t fresh = fdio_pread_full(l->fd, out, length, l->offset);
-    ssize_t got = fresh < 0 ? -1
-                            : fdio_pread_full(l->fd, before, l->tail_length,
-                                              l->offset - l->tail_length);
+    ssize_t got =
+        fresh < 0 ? -1 : fdio_pread_full(l->fd, before, l->tail_length, first);
     if (got < 0) {
         return error_sys(err, "read %s", l->name);
     }
-    if ((size_t)got < l->tail_length || memcmp(before, l->tail, l->tail_length) != 0) {
+    if ((size_t)got < l->tail_length) {
+        return -2;
+    }
+    uint64_t data = skip_hole(l, first);
+    if (data > l->offset) {
+        move(l, data, data - l->offset, "limit");
+        return -3;
+    }
+    size_t gone = (size_t)(data - first);
+    if (memcmp(before + gone, l->tail + gone, l->tail_length - gone) != 0) {
         return -2;
     }
     l->offset += (uint64_t)fresh;
@@ -177,7 +212,7 @@ ssize_t logfile_read(struct logfile *l, void *out, size_t length, struct error *
     if (length > LOGFILE_READ_MAX) {
         length = LOGFILE_READ_MAX;
     }
-    for (int tries = 0; tries < 3; tries++) {
+    for (int tries = 0; tries < 4; tries++) {
         if (l->fd < 0) {
             open_file(l);
         }
@@ -185,8 +220,10 @@ ssize_t logfile_read(struct logfile *l, void *out, size_t length, struct error *
             return 0;
         }
         ssize_t got = read_on(l, out, length, err);
-        if (got == -2) {
-            jump(l);
+        if (got < -1) {
+            if (got == -2) {
+                jump(l);
+            }
             continue;
         }
         if (got != 0 || length == 0 || !is_replaced(l)) {

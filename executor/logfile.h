@@ -8,6 +8,11 @@
  * seen by its inode, its size, and the last LOGFILE_TAIL bytes before the position, which
  * are compared on every read; so a file that shrank and grew again unseen is noticed too.
  *
+ * The beginning of a log that is over its limit is given up (logcap.h): a hole from the
+ * front, behind which all offsets are as before. A position in it moves to its end, in the
+ * same generation, and gap says how much lay between: the exact loss. What a position has
+ * before it in the hole cannot be compared any more and is believed.
+ *
  * Life: logfile_open -> logfile_read ... -> logfile_release. Never blocks but on the
  * disk.
  */
@@ -29,6 +34,7 @@ struct logfile {
     int64_t generation; /* as the reader counts them */
     uint64_t offset;    /* of the next byte, in this generation */
     uint64_t gap;       /* after a jump: bytes known to be lost before it */
+    const char *why;    /* they are lost: "cut" or "limit" (PROTOCOL.md), static */
     bool has_jumped;    /* generation or offset are not what the reader believes; the
                            reader clears it */
     uint64_t size;      /* of the file, when last looked at */

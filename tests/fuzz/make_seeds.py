@@ -128,7 +128,7 @@ BODIES = {
         "files": [{"file": "driver.log", "generation": 1, "offset": 7, "tail": DIGEST}],
         "until": "end",
     },
-    "AT": {"file": "driver.log", "generation": 1, "offset": 7, "gap": 0},
+    "AT": {"file": "driver.log", "generation": 1, "offset": 7, "gap": 3, "why": "limit"},
     "STATE": {"line": "{}"},
     "FETCH": {"run": RUN, "base": DIGEST},
     "OFFER": {"root": DIGEST, "files": 1, "size_bytes": 2, "warnings": ["w"]},

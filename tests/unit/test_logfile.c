@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* mkdtemp, O_DIRECTORY */
+#define _GNU_SOURCE /* mkdtemp, O_DIRECTORY, fallocate */
 #include "executor/logfile.h"
 
 #include "common/fdio.h"
@@ -288,6 +288,167 @@ static void no_more_is_read_than_was_asked_for(void **state)
     logfile_release(&l);
 }
 
+/* ---- a log whose beginning was given up ---- */
+
+#define BLOCK ((size_t)64 << 10)
+
+/* Give up the first blocks, as logcap does. */
+static void punch(const struct fixture *f, size_t blocks)
+{
+    int fd = openat(f->fd, NAME, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+                               (off_t)(blocks * BLOCK)),
+                     0);
+    close(fd);
+}
+
+/* A log of so many blocks; free what it gives. */
+static char *write_blocks(const struct fixture *f, size_t blocks)
+{
+    char *text = xcalloc(1, blocks * BLOCK + 1);
+    fill(text, blocks * BLOCK, 9);
+    rewrite(f, text);
+    return text;
+}
+
+static void expect_gap(struct logfile *l, uint64_t gap, const char *why)
+{
+    assert_true(l->has_jumped);
+    assert_int_equal(l->gap, gap);
+    assert_string_equal(l->why, why);
+    l->has_jumped = false; /* as who has told its reader does */
+    l->gap = 0;
+}
+
+static void a_late_reader_hears_of_a_gap_of_the_exact_size(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP_FREE char *text = write_blocks(f, 8);
+    static const size_t offsets[] = {0, 1, 4095, 4096, BLOCK - 1, 3 * BLOCK - 1};
+    punch(f, 3);
+    for (size_t i = 0; i < ARRAY_SIZE(offsets); i++) {
+        struct logfile l;
+        struct oid tail;
+        size_t length = offsets[i] < LOGFILE_TAIL ? offsets[i] : LOGFILE_TAIL;
+        oid_of_bytes(text + offsets[i] - length, length, &tail);
+        logfile_open(&l, f->fd, NAME, 2, (int64_t)offsets[i], &tail);
+        expect_rest(&l, text + 3 * BLOCK);
+        expect_gap(&l, 3 * BLOCK - offsets[i], "limit");
+        assert_int_equal(l.generation, 2);
+        assert_int_equal(l.offset, 8 * BLOCK);
+        logfile_release(&l);
+    }
+}
+
+static void a_reader_behind_the_hole_goes_on_where_it_was(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP_FREE char *text = write_blocks(f, 5);
+    static const size_t behind[] = {0, 1, 100, LOGFILE_TAIL - 1, LOGFILE_TAIL, 9999};
+    punch(f, 3);
+    for (size_t i = 0; i < ARRAY_SIZE(behind); i++) {
+        struct logfile l;
+        struct oid tail;
+        size_t offset = 3 * BLOCK + behind[i];
+        oid_of_bytes(text + offset - LOGFILE_TAIL, LOGFILE_TAIL, &tail);
+        logfile_open(&l, f->fd, NAME, 0, (int64_t)offset, &tail);
+        expect_rest(&l, text + offset);
+        assert_false(l.has_jumped);
+        logfile_release(&l);
+    }
+}
+
+static void who_keeps_up_loses_nothing_to_a_hole(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP_FREE char *text = write_blocks(f, 4);
+    struct logfile l;
+    logfile_open(&l, f->fd, NAME, 0, 0, NULL);
+    expect_rest(&l, text);
+    append(f, "x");
+    punch(f, 4); /* all that is compared on every read */
+    append(f, "yz");
+    expect_rest(&l, "xyz");
+    assert_false(l.has_jumped);
+    assert_int_equal(l.offset, 4 * BLOCK + 3);
+    logfile_release(&l);
+}
+
+static void a_hole_that_overtakes_a_reader_is_a_gap_in_its_generation(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP_FREE char *text = write_blocks(f, 8);
+    struct logfile l;
+    char some[100];
+    logfile_open(&l, f->fd, NAME, 0, 0, NULL);
+    assert_int_equal(logfile_read(&l, some, sizeof some, NULL), sizeof some);
+    punch(f, 2);
+    assert_int_equal(logfile_read(&l, some, sizeof some, NULL), sizeof some);
+    assert_memory_equal(some, text + 2 * BLOCK, sizeof some);
+    expect_gap(&l, 2 * BLOCK - 100, "limit");
+    punch(f, 5);
+    expect_rest(&l, text + 5 * BLOCK);
+    expect_gap(&l, 3 * BLOCK - 100, "limit");
+    assert_int_equal(l.generation, 0);
+    logfile_release(&l);
+}
+
+static void a_file_cut_and_given_up_unseen_is_believed(void **state)
+{
+    struct fixture *f = *state;
+    struct logfile l;
+    char four[4];
+    logfile_open(&l, f->fd, NAME, 0, 0, NULL);
+    append(f, "0123456789");
+    assert_int_equal(logfile_read(&l, four, sizeof four, NULL), 4);
+    assert_int_equal(logfile_size(&l), 10);
+    CLEANUP_FREE char *text = write_blocks(f, 3);
+    punch(f, 2);
+    expect_rest(&l, text + 2 * BLOCK);
+    /* That the file is another one is not to be seen: its beginning is gone. */
+    expect_gap(&l, 2 * BLOCK - 4, "limit");
+    rewrite(f, "ab");
+    expect_rest(&l, "ab");
+    assert_int_equal(l.generation, 1);
+    logfile_release(&l);
+}
+
+static void the_last_lines_do_not_reach_into_the_hole(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP_FREE char *text = write_blocks(f, 3);
+    punch(f, 2);
+    append(f, "\nlast\n");
+    expect_last_lines(f, 1, "last\n");
+    struct logfile l;
+    logfile_open(&l, f->fd, NAME, 0, -9, NULL);
+    assert_int_equal(l.offset, 2 * BLOCK);
+    logfile_release(&l);
+}
+
+/* Only what is given up from the front is a gap; a hole that the script made elsewhere
+ * reads as zeros, as any file's does. */
+static void a_hole_elsewhere_reads_as_zeros(void **state)
+{
+    struct fixture *f = *state;
+    struct logfile l;
+    append(f, "front");
+    int fd = openat(f->fd, NAME, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(fdio_pwrite_full(fd, "back", 4, 4 * BLOCK), 0);
+    close(fd);
+    char *all = xcalloc(1, LOGFILE_READ_MAX);
+    size_t total = 0;
+    logfile_open(&l, f->fd, NAME, 0, 0, NULL);
+    for (ssize_t got; (got = logfile_read(&l, all, LOGFILE_READ_MAX, NULL)) > 0;) {
+        total += (size_t)got;
+    }
+    assert_false(l.has_jumped);
+    assert_int_equal(total, 4 * BLOCK + 4);
+    free(all);
+    logfile_release(&l);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -304,6 +465,13 @@ int main(void)
         TEST(the_last_lines_are_found),
         TEST(the_last_lines_are_at_most_a_mebibyte),
         TEST(no_more_is_read_than_was_asked_for),
+        TEST(a_late_reader_hears_of_a_gap_of_the_exact_size),
+        TEST(a_reader_behind_the_hole_goes_on_where_it_was),
+        TEST(who_keeps_up_loses_nothing_to_a_hole),
+        TEST(a_hole_that_overtakes_a_reader_is_a_gap_in_its_generation),
+        TEST(a_file_cut_and_given_up_unseen_is_believed),
+        TEST(the_last_lines_do_not_reach_into_the_hole),
+        TEST(a_hole_elsewhere_reads_as_zeros),
     };
     return cmocka_run_group_tests_name("logfile", tests, NULL, NULL);
 }
