@@ -224,9 +224,8 @@ static const struct shape_member follow_members[] = {
 static const struct shape follow = OBJECT(follow_members);
 
 static const struct shape_member at_members[] = {
-    MUST("file", &a_file),    MUST("generation", &a_count),
-    MUST("offset", &a_count), MUST("gap", &a_count),
-    MAY("why", &a_word),      END_OF_MEMBERS,
+    MUST("file", &a_file), MUST("generation", &a_count), MUST("offset", &a_count),
+    MUST("gap", &a_count), MAY("why", &a_word),          END_OF_MEMBERS,
 };
 static const struct shape at = OBJECT(at_members);
 

@@ -54,6 +54,7 @@ void runspec_init(struct runspec *spec)
         .framework = FRAMEWORK_PYTHON,
         .attempts = 1,
         .grace_ms = RUNSPEC_GRACE_DEFAULT_MS,
+        .log_max_bytes = RUNSPEC_LOG_MAX_DEFAULT,
         .slots = 1,
         .environment.slots = RUNSPEC_PREPARE_SLOTS_DEFAULT,
     };
@@ -207,6 +208,9 @@ void runspec_encode(const struct runspec *spec, struct strbuf *out)
              spec->time_limit_ms > 0 ? json_new_integer(spec->time_limit_ms)
                                      : json_new_null());
     json_add_integer(j, "grace_ms", spec->grace_ms);
+    json_add(j, "log_max_bytes",
+             spec->log_max_bytes > 0 ? json_new_integer((int64_t)spec->log_max_bytes)
+                                     : json_new_null());
     json_add(j, "resources", resources_object(spec));
     json_add(j, "outputs", bytes_array(&spec->outputs));
     json_add(j, "tags", pairs_object(&spec->tags, false));
@@ -491,6 +495,24 @@ static int take_program(const struct json *j, struct runspec *spec, struct error
     return runspec_environment_from_json(environment, &spec->environment, err);
 }
 
+/* Specifications of older controllers do not say; the default is theirs too. */
+static int take_log_max(const struct json *j, struct runspec *spec, struct error *err)
+{
+    const struct json *value = json_get(j, "log_max_bytes");
+    int64_t bytes = 0;
+
+    if (value == NULL) {
+        return 0;
+    }
+    if (!json_is_null(value) &&
+        json_get_integer(j, WHAT, "log_max_bytes", RUNSPEC_LOG_MAX_LEAST,
+                         JSON_INTEGER_MAX, &bytes, err) < 0) {
+        return -1;
+    }
+    spec->log_max_bytes = (uint64_t)bytes;
+    return 0;
+}
+
 static int take_limits(const struct json *j, struct runspec *spec, struct error *err)
 {
     const struct json *resources;
@@ -504,6 +526,7 @@ static int take_limits(const struct json *j, struct runspec *spec, struct error 
                          err) < 0 ||
         json_get_integer(j, WHAT, "grace_ms", 0, GRACE_MAX_MS, &spec->grace_ms, err) <
             0 ||
+        take_log_max(j, spec, err) < 0 ||
         json_get_object(j, WHAT, "resources", &resources, err) < 0 ||
         json_get_integer(resources, WHAT, "slots", 0, SLOTS_MAX, &spec->slots, err) < 0 ||
         json_get_integer(resources, WHAT, "gpus", 0, SLOTS_MAX, &spec->gpus, err) < 0 ||

@@ -23,6 +23,9 @@
 #define RUNSPEC_GRACE_DEFAULT_MS 10000
 #define RUNSPEC_PREPARE_SLOTS_DEFAULT 2
 #define RUNSPEC_PREPARE_SLOTS_MAX 64
+/* What keeps a runaway log from filling the node's disk. */
+#define RUNSPEC_LOG_MAX_DEFAULT UINT64_C(1000000000)
+#define RUNSPEC_LOG_MAX_LEAST UINT64_C(1000000)
 
 #define FRAMEWORK_TABLE(ROW)                                                             \
     ROW(PYTHON, "python",                                                                \
@@ -70,14 +73,15 @@ struct runspec {
     int64_t attempts;
     int64_t time_limit_ms; /* of an attempt; 0: none */
     int64_t grace_ms;
+    uint64_t log_max_bytes; /* of driver.log on the node's disk; 0: no limit */
     int64_t slots, gpus, priority;
     struct strvec outputs; /* folders in the work tree */
     struct strvec tags;    /* "key=value" */
     struct strvec on_end;  /* argv, or empty */
 };
 
-/* The defaults: python, one attempt, one slot, RUNSPEC_GRACE_DEFAULT_MS; all else empty.
- */
+/* The defaults: python, one attempt, one slot, RUNSPEC_GRACE_DEFAULT_MS,
+ * RUNSPEC_LOG_MAX_DEFAULT; all else empty. */
 void runspec_init(struct runspec *spec);
 void runspec_release(struct runspec *spec);
 

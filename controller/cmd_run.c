@@ -37,6 +37,8 @@ struct run_args {
                      REQUEST(grace_ms)),                                                 \
         CLI_RANGE(0, "attempts", "N", "start it again if it fails", REQUEST(attempts),   \
                   1, RUNSPEC_ATTEMPTS_MAX),                                              \
+        CLI_STRING(0, "log-max-size", "SIZE", "of the log on the node; 0: no limit",     \
+                   REQUEST(log_max_size)),                                               \
         CLI_FLAG(0, "force", "also for / or your home folder", REQUEST(want_force)),     \
         CLI_FLAG('y', "yes", "do not ask about large folders", REQUEST(want_yes)),       \
         CLI_FLAG(0, "accept-new", "take the host key of a new machine",                  \

@@ -28,6 +28,7 @@ struct submission_request {
     struct strvec tags;      /* "k=v" */
     struct strvec secrets;   /* names, taken from the environment */
     int64_t time_limit_ms, grace_ms, attempts;
+    const char *log_max_size; /* as a person writes a size; NULL: as configured */
     bool is_plain_command; /* operands are a command, not a script */
     bool want_force;       /* also / and $HOME */
     bool want_yes;         /* large folders: do not ask */

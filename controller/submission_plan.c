@@ -359,8 +359,23 @@ static char *experiment_name(const struct config *config, const char *chosen)
     return xstrndup(safe.data, bytes_utf8_prefix(safe.data, most));
 }
 
-static void plan_limits(struct runspec *spec, const struct config *config,
-                        const struct submission_request *request)
+static int plan_log_max(struct runspec *spec, const struct config *config,
+                        const char *chosen, struct error *err)
+{
+    spec->log_max_bytes = config_size(config, "log_max_size");
+    if (chosen != NULL && files_parse_size(chosen, &spec->log_max_bytes, err) != 0) {
+        return error_wrap(err, "--log-max-size");
+    }
+    if (spec->log_max_bytes > 0 && spec->log_max_bytes < RUNSPEC_LOG_MAX_LEAST) {
+        return error_set(err, chosen != NULL ? ERR_USAGE : ERR_CONFIG,
+                         "%s: it takes at least 1M, or 0 for no limit",
+                         chosen != NULL ? "--log-max-size" : "log_max_size");
+    }
+    return 0;
+}
+
+static int plan_limits(struct runspec *spec, const struct config *config,
+                       const struct submission_request *request, struct error *err)
 {
     spec->time_limit_ms = request->time_limit_ms > 0
                               ? request->time_limit_ms
@@ -369,6 +384,7 @@ static void plan_limits(struct runspec *spec, const struct config *config,
         request->grace_ms > 0 ? request->grace_ms : config_integer(config, "grace");
     spec->attempts =
         request->attempts > 0 ? request->attempts : config_integer(config, "attempts");
+    return plan_log_max(spec, config, request->log_max_size, err);
 }
 
 static int check_experiment(const char *name, struct error *err)
@@ -401,7 +417,9 @@ int submission_plan(struct submission *s, struct command_context *context,
     spec->experiment = experiment_name(config, request->experiment);
     spec->interpreter =
         interpreter != NULL && interpreter[0] != '\0' ? xstrdup(interpreter) : NULL;
-    plan_limits(spec, config, request);
+    if (plan_limits(spec, config, request, err) != 0) {
+        return -1;
+    }
     for (size_t i = 0; outputs != NULL && i < outputs->count; i++) {
         if (!runspec_path_is_valid(outputs->items[i])) {
             return error_set(err, ERR_CONFIG, "outputs: %s is no path within the project",

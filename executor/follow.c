@@ -91,8 +91,8 @@ static uint64_t final_size(const struct follow *f, size_t i, uint64_t unsaid)
     return sizes[i];
 }
 
-/* Where the run was removed, its files are one gap each, from where the reader is, as long
- * as the journal says. */
+/* Where the run was removed, its files are one gap each, from where the reader is, as
+ * long as the journal says. */
 static void skip_removed_file(struct follow *f, size_t i, int64_t generation,
                               int64_t offset)
 {

@@ -157,8 +157,7 @@ void logfile_open(struct logfile *l, int run_fd, const char *name, int64_t gener
         struct oid found;
         uint64_t first = (uint64_t)offset - l->tail_length;
         oid_of_bytes(l->tail, l->tail_length, &found);
-        is_same =
-            tail == NULL || oid_equal(tail, &found) || skip_hole(l, first) != first;
+        is_same = tail == NULL || oid_equal(tail, &found) || skip_hole(l, first) != first;
     }
     if (is_same) {
         l->offset = (uint64_t)offset;
@@ -184,8 +183,7 @@ static ssize_t read_on(struct logfile *l, uint8_t *out, size_t length, struct er
     uint8_t before[LOGFILE_TAIL];
     uint64_t first = l->offset - l->tail_length;
     ssize_t fresh = fdio_pread_full(l->fd, out, length, l->offset);
-    ssize_t got =
-        fresh < 0 ? -1 : fdio_pread_full(l->fd, before, l->tail_length, first);
+    ssize_t got = fresh < 0 ? -1 : fdio_pread_full(l->fd, before, l->tail_length, first);
     if (got < 0) {
         return error_sys(err, "read %s", l->name);
     }

@@ -9,9 +9,9 @@
  * are compared on every read; so a file that shrank and grew again unseen is noticed too.
  *
  * The beginning of a log that is over its limit is given up (logcap.h): a hole from the
- * front, behind which all offsets are as before. A position in it moves to its end, in the
- * same generation, and gap says how much lay between: the exact loss. What a position has
- * before it in the hole cannot be compared any more and is believed.
+ * front, behind which all offsets are as before. A position in it moves to its end, in
+ * the same generation, and gap says how much lay between: the exact loss. What a position
+ * has before it in the hole cannot be compared any more and is believed.
  *
  * Life: logfile_open -> logfile_read ... -> logfile_release. Never blocks but on the
  * disk.

@@ -138,6 +138,7 @@ static int prepare(struct supervisor *s, const struct arguments *args,
     }
     s->processes = processes_new(s->spec.run, &s->cgroup, oldest);
     s->entry.is_granted = true;
+    logcap_init(&s->logcap, s->spec.log_max_bytes);
     s->setting = (struct stage_setting){
         .root_path = s->root->top,
         .run_id = s->spec.run,
@@ -247,6 +248,7 @@ static void free_supervisor(struct supervisor **p)
 {
     struct supervisor *s = *p;
     processes_free(s->processes);
+    logcap_close(&s->logcap);
     runspec_release(&s->spec);
     noderoot_free(s->root);
     free(s);
@@ -263,6 +265,7 @@ static int stay(const struct arguments *args, int *ready_fd)
     s->run_fd = s->exit_fd = s->entry_fd = s->control_fd = -1;
     s->peer_fd = s->signal_fd = s->limit_fd = s->adopted_fd = -1;
     s->cancel.grace_ms = -1;
+    logcap_init(&s->logcap, 0);
     runspec_init(&s->spec);
     stage_init(&s->stage);
     (void)setsid();

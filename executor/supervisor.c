@@ -108,6 +108,7 @@ static enum phase prepared(struct supervisor *s)
 static enum phase started(struct supervisor *s)
 {
     s->was_executed = true;
+    logcap_restart(&s->logcap);
     supervisor_set_limit(s, s->spec.time_limit_ms > 0
                                 ? clock_boottime_ns() + s->spec.time_limit_ms * NS_PER_MS
                                 : 0);

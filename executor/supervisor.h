@@ -26,6 +26,7 @@
 #include "common/runspec.h"
 #include "executor/cgroup.h"
 #include "executor/journal.h"
+#include "executor/logcap.h"
 #include "executor/noderoot.h"
 #include "executor/processes.h"
 #include "executor/queue.h"
@@ -104,6 +105,7 @@ struct supervisor {
     uint64_t oom_kills;    /* of the machine, when the attempt began */
     int64_t next_round_ns; /* monotonic; 0: none */
     int64_t round_ms, kill_at_ns, give_up_at_ns;
+    struct logcap logcap; /* looked at in any phase */
     bool sent_term, is_collected;
     const char *proof;
     int64_t ended, survivors;

@@ -367,13 +367,23 @@ static void (*const readers[SOURCE_COUNT])(struct supervisor *s) = {
     [SOURCE_LIMIT] = read_limit,       [SOURCE_ADOPTED] = read_adopted,
 };
 
-/* Milliseconds until the next round, -1: none is due. */
-static int time_to_round(const struct supervisor *s)
+static bool is_due(int64_t at_ns)
 {
-    if (s->next_round_ns == 0) {
+    return at_ns != 0 && clock_monotonic_ns() >= at_ns;
+}
+
+/* What poll(2) waits at most: until the next round or the next look at the log. */
+static int time_to_wait(const struct supervisor *s)
+{
+    int64_t next = s->next_round_ns;
+    int64_t look = s->is_acting ? s->logcap.next_ns : 0;
+    if (look != 0 && (next == 0 || look < next)) {
+        next = look;
+    }
+    if (next == 0) {
         return -1;
     }
-    int64_t left = s->next_round_ns - clock_monotonic_ns();
+    int64_t left = next - clock_monotonic_ns();
     return left <= 0 ? 0 : (int)((left + NS_PER_MS - 1) / NS_PER_MS);
 }
 
@@ -392,10 +402,13 @@ static void wait_and_read(struct supervisor *s)
         polls[i] =
             (struct pollfd){.fd = fds[i], .events = POLLIN}; /* -1 is passed over */
     }
-    int ready = poll(polls, SOURCE_COUNT, time_to_round(s));
-    if (time_to_round(s) == 0) {
+    int ready = poll(polls, SOURCE_COUNT, time_to_wait(s));
+    if (is_due(s->next_round_ns)) {
         s->next_round_ns = 0;
         supervisor_note(s, EVENT_ROUND);
+    }
+    if (s->is_acting && is_due(s->logcap.next_ns)) {
+        logcap_look(&s->logcap, s->run_fd, &s->log);
     }
     for (int i = 0; ready > 0 && i < SOURCE_COUNT; i++) {
         if (polls[i].revents != 0) {

@@ -267,6 +267,7 @@ enum phase supervisor_finish(struct supervisor *s)
     if (found == NULL) {
         describe_outputs(s, reason);
     }
+    logcap_look(&s->logcap, s->run_fd, &s->log); /* what stays is within the limit */
     const struct journal_entry line = {
         .state = decide_state(&exit),
         .attempt = s->attempt,

@@ -86,6 +86,7 @@ static void assert_same(const struct runspec *a, const struct runspec *b)
     assert_same_list(&a->secrets, &b->secrets);
     assert_int_equal(a->attempts, b->attempts);
     assert_int_equal(a->time_limit_ms, b->time_limit_ms);
+    assert_int_equal(a->log_max_bytes, b->log_max_bytes);
     assert_int_equal(a->grace_ms, b->grace_ms);
     assert_int_equal(a->slots, b->slots);
     assert_int_equal(a->gpus, b->gpus);
@@ -122,6 +123,7 @@ static void what_is_not_said_has_a_default(void **state)
     assert_int_equal(spec.slots, 1);
     assert_int_equal(spec.grace_ms, RUNSPEC_GRACE_DEFAULT_MS);
     assert_int_equal(spec.time_limit_ms, 0);
+    assert_int_equal(spec.log_max_bytes, RUNSPEC_LOG_MAX_DEFAULT);
     assert_round_trip(&spec);
     runspec_release(&spec);
 }
@@ -147,6 +149,7 @@ static void everything_comes_back(void **state)
     spec.attempts = 3;
     spec.time_limit_ms = 60000;
     spec.grace_ms = 0;
+    spec.log_max_bytes = 0;
     spec.slots = 2;
     spec.gpus = 1;
     spec.priority = -5;
@@ -350,6 +353,8 @@ static void what_is_wrong_is_refused(void **state)
         {"\"time_limit_ms\":null", "\"time_limit_ms\":0", ERR_CORRUPT},
         {"\"time_limit_ms\":null,", "", ERR_CORRUPT},
         {"\"grace_ms\":10000", "\"grace_ms\":-1", ERR_CORRUPT},
+        {"\"log_max_bytes\":1000000000", "\"log_max_bytes\":999999", ERR_CORRUPT},
+        {"\"log_max_bytes\":1000000000", "\"log_max_bytes\":\"1G\"", ERR_CORRUPT},
         {"\"slots\":1", "\"slots\":-1", ERR_CORRUPT},
         {"\"gpus\":0,", "", ERR_CORRUPT},
         {"[\"outputs\"]", "[\"/outputs\"]", ERR_CORRUPT},
@@ -378,6 +383,23 @@ static void what_is_wrong_is_refused(void **state)
         assert_non_null(strstr(err.text, "run specification"));
         runspec_release(&spec);
     }
+}
+
+static void what_an_older_controller_does_not_say_has_its_default(void **state)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT, older = STRBUF_INIT;
+    struct runspec spec;
+
+    (void)state;
+    fill(&spec);
+    spec.log_max_bytes = 0;
+    encode(&spec, &text);
+    runspec_release(&spec);
+    damage(text.data, "\"log_max_bytes\":null,", "", &older);
+    runspec_init(&spec);
+    assert_int_equal(runspec_decode(older.data, older.length, &spec, NULL), 0);
+    assert_int_equal(spec.log_max_bytes, RUNSPEC_LOG_MAX_DEFAULT);
+    runspec_release(&spec);
 }
 
 static void a_command_needs_a_program(void **state)
@@ -485,6 +507,7 @@ int main(void)
         cmocka_unit_test(paths_stay_in_the_snapshot),
         cmocka_unit_test(a_path_has_a_largest_length),
         cmocka_unit_test(what_is_wrong_is_refused),
+        cmocka_unit_test(what_an_older_controller_does_not_say_has_its_default),
         cmocka_unit_test(a_command_needs_a_program),
         cmocka_unit_test(members_of_a_later_version_are_ignored),
         cmocka_unit_test(the_largest_specification_fits_into_a_submission),
