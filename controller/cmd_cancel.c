@@ -121,7 +121,7 @@ static int cancel_one(struct command_context *context, const struct cancel_args 
             command_fail_in(context, args->is_json ? document : NULL, &err);
         }
     } else if (following_reload(&f, &run, &err) == 0) {
-        (void)json_append(runs, command_run_to_json(&run, true));
+        (void)json_append(runs, command_run_to_json(&run, NULL));
     }
     history_run_release(&run);
     following_release(&f);

@@ -114,21 +114,35 @@ const struct cli_command cmd_follow = {
 
 /* ---- logs ---- */
 
-/* The offset at which the last count lines begin. */
-static int find_tail(int fd, uint64_t size_bytes, int64_t count, uint64_t *out,
+/* A generation of a file at home, to be printed. */
+struct printing {
+    int fd;
+    int64_t generation;
+    uint64_t size_bytes;
+    const struct loggaps *gaps;
+};
+
+/* The offset at which the last count lines begin; what is missing is passed over. */
+static int find_tail(const struct printing *p, int64_t count, uint64_t *out,
                      struct error *err)
 {
     char block[65536];
-    uint64_t end = size_bytes;
+    uint64_t end = p->size_bytes;
     int64_t lines = 0;
     *out = 0;
     while (end > 0) {
-        size_t length = end < sizeof block ? (size_t)end : sizeof block;
-        if (fdio_pread_full(fd, block, length, end - length) != (ssize_t)length) {
+        const struct loggap *gap = loggaps_before(p->gaps, p->generation, end);
+        if (gap != NULL && gap->to >= end) {
+            end = gap->from;
+            continue;
+        }
+        uint64_t there = end - (gap != NULL ? gap->to : 0);
+        size_t length = there < sizeof block ? (size_t)there : sizeof block;
+        if (fdio_pread_full(p->fd, block, length, end - length) != (ssize_t)length) {
             return error_sys(err, "read the log");
         }
         for (size_t i = length; i > 0; i--) {
-            bool is_last_byte = end - length + i == size_bytes;
+            bool is_last_byte = end - length + i == p->size_bytes;
             if (block[i - 1] == '\n' && !is_last_byte && ++lines == count) {
                 *out = end - length + i;
                 return 0;
@@ -139,21 +153,33 @@ static int find_tail(int fd, uint64_t size_bytes, int64_t count, uint64_t *out,
     return 0;
 }
 
-static int print_from(struct command_context *context, int fd, uint64_t offset,
-                      struct error *err)
+static int print_from(struct command_context *context, const struct printing *p,
+                      uint64_t offset, struct error *err)
 {
     char block[65536];
-    ssize_t length = 0;
-    while ((length = fdio_pread_full(fd, block, sizeof block, offset)) > 0) {
-        if (terminal_script_output(context->terminal, block, (size_t)length, err) != 0) {
+    ssize_t length = 1;
+    while (length > 0) {
+        const struct loggap *gap = loggaps_next(p->gaps, p->generation, offset);
+        if (gap != NULL && gap->from <= offset) {
+            char text[LOGGAP_TEXT_SIZE];
+            loggap_describe(gap, text);
+            terminal_warn(context->terminal, "%s", text);
+            offset = gap->to;
+            continue;
+        }
+        uint64_t there = gap != NULL ? gap->from - offset : sizeof block;
+        length = fdio_pread_full(
+            p->fd, block, there < sizeof block ? (size_t)there : sizeof block, offset);
+        if (length > 0 &&
+            terminal_script_output(context->terminal, block, (size_t)length, err) != 0) {
             return -1;
         }
-        offset += (uint64_t)length;
+        offset += length > 0 ? (uint64_t)length : 0;
     }
     return length < 0 ? error_sys(err, "read the log") : 0;
 }
 
-/* Print one generation; is_last: the one whose tail is asked for. */
+/* Print one generation, or its tail (-1: all). */
 static int print_generation(struct command_context *context, const struct runlog *log,
                             const struct runlog_file *file, int64_t generation,
                             int64_t tail, struct error *err)
@@ -165,12 +191,13 @@ static int print_generation(struct command_context *context, const struct runlog
     if (fd < 0 || fstat(fd, &st) != 0) {
         return error_sys(err, "open %s/%s", log->dir, name);
     }
+    const struct printing p = {fd, generation, (uint64_t)st.st_size, &file->gaps};
     if (tail == 0) {
-        offset = (uint64_t)st.st_size;
-    } else if (tail > 0 && find_tail(fd, (uint64_t)st.st_size, tail, &offset, err) != 0) {
+        offset = p.size_bytes;
+    } else if (tail > 0 && find_tail(&p, tail, &offset, err) != 0) {
         return -1;
     }
-    return print_from(context, fd, offset, err);
+    return print_from(context, &p, offset, err);
 }
 
 /* Of the prepare stage's files most runs have none. */
@@ -317,7 +344,7 @@ static int wait_for(struct command_context *context, const struct follow_args *a
         *out_interrupted = f.interrupt.is_interrupted;
         if (following_reload(&f, &run, &err) == 0 &&
             run_state_is_final(run.status.state)) {
-            (void)json_append(runs, command_run_to_json(&run, true));
+            (void)json_append(runs, command_run_to_json(&run, NULL));
         }
     }
     history_run_release(&run);

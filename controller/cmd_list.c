@@ -87,7 +87,7 @@ static int visit(void *context, const struct history_run *run, struct error *err
     if (!listing->args->is_json) {
         return add_row(listing, run, &shown, err);
     }
-    json_append(listing->runs, command_run_to_json(&shown, true));
+    json_append(listing->runs, command_run_to_json(&shown, NULL));
     return 0;
 }
 

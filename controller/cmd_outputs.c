@@ -47,7 +47,7 @@ static int report(struct following *f, const struct outputs_args *args,
     const char *path = args->to != NULL ? args->to : home;
     bool has_outputs = !oid_is_zero(&run->status.outputs_root);
     if (args->is_json) {
-        CLEANUP_JSON struct json *document = command_run_to_json(run, true);
+        CLEANUP_JSON struct json *document = command_run_to_json(run, NULL);
         json_add_string(document, "path", has_outputs ? path : NULL);
         return command_print_json(f->context, document);
     }

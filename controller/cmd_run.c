@@ -316,7 +316,7 @@ static int submit_verb(void *opaque_context, void *opaque, char *const *operands
     } else if (history_find(f.context->history, s.spec.run, &run, &err) != 0) {
         status = command_fail(f.context, true, &err, 1);
     } else {
-        CLEANUP_JSON struct json *document = command_run_to_json(&run, false);
+        CLEANUP_JSON struct json *document = command_run_to_json(&run, f.context->home);
         status = command_print_json(f.context, document);
     }
     history_run_release(&run);

@@ -4,6 +4,7 @@
 #include "common/subprocess.h"
 #include "controller/command.h"
 #include "controller/refresh.h"
+#include "controller/runlog.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -121,16 +122,31 @@ static void put_environment(struct strbuf *out, const struct run_environment *e)
     put(out, "environment", text.data);
 }
 
+static void put_log(struct strbuf *out, const struct home *home,
+                    const struct history_run *run)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    uint64_t missing = runlog_missing(home, run->id);
+    char size[FILES_SIZE_TEXT];
+    if (run->status.ended_utc_ms != 0 && run->status.seq > 0) {
+        files_format_size(size, run->status.driver_log_bytes);
+        strbuf_puts(&text, size);
+    }
+    if (missing > 0) {
+        files_format_size(size, missing);
+        strbuf_printf(&text, "%s%s of it missing here: errand logs %s says where and why",
+                      text.length > 0 ? "; " : "", size, run->id);
+    }
+    if (text.length > 0) {
+        put(out, "log", text.data);
+    }
+}
+
 static void put_results(struct strbuf *out, const struct history_run *run,
                         const char *home_outputs)
 {
     const struct run_status *status = &run->status;
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    char size[FILES_SIZE_TEXT];
-    if (status->ended_utc_ms != 0 && status->seq > 0) {
-        files_format_size(size, status->driver_log_bytes);
-        put(out, "log", size);
-    }
     if (status->has_outputs) {
         put_count(&text, status->outputs_files, status->outputs_size_bytes);
         if (run->collected_utc_ms == 0) {
@@ -181,6 +197,7 @@ static int print_people(struct command_context *context, const struct history_ru
     put_status(&text, status);
     put_spec(&text, run);
     put_environment(&text, &status->environment);
+    put_log(&text, context->home, run);
     put_results(&text, run, outputs);
     put_time(&text, "created", run->created_utc_ms, 0);
     put_time(&text, "started", status->started_utc_ms, run->created_utc_ms);
@@ -219,7 +236,7 @@ static int run(void *opaque, void *opaque_args, char *const *operands,
         refresh_tell_old(context, &old, &found, &text, &shown, &err) != 0) {
         status = command_fail(context, args->is_json, &err, 1);
     } else if (args->is_json) {
-        CLEANUP_JSON struct json *document = command_run_to_json(&shown, false);
+        CLEANUP_JSON struct json *document = command_run_to_json(&shown, context->home);
         status = command_print_json(context, document);
     } else {
         status = print_people(context, &shown);

@@ -82,7 +82,8 @@ size_t command_help_group(const char *group, struct strbuf *out);
 int command_check_runs(struct command_context *context, char *const *names, size_t count,
                        struct error *err);
 
-/* The run as `show --json` has it; is_short: as `list --json` has it. */
-struct json *command_run_to_json(const struct history_run *run, bool is_short);
+/* The run as `show --json` has it, with what its log lacks at home; home NULL: as `list
+ * --json` has it. */
+struct json *command_run_to_json(const struct history_run *run, const struct home *home);
 
 #endif

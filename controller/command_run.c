@@ -1,5 +1,6 @@
 /* command_run: a run as --json has it.            [controller] */
 #include "controller/command.h"
+#include "controller/runlog.h"
 
 #include <string.h>
 
@@ -123,15 +124,19 @@ static void add_node(struct json *document, const struct history_run *run)
     add_name(node, "store", run->store);
 }
 
-static void add_log(struct json *document, const struct run_status *status)
+static void add_log(struct json *document, const struct history_run *run,
+                    const struct home *home)
 {
+    const struct run_status *status = &run->status;
     struct json *log = json_add(document, "log", json_new_object());
     add_number(log, "size_bytes", status->ended_utc_ms != 0 && status->seq > 0,
                status->driver_log_bytes);
+    json_add_integer(log, "missing_bytes", (int64_t)runlog_missing(home, run->id));
 }
 
-struct json *command_run_to_json(const struct history_run *run, bool is_short)
+struct json *command_run_to_json(const struct history_run *run, const struct home *home)
 {
+    bool is_short = home == NULL;
     const struct run_status *status = &run->status;
     struct json *document = json_new_object();
     json_add_string(document, "id", run->id);
@@ -149,7 +154,7 @@ struct json *command_run_to_json(const struct history_run *run, bool is_short)
     if (!is_short) {
         add_states(document, run);
         add_spec(document, run);
-        add_log(document, status);
+        add_log(document, run, home);
         add_environment(document, &status->environment);
         add_outputs(document, status);
     }

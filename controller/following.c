@@ -232,7 +232,7 @@ static int report_json(struct following *f, struct history_run *run)
     if (following_reload(f, run, &err) != 0) {
         return fail(f, &err, EXIT_ERRAND);
     }
-    CLEANUP_JSON struct json *document = command_run_to_json(run, false);
+    CLEANUP_JSON struct json *document = command_run_to_json(run, f->context->home);
     return command_print_json(f->context, document) == 0 ? 0 : EXIT_ERRAND;
 }
 

@@ -63,8 +63,7 @@ static int open_newest(struct runlog *log, struct runlog_file *file, struct erro
         return error_sys(err, "look at %s/%s", log->dir, file->name);
     }
     file->offset = (uint64_t)st.st_size;
-    file->whole_from = file->offset;
-    return 0;
+    return loggaps_load(&file->gaps, log->dir_fd, file->name, err);
 }
 
 void runlog_init(struct runlog *log)
@@ -96,6 +95,7 @@ void runlog_close(struct runlog *log)
 {
     for (int i = 0; i < RUNLOG_FILES; i++) {
         fdio_close(&log->files[i].fd);
+        loggaps_release(&log->files[i].gaps);
     }
     fdio_close(&log->dir_fd);
     free(log->dir);
@@ -139,18 +139,95 @@ int runlog_positions(const struct runlog *log, struct json *files, struct error 
     return 0;
 }
 
-int runlog_at(struct runlog *log, const struct json *at, uint64_t *out_gap,
-              struct error *err)
+/* What AT says, less the file's name. */
+struct at {
+    int64_t generation, offset, gap;
+    enum loggap_why why;
+};
+
+static int note_gap(struct runlog *log, struct runlog_file *file, int64_t generation,
+                    uint64_t from, uint64_t to, enum loggap_why why, struct error *err)
+{
+    const struct loggap gap = {generation, from, to, why};
+    return from < to ? loggaps_add(&file->gaps, log->dir_fd, file->name, &gap, err) : 0;
+}
+
+static int size_at_home(const struct runlog *log, const struct runlog_file *file,
+                        uint64_t *out, struct error *err)
+{
+    struct stat st;
+    if (fstat(file->fd, &st) != 0) {
+        return error_sys(err, "look at %s/%s", log->dir, file->name);
+    }
+    *out = (uint64_t)st.st_size;
+    return 0;
+}
+
+/* The bytes up to offset are not to be had. Another follower at this home may have come
+ * further, and has noted what it lacked itself. The file reaches as far from now on: who
+ * goes on from it begins behind the gap. */
+static int skip_to(struct runlog *log, struct runlog_file *file, uint64_t offset,
+                   enum loggap_why why, struct error *err)
+{
+    uint64_t here;
+    if (size_at_home(log, file, &here, err) != 0) {
+        return -1;
+    }
+    if (here >= offset) {
+        return loggaps_load(&file->gaps, log->dir_fd, file->name, err);
+    }
+    if (note_gap(log, file, file->generation, here, offset, why, err) != 0) {
+        return -1;
+    }
+    return ftruncate(file->fd, (off_t)offset) == 0
+               ? 0
+               : error_sys(err, "write %s/%s", log->dir, file->name);
+}
+
+/* The file on the node is not the one before: what was lost of that one is missing behind
+ * what is here of it. */
+static int begin_generation(struct runlog *log, struct runlog_file *file,
+                            const struct at *at, struct error *err)
+{
+    uint64_t here = 0;
+    uint64_t lost = at->gap > at->offset ? (uint64_t)(at->gap - at->offset) : 0;
+    if ((file->fd >= 0 && size_at_home(log, file, &here, err) != 0) ||
+        note_gap(log, file, file->generation, here, here + lost, at->why, err) != 0) {
+        return -1;
+    }
+    /* One that came and went unseen is empty here: what is counted has no holes. */
+    for (int64_t next = file->generation + 1; next <= at->generation; next++) {
+        if (open_generation(log, file, next, err) != 0) {
+            return -1;
+        }
+    }
+    return at->generation == file->generation && file->fd >= 0
+               ? 0
+               : open_generation(log, file, at->generation, err);
+}
+
+static int take_at(const struct json *body, const char **out_file, struct at *out,
+                   struct error *err)
+{
+    const struct json *why = json_get(body, "why");
+    out->why = loggap_why(json_string(why));
+    return json_get_string(body, "AT", "file", out_file, err) != 0 ||
+                   json_get_integer(body, "AT", "generation", 0,
+                                    RUNLOG_GENERATIONS_MAX - 1, &out->generation,
+                                    err) != 0 ||
+                   json_get_integer(body, "AT", "offset", 0, JSON_INTEGER_MAX,
+                                    &out->offset, err) != 0 ||
+                   json_get_integer(body, "AT", "gap", 0, JSON_INTEGER_MAX, &out->gap,
+                                    err) != 0
+               ? -1
+               : 0;
+}
+
+int runlog_at(struct runlog *log, const struct json *body, struct error *err)
 {
     const char *name = NULL;
-    int64_t generation = 0;
-    int64_t offset = 0;
-    int64_t gap = 0;
-    if (json_get_string(at, "AT", "file", &name, err) != 0 ||
-        json_get_integer(at, "AT", "generation", 0, RUNLOG_GENERATIONS_MAX - 1,
-                         &generation, err) != 0 ||
-        json_get_integer(at, "AT", "offset", 0, JSON_INTEGER_MAX, &offset, err) != 0 ||
-        json_get_integer(at, "AT", "gap", 0, JSON_INTEGER_MAX, &gap, err) != 0) {
+    struct at at;
+    if (take_at(body, &name, &at, err) != 0) {
         return -1;
     }
     for (int i = 0; i < RUNLOG_FILES; i++) {
@@ -158,17 +235,17 @@ int runlog_at(struct runlog *log, const struct json *at, uint64_t *out_gap,
         if (strcmp(name, file->name) != 0) {
             continue;
         }
-        if (generation != file->generation || file->fd < 0) {
-            if (open_generation(log, file, generation, err) != 0) {
-                return -1;
-            }
-            file->whole_from = (uint64_t)offset;
-        } else if (file->offset != (uint64_t)offset) {
-            file->whole_from = (uint64_t)offset;
+        uint64_t offset = (uint64_t)at.offset;
+        bool is_known = at.generation == file->generation && file->fd >= 0;
+        uint64_t before = is_known ? file->offset : 0;
+        if (!is_known && begin_generation(log, file, &at, err) != 0) {
+            return -1;
         }
-        file->offset = (uint64_t)offset;
+        if (offset > before && skip_to(log, file, offset, at.why, err) != 0) {
+            return -1;
+        }
+        file->offset = offset;
         log->current = i;
-        *out_gap = (uint64_t)gap;
         return 0;
     }
     return error_set(err, ERR_PROTOCOL, "AT names %.40s, which was not asked for", name);
@@ -212,4 +289,20 @@ void runlog_sizes(const struct runlog *log, struct json *out)
         }
         json_add_integer(out, file, (int64_t)total);
     }
+}
+
+uint64_t runlog_missing(const struct home *home, const char *id)
+{
+    CLEANUP_FREE char *name = xasprintf("runs/%s", id);
+    CLEANUP_FREE char *path = home_path(home, name);
+    CLEANUP_FD int dir_fd = files_open_dir(AT_FDCWD, path, NULL);
+    struct loggaps gaps = LOGGAPS_INIT;
+    struct error err = ERROR_INIT;
+    uint64_t total =
+        dir_fd >= 0 &&
+                loggaps_load(&gaps, dir_fd, run_file_name(RUN_FILE_DRIVER_LOG), &err) == 0
+            ? loggaps_total(&gaps)
+            : 0;
+    loggaps_release(&gaps);
+    return total;
 }

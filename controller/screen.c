@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* SEEK_DATA */
 #include "controller/screen.h"
 
 #include "common/fdio.h"
@@ -68,26 +67,6 @@ static int find_end(const struct screen *s, uint64_t *out)
     return 0;
 }
 
-/* How many bytes from s->offset on are data, at most PIECE_BYTES and none from end on. A
- * punched or never fetched part is skipped. */
-static size_t find_data(struct screen *s, uint64_t end)
-{
-    const struct runlog_file *file = &s->log->files[RUNLOG_DRIVER];
-    if (s->generation == file->generation && s->offset >= file->whole_from) {
-        return end - s->offset < PIECE_BYTES ? (size_t)(end - s->offset) : PIECE_BYTES;
-    }
-    off_t data = lseek(s->fd, (off_t)s->offset, SEEK_DATA);
-    if (data > 0 && (uint64_t)data > s->offset) {
-        s->offset = (uint64_t)data < end ? (uint64_t)data : end;
-    }
-    off_t hole = lseek(s->fd, (off_t)s->offset, SEEK_HOLE);
-    if (hole > 0 && (uint64_t)hole > s->offset && (uint64_t)hole < end) {
-        end = (uint64_t)hole;
-    }
-    uint64_t length = end > s->offset ? end - s->offset : 0;
-    return length < PIECE_BYTES ? (size_t)length : PIECE_BYTES;
-}
-
 static int open_generation(struct screen *s)
 {
     CLEANUP_FREE char *name =
@@ -96,20 +75,47 @@ static int open_generation(struct screen *s)
     return s->fd < 0 ? error_sys(&s->error, "open %s/%s", s->log->dir, name) : 0;
 }
 
+/* Where bytes are missing at the position, say so and move behind them. *end: what comes
+ * next ends there, or before. */
+static void skip_gap(struct screen *s, uint64_t *end)
+{
+    const struct loggaps *gaps = &s->log->files[RUNLOG_DRIVER].gaps;
+    const struct loggap *gap = loggaps_next(gaps, s->generation, s->offset);
+    if (gap != NULL && gap->from <= s->offset) {
+        char text[LOGGAP_TEXT_SIZE];
+        const struct loggap rest = {gap->generation, s->offset, gap->to, gap->why};
+        loggap_describe(&rest, text);
+        terminal_warn(s->terminal, "%s", text);
+        s->offset = gap->to;
+        gap = loggaps_next(gaps, s->generation, s->offset);
+    }
+    if (gap != NULL && gap->from < *end) {
+        *end = gap->from;
+    }
+}
+
+/* Read what comes next of this generation: bytes, 0 where all was shown; -1. */
+static ssize_t read_piece(struct screen *s)
+{
+    uint64_t end = 0;
+    if (find_end(s, &end) != 0) {
+        return -1;
+    }
+    skip_gap(s, &end);
+    uint64_t wanted = s->offset < end ? end - s->offset : 0;
+    return fdio_pread_full(
+        s->fd, s->buffer, wanted < PIECE_BYTES ? (size_t)wanted : PIECE_BYTES, s->offset);
+}
+
 /* Read the next piece into the empty buffer: 1: there is one; 0: all that is at home was
  * shown; -1: s->error. */
 static int next_piece(struct screen *s)
 {
     for (;;) {
-        uint64_t end = 0;
         if (s->fd < 0 && open_generation(s) != 0) {
             return -1;
         }
-        ssize_t length = find_end(s, &end);
-        if (length == 0 && s->offset < end) {
-            size_t wanted = find_data(s, end);
-            length = fdio_pread_full(s->fd, s->buffer, wanted, s->offset);
-        }
+        ssize_t length = read_piece(s);
         if (length < 0) {
             return error_sys(&s->error, "read the log in %s", s->log->dir);
         }
@@ -170,14 +176,6 @@ void screen_update(struct screen *s, struct loop *loop)
         loop_watch(loop, STDOUT_FILENO, LOOP_WRITE, stdout_takes, s);
         s->is_watching = true;
     }
-}
-
-void screen_gap(struct screen *s, uint64_t gap_bytes)
-{
-    terminal_warn(
-        s->terminal,
-        "%llu bytes of the log are not to be had: it was truncated or cut on the node",
-        (unsigned long long)gap_bytes);
 }
 
 struct screen_place screen_shown(const struct screen *s)

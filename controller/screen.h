@@ -3,7 +3,8 @@
  *
  * Reads driver.log (its generations one after another) and writes it to stdout, a little
  * at a time and only when stdout takes it, so that a stopped terminal never holds up the
- * network side. Where a gap was declared, a line on stderr says so.
+ * network side. Where bytes are missing (loggap.h), a line on stderr says so between what
+ * was shown before and what is shown after.
  */
 #ifndef CONTROLLER_SCREEN_H
 #define CONTROLLER_SCREEN_H
@@ -29,8 +30,6 @@ DEFINE_CLEANUP_FREE(screen)
 /* There may be more to show: watch stdout in loop until it was shown. loop NULL: stop
  * watching. */
 void screen_update(struct screen *screen, struct loop *loop);
-/* Generation and offset where bytes are missing, for the line that says so. */
-void screen_gap(struct screen *screen, uint64_t gap_bytes);
 /* The first byte that the terminal has not taken: where another screen goes on. */
 struct screen_place screen_shown(const struct screen *screen);
 /* True while something is left to show: the loop goes on. */

@@ -39,14 +39,14 @@ static int take_line(struct tailing *f, const struct json *body, struct error *e
     return history_add_lines(f->watch->context->history, f->run->id, &lines, err);
 }
 
+/* Where a gap is the last that comes, the screen has to say it all the same. */
 static int take_at(struct tailing *f, const struct json *body, struct error *err)
 {
-    uint64_t gap = 0;
-    if (runlog_at(&f->log, body, &gap, err) != 0) {
+    if (runlog_at(&f->log, body, err) != 0) {
         return -1;
     }
-    if (gap > 0 && f->screen != NULL && f->log.current == RUNLOG_DRIVER) {
-        screen_gap(f->screen, gap);
+    if (f->screen != NULL && f->log.current == RUNLOG_DRIVER) {
+        screen_update(f->screen, f->watch->interrupt->loop);
     }
     return 0;
 }

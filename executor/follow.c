@@ -107,7 +107,7 @@ static void skip_removed_file(struct follow *f, size_t i, int64_t generation,
         .offset = from + lost,
         .gap = lost,
         .why = "removed",
-        .has_jumped = true,
+        .has_jumped = lost > 0,
     };
 }
 

@@ -126,7 +126,7 @@ RUN = SHORT_RUN | {
     },
     "command": [BYTES],
     "tags": lambda value, where: check(list(value.values()), [TEXT], where),
-    "log": {"size_bytes": Maybe(COUNT)},
+    "log": {"size_bytes": Maybe(COUNT), "missing_bytes": COUNT},
     "environment": Maybe(
         {
             "kind": TEXT,

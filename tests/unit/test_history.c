@@ -19,6 +19,11 @@
 #define CLEANUP_HISTORY CLEANUP(history_cleanup)
 #define CLEANUP_RUN CLEANUP(history_run_release)
 
+/* No log is at home. */
+/* NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables) */
+static char no_folder[] = "/nowhere";
+static const struct home nowhere = {.state = no_folder};
+
 static struct history *open_history(const struct place *p)
 {
     struct error err = ERROR_INIT;
@@ -149,7 +154,7 @@ static void a_runs_environment_is_remembered(void **state)
     assert_string_equal(row, STORE " ab b1 cd");
     CLEANUP_RUN struct history_run run;
     find(h, "aaaa", &run);
-    CLEANUP_JSON struct json *shown = command_run_to_json(&run, false);
+    CLEANUP_JSON struct json *shown = command_run_to_json(&run, &nowhere);
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     json_write(json_get(shown, "environment"), false, &text);
     assert_string_equal(text.data,
@@ -536,7 +541,7 @@ static void a_run_is_shown_with_the_names_that_hold_for_good(void **state)
     assert_int_equal(add(h, "aaaa", 1000, NULL), 0);
     CLEANUP_RUN struct history_run before;
     find(h, "aaaa", &before);
-    CLEANUP_JSON struct json *early = command_run_to_json(&before, false);
+    CLEANUP_JSON struct json *early = command_run_to_json(&before, &nowhere);
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     json_write(early, false, &text);
     assert_string_equal(
@@ -548,7 +553,8 @@ static void a_run_is_shown_with_the_names_that_hold_for_good(void **state)
         "\"0707070707070707070707070707070707070707070707070707070707070707\",\"files\":"
         "3,\"size_bytes\":1000,\"sent_files\":null,\"sent_bytes\":null},\"command\":["
         "\"train.py\",\"--epochs\",{\"base64\":\"/"
-        "w==\"}],\"tags\":{\"team\":\"vision\"},\"log\":{\"size_bytes\":null},"
+        "w==\"}],\"tags\":{\"team\":\"vision\"},\"log\":{\"size_bytes\":null,\"missing_"
+        "bytes\":0},"
         "\"environment\":null,\"outputs\":null,\"created\":\"1970-01-01T00:00:01.000Z\","
         "\"started\":null,"
         "\"ended\":null}");
@@ -556,7 +562,7 @@ static void a_run_is_shown_with_the_names_that_hold_for_good(void **state)
     assert_int_equal(add_lines(h, "aaaa", 0, 3, NULL), 0);
     CLEANUP_RUN struct history_run after;
     find(h, "aaaa", &after);
-    CLEANUP_JSON struct json *late = command_run_to_json(&after, false);
+    CLEANUP_JSON struct json *late = command_run_to_json(&after, &nowhere);
     const struct json *exit = json_get(late, "exit");
     assert_string_equal(json_string(json_get(exit, "kind")), "signaled");
     assert_string_equal(json_string(json_get(exit, "signal")), "SIGKILL");
@@ -573,7 +579,7 @@ static void a_run_is_shown_with_the_names_that_hold_for_good(void **state)
     json_write(json_at(states, 1), false, &text);
     assert_string_equal(text.data, "{\"state\":\"Running\",\"attempt\":1,\"time\":"
                                    "\"2026-01-01T00:00:01.000Z\",\"reason\":\"\"}");
-    CLEANUP_JSON struct json *brief = command_run_to_json(&after, true);
+    CLEANUP_JSON struct json *brief = command_run_to_json(&after, NULL);
     assert_null(json_get(brief, "states"));
     assert_string_equal(json_string(json_get(brief, "status")), "Failed");
 }

@@ -72,6 +72,7 @@ static void finish(struct scene *s)
     fdio_close(&s->stdout_before);
     fdio_close(&s->out_fd);
     fdio_close(&s->log.files[RUNLOG_DRIVER].fd);
+    loggaps_release(&s->log.files[RUNLOG_DRIVER].gaps);
     fdio_close(&s->log.dir_fd);
     assert_int_equal(files_remove_tree(AT_FDCWD, s->dir, NULL), 0);
 }
@@ -172,28 +173,57 @@ static void a_file_gets_it_behind_what_others_wrote(void **state)
     finish(&s);
 }
 
-static void a_hole_is_not_shown(void **state)
+/* The network side says where it goes on. */
+static void move_to(struct scene *s, int64_t generation, uint64_t offset, uint64_t gap)
+{
+    CLEANUP_JSON struct json *at = json_new_object();
+    json_add_string(at, "file", "driver.log");
+    json_add_integer(at, "generation", generation);
+    json_add_integer(at, "offset", (int64_t)offset);
+    json_add_integer(at, "gap", (int64_t)gap);
+    json_add_string(at, "why", "limit");
+    assert_int_equal(runlog_at(&s->log, at, NULL), 0);
+}
+
+static void what_is_missing_is_not_shown(void **state)
 {
     (void)state;
     struct scene s;
-    struct runlog_file *file = &s.log.files[RUNLOG_DRIVER];
     begin_pipe(&s);
     arrive(&s, 10);
     /* The node cut the log from the front: what was there is not to be had. */
-    file->offset = HOLE;
-    file->whole_from = HOLE;
+    move_to(&s, 0, HOLE, HOLE - 10);
     arrive(&s, 20);
+    move_to(&s, 0, 2 * HOLE + 7, HOLE - 13);
+    arrive(&s, 5);
     show(&s);
     assert_false(screen_is_busy(s.screen));
     char block[4096];
-    size_t total = 0;
-    ssize_t got;
-    while ((got = fdio_read(s.out_fd, block, sizeof block)) > 0) {
-        total += (size_t)got;
+    assert_int_equal(fdio_read_full(s.out_fd, block, 35), 35);
+    for (unsigned i = 0; i < 35; i++) {
+        uint64_t offset = i < 10 ? i : i < 30 ? HOLE + i - 10 : 2 * HOLE + 7 + i - 30;
+        assert_int_equal(block[i], byte_at(offset));
     }
-    /* Where a block of the filesystem has some data, the rest of it is no hole. */
-    assert_true(total >= 30 && total < HOLE / 8);
-    assert_int_equal(block[3], byte_at(HOLE + 3));
+    assert_int_equal(fdio_read(s.out_fd, block, 1), -1); /* nothing more */
+    assert_int_equal(screen_shown(s.screen).offset, 2 * HOLE + 12);
+    finish(&s);
+}
+
+static void what_was_lost_with_a_generation_is_passed_over(void **state)
+{
+    (void)state;
+    struct scene s;
+    begin_pipe(&s);
+    arrive(&s, 10);
+    move_to(&s, 1, HOLE, HOLE + 50); /* 50 of the first, and the beginning of this one */
+    arrive(&s, 20);
+    show(&s);
+    char block[4096];
+    assert_int_equal(fdio_read_full(s.out_fd, block, 30), 30);
+    assert_int_equal(block[9], byte_at(9));
+    assert_int_equal(block[10], byte_at(HOLE));
+    assert_int_equal(fdio_read(s.out_fd, block, 1), -1);
+    assert_int_equal(screen_shown(s.screen).generation, 1);
     finish(&s);
 }
 
@@ -236,7 +266,8 @@ int main(void)
         cmocka_unit_test(a_pipe_that_nobody_reads_holds_nothing_up),
         cmocka_unit_test(stdout_itself_stays_as_it_was),
         cmocka_unit_test(a_file_gets_it_behind_what_others_wrote),
-        cmocka_unit_test(a_hole_is_not_shown),
+        cmocka_unit_test(what_is_missing_is_not_shown),
+        cmocka_unit_test(what_was_lost_with_a_generation_is_passed_over),
         cmocka_unit_test(what_another_follower_wrote_ahead_waits),
         cmocka_unit_test(a_reader_who_went_away_is_an_error),
     };
