@@ -19,9 +19,11 @@
 /* What is in the pipe when a link is lost was sent in vain, and a cancel waits behind it.
  */
 #define STDIN_PIPE_BYTES ((size_t)256 << 10)
-#define WORDS_MAX ((size_t)64 << 10) /* of stderr, from its end */
-#define END_GRACE_MS 500             /* for a child whose streams were closed */
-#define STOP_GRACE_MS 100            /* for one that was asked to end */
+#define WORDS_PART                                                                       \
+    ((size_t)32 << 10)    /* of stderr, from its beginning and from its end              \
+                           */
+#define END_GRACE_MS 500  /* for a child whose streams were closed */
+#define STOP_GRACE_MS 100 /* for one that was asked to end */
 
 struct process_link {
     struct link link;
@@ -88,16 +90,11 @@ static void wait_for_end(struct process_link *link, int64_t grace_ms)
     }
 }
 
-/* The end of what the child said, each line made safe. */
-static void read_words(const struct process_link *link, struct strbuf *out)
+/* Append a part of what the child said, each line made safe. */
+static void read_part(const struct process_link *link, uint64_t from, struct strbuf *out)
 {
-    off_t end = lseek(link->words_fd, 0, SEEK_END);
-    if (end <= 0) {
-        return;
-    }
-    uint64_t from = (uint64_t)end > WORDS_MAX ? (uint64_t)end - WORDS_MAX : 0;
-    CLEANUP_FREE char *words = xmalloc(WORDS_MAX + 1);
-    ssize_t length = fdio_pread_full(link->words_fd, words, WORDS_MAX, from);
+    CLEANUP_FREE char *words = xmalloc(WORDS_PART + 1);
+    ssize_t length = fdio_pread_full(link->words_fd, words, WORDS_PART, from);
     words[length > 0 ? length : 0] = '\0';
     char *rest = words;
     for (char *line = strsep(&rest, "\r\n"); line != NULL; line = strsep(&rest, "\r\n")) {
@@ -105,6 +102,20 @@ static void read_words(const struct process_link *link, struct strbuf *out)
             strbuf_puts(out, out->length > 0 ? "\n" : "");
             terminal_make_safe(line, strlen(line), out);
         }
+    }
+}
+
+/* How it began, which tells how far it came, and its last words. */
+static void read_words(const struct process_link *link, struct strbuf *out)
+{
+    off_t end = lseek(link->words_fd, 0, SEEK_END);
+    if (end <= 0) {
+        return;
+    }
+    read_part(link, 0, out);
+    if ((uint64_t)end > WORDS_PART) {
+        uint64_t last = (uint64_t)end - WORDS_PART;
+        read_part(link, last > WORDS_PART ? last : WORDS_PART, out);
     }
 }
 

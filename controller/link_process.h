@@ -13,8 +13,8 @@
 
 #include <sys/types.h>
 
-/* How the child ended, and what it said on stderr: its last words, line by line, made
- * safe. */
+/* How the child ended, and what it said on stderr: its first and last words, line by
+ * line, made safe. */
 struct process_end {
     int status; /* as waitpid has it */
     const char *words;

@@ -373,7 +373,8 @@ static bool is_refusal(struct ssh2_login *l)
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     enum ssh2_cause cause = ssh2_session_cause(l->session, &text);
     l->is_broken = cause == SSH2_CAUSE_CLOSED || cause == SSH2_CAUSE_EXPELLED ||
-                   cause == SSH2_CAUSE_LATE || cause == SSH2_CAUSE_BABBLE;
+                   cause == SSH2_CAUSE_UNREADABLE || cause == SSH2_CAUSE_LATE ||
+                   cause == SSH2_CAUSE_BABBLE;
     return !l->is_broken;
 }
 

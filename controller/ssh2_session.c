@@ -514,6 +514,27 @@ static enum ssh2_cause cause_of_greeting(const struct ssh2_session *s,
     return SSH2_CAUSE_BABBLE;
 }
 
+/* libssh2 gave up, or the server said no, on a connection that is whole. */
+static enum ssh2_cause cause_of_library(const struct ssh2_session *s, struct strbuf *text)
+{
+    if (!s->socket.has_logged_in && s->said != NULL &&
+        strncmp(s->said, "Waiting for ", strlen("Waiting for ")) == 0) {
+        strbuf_printf(text, "%s cannot read what the server sends (%s, %d)", LIBRARY,
+                      s->said, s->code);
+        return SSH2_CAUSE_UNREADABLE;
+    }
+    bool has_no_session = s->socket.has_logged_in && s->channel == NULL;
+    strbuf_printf(text, "%s%s (%s, %d)",
+                  has_no_session ? "logged in, but the server opens no session: " : "",
+                  s->said != NULL ? s->said : "", LIBRARY, s->code);
+    if (has_no_session) {
+        return SSH2_CAUSE_NO_SESSION;
+    }
+    bool is_refused = s->code == LIBSSH2_ERROR_AUTHENTICATION_FAILED ||
+                      s->code == LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED;
+    return is_refused ? SSH2_CAUSE_REFUSED : SSH2_CAUSE_OTHER;
+}
+
 enum ssh2_cause ssh2_session_cause(const struct ssh2_session *s, struct strbuf *text)
 {
     if (s->socket.is_late) {
@@ -543,16 +564,7 @@ enum ssh2_cause ssh2_session_cause(const struct ssh2_session *s, struct strbuf *
                       s->socket.broken != 0 ? strerror(s->socket.broken) : "");
         return greeting == SSH2_GREETING_NONE ? SSH2_CAUSE_FULL : SSH2_CAUSE_CLOSED;
     }
-    bool has_no_session = s->socket.has_logged_in && s->channel == NULL;
-    strbuf_printf(text, "%s%s (%s, %d)",
-                  has_no_session ? "logged in, but the server opens no session: " : "",
-                  s->said != NULL ? s->said : "", LIBRARY, s->code);
-    if (has_no_session) {
-        return SSH2_CAUSE_NO_SESSION;
-    }
-    bool is_refused = s->code == LIBSSH2_ERROR_AUTHENTICATION_FAILED ||
-                      s->code == LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED;
-    return is_refused ? SSH2_CAUSE_REFUSED : SSH2_CAUSE_OTHER;
+    return cause_of_library(s, text);
 }
 
 struct ssh2_fact ssh2_session_fact(const struct ssh2_session *s, size_t i)

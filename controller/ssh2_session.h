@@ -124,6 +124,7 @@ enum ssh2_cause {
     SSH2_CAUSE_BABBLE,     /* what the server says is not SSH, and does not end */
     SSH2_CAUSE_SSH_1,      /* the server speaks that alone */
     SSH2_CAUSE_EXPELLED,   /* the server hung up and said why, as after too many logins */
+    SSH2_CAUSE_UNREADABLE, /* libssh2 gave up on a packet, such as a very long banner */
     SSH2_CAUSE_REFUSED,    /* login: not this way */
     SSH2_CAUSE_NO_SESSION, /* logged in, and the server runs nothing */
 };

@@ -14,6 +14,9 @@
 #define QUEUE_LIMIT ((size_t)64 << 20)
 #define QUEUE_COMPACT ((size_t)256 << 10)
 #define GREETING_KEPT ((size_t)16 << 10)
+#define PREFACE_MAX ((size_t)256 << 10) /* lines before the version */
+#define VERSION_BEGIN "SSH-"
+#define VERSION_LENGTH (sizeof VERSION_BEGIN - 1)
 #define RECEIVED_MAX ((size_t)4 << 20) /* until the login is over */
 
 void ssh2_socket_init(struct ssh2_socket *s, int fd)
@@ -51,16 +54,9 @@ static void acknowledge_at_once(int fd)
 #endif
 }
 
-ssize_t ssh2_socket_take(struct ssh2_socket *s, void *out, size_t size)
+/* Read what there is, and note it. */
+static ssize_t receive(struct ssh2_socket *s, void *out, size_t size)
 {
-    s->is_late = s->is_late || clock_monotonic_ns() > s->deadline_ns;
-    s->does_babble = s->does_babble || (!s->has_logged_in && s->received > RECEIVED_MAX);
-    if (s->is_closing || s->is_late || s->does_babble) {
-        return -ECONNABORTED;
-    }
-    if (s->turn == 0) {
-        return -EAGAIN;
-    }
     ssize_t got = recv(s->fd, out, size < s->turn ? size : s->turn, 0);
     if (got < 0) {
         int code = errno == EINTR ? EAGAIN : errno;
@@ -75,7 +71,54 @@ ssize_t ssh2_socket_take(struct ssh2_socket *s, void *out, size_t size)
         (void)strbuf_add(&s->greeting, out, (size_t)got < room ? (size_t)got : room,
                          NULL);
     }
-    acknowledge_at_once(s->fd);
+    return got;
+}
+
+/* The version's first bytes, when they have come; what came before them is dropped. Byte
+ * by byte, since what follows the version is no line any more. */
+static ssize_t take_version(struct ssh2_socket *s, char *out, size_t size)
+{
+    while (s->version_seen != VERSION_LENGTH) {
+        char byte = '\0';
+        if (s->received > PREFACE_MAX) {
+            s->does_babble = true;
+            return -ECONNABORTED;
+        }
+        ssize_t got = receive(s, &byte, 1);
+        if (got <= 0) {
+            return got;
+        }
+        bool is_next =
+            s->version_seen < VERSION_LENGTH && byte == VERSION_BEGIN[s->version_seen];
+        s->version_seen = byte == '\n' ? 0
+                          : is_next    ? s->version_seen + 1
+                                       : VERSION_LENGTH + 1;
+        if (s->turn == 0 && s->version_seen != VERSION_LENGTH) {
+            return -EAGAIN;
+        }
+    }
+    size_t left = VERSION_LENGTH - s->version_given;
+    size_t given = size < left ? size : left;
+    memcpy(out, VERSION_BEGIN + s->version_given, given);
+    s->version_given += given;
+    return (ssize_t)given;
+}
+
+ssize_t ssh2_socket_take(struct ssh2_socket *s, void *out, size_t size)
+{
+    s->is_late = s->is_late || clock_monotonic_ns() > s->deadline_ns;
+    s->does_babble = s->does_babble || (!s->has_logged_in && s->received > RECEIVED_MAX);
+    if (s->is_closing || s->is_late || s->does_babble) {
+        return -ECONNABORTED;
+    }
+    if (s->turn == 0) {
+        return -EAGAIN;
+    }
+    ssize_t got = s->version_given < VERSION_LENGTH ? take_version(s, out, size)
+                                                    : receive(s, out, size);
+    if (got > 0) {
+        acknowledge_at_once(s->fd);
+    }
     return got;
 }
 

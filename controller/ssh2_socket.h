@@ -27,6 +27,8 @@ struct ssh2_socket { /* fields are for reading; "set" ones for the session to se
     int broken;       /* errno, or 0 */
     size_t received;
     struct strbuf greeting; /* the first bytes that came */
+    size_t version_seen;    /* of "SSH-" in this line; more: it begins otherwise */
+    size_t version_given;   /* of it to the session */
     struct strbuf queue;
     size_t sent; /* of queue */
     size_t turn; /* may still be read in this turn */
@@ -42,7 +44,9 @@ void ssh2_socket_shutdown(struct ssh2_socket *socket);
 /* A new turn: this much may be read. */
 void ssh2_socket_begin_turn(struct ssh2_socket *socket, size_t size);
 #define SSH2_SOCKET_TURN ((size_t)1 << 20)
-/* As recv: -errno on failure, -EAGAIN also where this turn's share is used up. */
+/* As recv, less the lines that may come before the version (RFC 4253 section 4.2), on
+ * which libssh2 gives up where one is empty: -errno on failure, -EAGAIN also where this
+ * turn's share is used up. */
 ssize_t ssh2_socket_take(struct ssh2_socket *socket, void *out, size_t size);
 /* Take all of data; -errno on failure. */
 ssize_t ssh2_socket_queue(struct ssh2_socket *socket, const void *data, size_t length);

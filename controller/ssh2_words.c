@@ -42,6 +42,8 @@ const char *ssh2_hint_of_cause(enum ssh2_cause cause)
                              "the right port? Else the server has to be upgraded",
         [SSH2_CAUSE_EXPELLED] =
             "too many keys were offered? Name the right one with --identity FILE",
+        [SSH2_CAUSE_UNREADABLE] = "a banner of more than 35 KB? Set the target's "
+                                  "transport to openssh",
         [SSH2_CAUSE_REFUSED] = NULL,
         [SSH2_CAUSE_NO_SESSION] =
             "the account may only forward ports (MaxSessions 0 in its sshd_config)? Ask "

@@ -89,7 +89,7 @@ static void fail_session(struct ssh2_link *s)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     enum ssh2_cause cause = ssh2_session_cause(s->session, &text);
-    if (cause == SSH2_CAUSE_ALGORITHMS) {
+    if (cause == SSH2_CAUSE_ALGORITHMS || cause == SSH2_CAUSE_UNREADABLE) {
         s->beyond = xstrndup(text.data, strcspn(text.data, "("));
         s->beyond[strlen(s->beyond) - 1] = '\0';
     }

@@ -2,11 +2,16 @@
 not. What misbehaves altogether stands in test_transports_servers.py."""
 
 import ctypes
+import hashlib
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from support.errand import strip_controls
+from support.faultproxy import Fault
+from support.projects import write_files
 from support.sshd import Sshd
 
 WAYS = ("ssh2", "openssh", "auto")
@@ -197,3 +202,117 @@ def test_a_server_of_this_kind_is_reached_or_named(errand, make_sshd, added, ref
 def test_a_server_that_lets_nobody_in_says_why(make_sshd, added, refused, lines, says):
     server = make_sshd(lines=tuple(lines.splitlines()))
     check_says(refused, added(server), server, says)
+
+
+# ---- much at once, with new keys again and again ----
+
+MEGABYTES = 12
+# Writes the digest of what was sent, then as many bytes of log and of outputs as that has.
+BOTH_WAYS = """
+import hashlib, os, sys
+data = open("data.bin", "rb").read()
+os.makedirs("outputs", exist_ok=True)
+open("outputs/back.bin", "wb").write(data)
+print(hashlib.sha256(data).hexdigest(), flush=True)
+sys.stdout.write("".join(f"{i:063d}\\n" for i in range(len(data) // 64)))
+"""
+
+
+def test_new_keys_every_megabyte_lose_nothing_either_way(errand, make_sshd, added):
+    server = make_sshd(lines=("RekeyLimit 1M", "LogLevel DEBUG1"))
+    data = os.urandom(MEGABYTES << 20)
+    write_files(errand.cwd, {"data.bin": data, "both.py": BOTH_WAYS})
+    target = added(server)
+    ended = errand.ok("run", "--target", target, "both.py")
+    digest, _, log = ended.out.partition(b"\n")
+    assert digest.decode() == hashlib.sha256(data).hexdigest()
+    assert log == b"".join(b"%063d\n" % i for i in range(len(data) // 64))
+    (back,) = errand.home.rglob("outputs/back.bin")
+    assert back.read_bytes() == data
+    assert server.logins() == 1
+    assert server.log.read_bytes().count(b"SSH2_MSG_KEXINIT received") > MEGABYTES
+
+
+# ---- what a server says before it comes to the point ----
+
+CONTROLS = "\033]0;title\007\033[2J\033[31m\x9b2J\b\r"
+
+
+@pytest.fixture
+def with_banner(make_sshd, tmp_path) -> Callable[[int], Sshd]:
+    """with_banner(bytes): a server that says so much before the login, and none of it is fit for a terminal."""
+
+    def make(size: int) -> Sshd:
+        banner = tmp_path / "banner"
+        line = f"Keep out! {CONTROLS} Permission denied.\n"
+        banner.write_text(line * (size // len(line)))
+        return make_sshd(lines=(f"Banner {banner}",))
+
+    return make
+
+
+@pytest.mark.parametrize("way", ["ssh2"])
+def test_a_banner_that_libssh2_cannot_take_is_no_refusal(with_banner, added, refused):
+    step = refused(added(with_banner(200_000)))
+    assert step["step"] == "login"
+    assert "cannot read what the server sends" in step["detail"]
+    assert "openssh" in step["hint"]
+
+
+@pytest.mark.parametrize("size", [300, 30_000, 200_000], ids=["short", "long", "endless"])
+def test_a_banner_before_the_login_never_reaches_the_terminal_raw(errand, with_banner, added, way, size):
+    if (way, size) == ("ssh2", 200_000):
+        return
+    target = added(with_banner(size))
+    ended = errand.terminal("run", "--target", target, "train.py", columns=400).finish()
+    assert ended.code == 0, strip_controls(ended.out)
+    assert b"hello" in ended.out
+    for raw in (b"\033]0;title", b"\033[2J", b"\x9b"):
+        assert raw not in ended.out
+
+
+@pytest.mark.parametrize(
+    "preface",
+    [
+        b"Welcome\r\n",
+        b"no carriage return\n\n",
+        b"".join(b"line %d of the house rules\r\n" % i for i in range(200)),
+        CONTROLS.encode("latin-1") + b"\r\n",
+        b"SSH is spoken here\r\n",
+    ],
+    ids=["one line", "newlines alone", "many lines", "controls", "almost a version"],
+)
+def test_lines_before_the_version_are_passed_over(errand, sshd, proxy, way, preface):
+    """RFC 4253 section 4.2 allows them."""
+    link = proxy(sshd.port, preface=preface)
+    errand.add_target("node", f"--transport={way}", *sshd.target_arguments(link.port))
+    ended = errand.ok("run", "--target", "node", "train.py")
+    assert (ended.out, ended.errors.count("\033")) == (b"hello\n", 0)
+    assert link.connections == 1
+
+
+def test_a_server_that_takes_its_time_is_waited_for(errand, sshd, proxy, way):
+    link = proxy(sshd.port, faults=[Fault("freeze", "down", 0)])
+    errand.add_target("node", f"--transport={way}", *sshd.target_arguments(link.port))
+    running = errand.start("run", "--target", "node", "train.py")
+    running.wait_output(b"waiting for node to answer", "err")
+    link.thaw()
+    ended = running.finish()
+    assert (ended.code, ended.out) == (0, b"hello\n"), ended
+    assert link.connections == 1
+
+
+# ---- a server that goes away ----
+
+
+def test_a_server_that_closes_at_any_point_is_said_to(errand, sshd, proxy, way, refused):
+    link = proxy(sshd.port)
+    target = errand.add_target("node", f"--transport={way}", *sshd.target_arguments(link.port))
+    phases = []
+    while "login" not in phases and len(phases) < 60:
+        at = 150 + 120 * len(phases)
+        link.faults = [Fault("close", "down", at)]
+        step = refused(target)
+        assert step["detail"].startswith(f"node ({sshd.user}@{sshd.host} port {link.port}): ")
+        phases.append(re.match(r"[^:]*: ([a-z ]+): ", step["detail"])[1])
+    assert {"handshake", "login"} <= set(phases)

@@ -219,6 +219,8 @@ class _Link:
         if self.is_over:
             self.close()
             return
+        if self.proxy.preface:
+            self.lanes[1].put(self.proxy.preface)
         for lane in self.lanes:
             lane.start()
 
@@ -293,6 +295,7 @@ class FaultProxy:
     rate: float | None = None
     faults: list[Fault] = field(default_factory=list)
     port: int = 0
+    preface: bytes = b""  # goes down before what the server says
 
     def __post_init__(self) -> None:
         self.links: list[_Link] = []
