@@ -17,7 +17,10 @@
 /* An object that is met again is made young once it is older than this; collection spares
  * a day, so the hour spares most of the calls. */
 #define RENEW_AFTER_MS (INT64_C(3600) * 1000)
-#define TMP_NAME_SIZE 64
+#define PACKS "packs"
+/* Of one object: a file, and one in each of some packs. More that are bad are no
+ * accident. */
+#define COPIES_MAX 4
 
 static int load_id(struct store *store, struct error *err)
 {
@@ -79,6 +82,7 @@ static int open_folders(struct store *store, const char *path, struct error *err
         {"tmp", &store->tmp_fd},
         {"bad", &store->bad_fd},
     };
+    struct error inner = ERROR_INIT;
 
     if (files_make_dirs(path, err) < 0) {
         return -1;
@@ -95,7 +99,29 @@ static int open_folders(struct store *store, const char *path, struct error *err
             return -1;
         }
     }
-    return 0;
+    store->packs_fd = files_open_dir(store->root_fd, PACKS, &inner);
+    return store->packs_fd < 0 && inner.code != ERR_NOT_FOUND
+               ? error_set(err, inner.code, "%s", inner.text)
+               : 0;
+}
+
+int store_prepare(const char *path, struct error *err)
+{
+    CLEANUP_FD int fd = -1;
+    CLEANUP_FD int packs_fd = -1;
+
+    if (files_make_dirs(path, err) < 0) {
+        return -1;
+    }
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return error_sys(err, "open %s", path);
+    }
+    if (faccessat(fd, "id", F_OK, 0) == 0) {
+        return 0;
+    }
+    packs_fd = files_open_or_make_dir(fd, PACKS, err);
+    return packs_fd < 0 ? error_wrap(err, "store %s", path) : 0;
 }
 
 struct store *store_open(const char *path, struct error *err)
@@ -103,7 +129,7 @@ struct store *store_open(const char *path, struct error *err)
     CLEANUP(store_cleanup) struct store *store = xcalloc(1, sizeof(*store));
 
     store->root_fd = store->objects_fd = store->roots_fd = -1;
-    store->tmp_fd = store->bad_fd = -1;
+    store->tmp_fd = store->bad_fd = store->packs_fd = -1;
     bytes_random(&store->nonce, sizeof(store->nonce));
     if (open_folders(store, path, err) < 0 || open_id(store, err) < 0 ||
         store_recover(store, err) < 0) {
@@ -116,6 +142,8 @@ struct store *store_open(const char *path, struct error *err)
 void store_free(struct store *store)
 {
     if (store) {
+        store_release_packs(store);
+        mem_cleanup_fd(&store->packs_fd);
         mem_cleanup_fd(&store->root_fd);
         mem_cleanup_fd(&store->objects_fd);
         mem_cleanup_fd(&store->roots_fd);
@@ -143,27 +171,60 @@ int64_t store_time_ms(const struct timespec *time)
     return (int64_t)time->tv_sec * 1000 + time->tv_nsec / NS_PER_MS;
 }
 
-bool store_stat(const struct store *store, const struct oid *oid, struct stat *out)
+int store_find(struct store *store, const struct oid *oid, bool is_certain,
+               struct store_place *out, struct error *err)
 {
     char path[STORE_PATH_SIZE];
+    int packed = store_find_packed(store, oid, false, out, err);
 
-    store_path(oid, path);
-    if (fstatat(store->objects_fd, path, out, AT_SYMLINK_NOFOLLOW) != 0 ||
-        !S_ISREG(out->st_mode)) {
-        return false;
+    if (packed != 0) {
+        return packed;
     }
-    if (clock_utc_ms() - store_time_ms(&out->st_mtim) > RENEW_AFTER_MS) {
+    store_path(oid, path);
+    if (fstatat(store->objects_fd, path, &out->st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISREG(out->st.st_mode)) {
+        return 1;
+    }
+    return is_certain ? store_find_packed(store, oid, true, out, err) : 0;
+}
+
+uint64_t store_place_size(const struct store_place *place)
+{
+    return place->pack ? place->entry.length : (uint64_t)place->st.st_size;
+}
+
+void store_renew(const struct store *store, const struct oid *oid,
+                 const struct store_place *place)
+{
+    int64_t now_ms = clock_utc_ms();
+    char path[STORE_PATH_SIZE];
+
+    if (place->pack && now_ms - place->pack->utc_ms > RENEW_AFTER_MS) {
+        packfile_renew(place->pack->file);
+        place->pack->utc_ms = now_ms;
+    }
+    if (!place->pack && now_ms - store_time_ms(&place->st.st_mtim) > RENEW_AFTER_MS) {
+        store_path(oid, path);
         (void)utimensat(store->objects_fd, path, NULL, AT_SYMLINK_NOFOLLOW);
     }
+}
+
+bool store_has(struct store *store, enum object_kind kind, const struct oid *oid)
+{
+    struct store_place place;
+
+    (void)kind;
+    if (store_find(store, oid, false, &place, NULL) <= 0) {
+        return false;
+    }
+    store_renew(store, oid, &place);
     return true;
 }
 
-bool store_has(const struct store *store, enum object_kind kind, const struct oid *oid)
+void store_tmp_name(struct store *store, char out[STORE_TMP_NAME_SIZE])
 {
-    struct stat st;
-
-    (void)kind;
-    return store_stat(store, oid, &st);
+    (void)snprintf(out, STORE_TMP_NAME_SIZE, "%016" PRIx64 "-%ld-%u", store->nonce,
+                   (long)getpid(), store->name_counter++);
 }
 
 static int write_tmp(struct store *store, const char *name, const void *body,
@@ -199,16 +260,17 @@ static int publish(struct store *store, const char *name, const char *path)
     return renameat(store->tmp_fd, name, store->objects_fd, path);
 }
 
-static int put_new(struct store *store, const char *path, const void *body, size_t length,
-                   struct error *err)
+int store_put_file(struct store *store, const struct oid *oid, const void *body,
+                   size_t length, struct error *err)
 {
-    char name[TMP_NAME_SIZE];
+    char name[STORE_TMP_NAME_SIZE];
+    char path[STORE_PATH_SIZE];
 
+    store_path(oid, path);
     /* A second time where the file in tmp/ was taken for an abandoned one: the clock may
      * leap. */
     for (int attempt = 0;; attempt++) {
-        (void)snprintf(name, sizeof(name), "%016" PRIx64 "-%ld-%u", store->nonce,
-                       (long)getpid(), store->name_counter++);
+        store_tmp_name(store, name);
         if (write_tmp(store, name, body, length, err) < 0) {
             return -1;
         }
@@ -226,24 +288,32 @@ static int put_new(struct store *store, const char *path, const void *body, size
 int store_put(struct store *store, enum object_kind kind, const struct oid *oid,
               const void *body, size_t length, struct error *err)
 {
-    char path[STORE_PATH_SIZE];
-    struct stat st;
+    struct store_place place;
+    char hex[OID_HEX_SIZE];
+    int found, gathered;
 
     if (length > OBJECT_SIZE_MAX) {
         return error_set(err, ERR_LIMIT, "an object of %zu bytes", length);
     }
-    /* One of another length is torn: it is replaced. */
-    if (store_stat(store, oid, &st) && st.st_size == (off_t)length) {
+    found = store_find(store, oid, false, &place, err);
+    /* One of another length is torn: it is written again. */
+    if (found > 0 && store_place_size(&place) == length) {
+        store_renew(store, oid, &place);
         return 0;
     }
-    store_path(oid, path);
-    if (put_new(store, path, body, length, err) < 0) {
-        return error_wrap(err, "store: write %s %s", object_kind_name(kind), path);
+    if (found > 0 && place.pack) {
+        store_take_bad(store, oid, &place);
     }
-    return 0;
+    gathered = found < 0 ? -1 : store_put_gathered(store, oid, body, length, err);
+    if (gathered > 0 ||
+        (gathered == 0 && store_put_file(store, oid, body, length, err) == 0)) {
+        return 0;
+    }
+    oid_to_hex(oid, hex);
+    return error_wrap(err, "store: write %s %s", object_kind_name(kind), hex);
 }
 
-void store_move_bad(const struct store *store, const struct oid *oid)
+static void move_bad(const struct store *store, const struct oid *oid)
 {
     char path[STORE_PATH_SIZE];
     char hex[OID_HEX_SIZE];
@@ -253,6 +323,16 @@ void store_move_bad(const struct store *store, const struct oid *oid)
     /* What cannot be kept for inspection must still not be found again. */
     if (renameat(store->objects_fd, path, store->bad_fd, hex) != 0) {
         (void)unlinkat(store->objects_fd, path, 0);
+    }
+}
+
+void store_take_bad(const struct store *store, const struct oid *oid,
+                    const struct store_place *place)
+{
+    if (place->pack) {
+        (void)packfile_mark_bad(place->pack->file, &place->entry, NULL);
+    } else {
+        move_bad(store, oid);
     }
 }
 
@@ -286,21 +366,46 @@ int store_read_file(const struct store *store, const struct oid *oid, struct str
     return 0;
 }
 
-/* True where the bytes are an object of another kind: asked for as the wrong thing, it is
- * not corrupt. */
-static bool is_other_kind(const struct strbuf *body, const struct oid *oid)
+/* Read the object from its place and verify it. */
+static int get_at(struct store *store, enum object_kind kind, const struct oid *oid,
+                  const struct store_place *place, struct strbuf *out, struct error *err)
 {
-    static const enum object_kind kinds[] = {OBJECT_CONTENT, OBJECT_LIST, OBJECT_TREE};
+    struct oid found;
+    int result = place->pack ? packfile_read(place->pack->file, &place->entry, out, err)
+                             : store_read_file(store, oid, out, err);
 
-    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-        struct oid found;
-
-        oid_of(kinds[i], body->data, body->length, &found);
-        if (oid_equal(&found, oid)) {
-            return true;
-        }
+    if (result < 0) {
+        return -1;
     }
-    return false;
+    oid_of(kind, out->data, out->length, &found);
+    if (oid_equal(&found, oid)) {
+        return 0;
+    }
+    /* Asked for as the wrong thing, it is not corrupt. */
+    if (store_is_good(out, oid)) {
+        return error_set(err, ERR_NOT_FOUND, "an object of another kind has this name");
+    }
+    return error_set(err, ERR_CORRUPT, "its bytes are not what its name says");
+}
+
+/* As store_get. *out_again: a bad copy was taken away, there may be another. */
+static int get_once(struct store *store, enum object_kind kind, const struct oid *oid,
+                    struct strbuf *out, bool *out_again, struct error *err)
+{
+    struct store_place place = {.pack = NULL};
+    int found = store_find_packed(store, oid, false, &place, err);
+    int result = found < 0 ? -1 : get_at(store, kind, oid, &place, out, err);
+
+    if (result < 0 && found == 0 && err->code == ERR_NOT_FOUND) {
+        found = store_find_packed(store, oid, true, &place, err);
+        result = found > 0 ? get_at(store, kind, oid, &place, out, err) : -1;
+    }
+    *out_again = false;
+    if (result < 0 && found >= 0 && err->code == ERR_CORRUPT) {
+        *out_again = true;
+        store_take_bad(store, oid, &place);
+    }
+    return result;
 }
 
 int store_get(struct store *store, enum object_kind kind, const struct oid *oid,
@@ -308,24 +413,19 @@ int store_get(struct store *store, enum object_kind kind, const struct oid *oid,
 {
     struct error inner = ERROR_INIT;
     char hex[OID_HEX_SIZE];
-    struct oid found;
+    bool is_again = true;
 
-    oid_to_hex(oid, hex);
-    if (store_read_file(store, oid, out, &inner) == 0) {
-        oid_of(kind, out->data, out->length, &found);
-        if (oid_equal(&found, oid)) {
+    for (int copies = 0; is_again && copies < COPIES_MAX; copies++) {
+        struct error why = ERROR_INIT;
+
+        if (get_once(store, kind, oid, out, &is_again, &why) == 0) {
             return 0;
         }
-        if (is_other_kind(out, oid)) {
-            error_set(&inner, ERR_NOT_FOUND, "an object of another kind has this name");
-        } else {
-            error_set(&inner, ERR_CORRUPT, "its bytes are not what its name says");
-        }
+        /* What was bad is what there is to say, once no other copy was found. */
+        inner = inner.code == ERR_CORRUPT && why.code == ERR_NOT_FOUND ? inner : why;
     }
     strbuf_reset(out);
-    if (inner.code == ERR_CORRUPT) {
-        store_move_bad(store, oid);
-    }
+    oid_to_hex(oid, hex);
     return error_set(err, inner.code, "store: %s %s: %s", object_kind_name(kind), hex,
                      inner.text);
 }
@@ -359,5 +459,9 @@ struct object_source store_source(struct store *store)
 
 int store_lock(struct store *store, bool is_exclusive, int deadline_ms, struct error *err)
 {
-    return files_lock(store->root_fd, "lock", is_exclusive, deadline_ms, err);
+    int lock = files_lock(store->root_fd, "lock", is_exclusive, deadline_ms, err);
+
+    /* What somebody collected meanwhile is not believed to be here. */
+    store->are_packs_loaded = store->are_packs_loaded && lock < 0;
+    return lock;
 }

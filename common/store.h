@@ -27,6 +27,9 @@ struct store;
 /* Open the store in folder path, making it (0700) if need be. Recovers after a crash (see
  * above). */
 struct store *store_open(const char *path, struct error *err);
+/* Let a store that is not there yet keep small objects in pack files, too: for a place
+ * where every program knows them. A store that is there stays as it is. */
+int store_prepare(const char *path, struct error *err);
 void store_free(struct store *store);
 DEFINE_CLEANUP_FREE(store)
 
@@ -41,10 +44,19 @@ struct object_sink store_sink(struct store *store);
 struct object_source store_source(struct store *store);
 
 /* True where the object is there; its bytes are not looked at. */
-bool store_has(const struct store *store, enum object_kind kind, const struct oid *oid);
+bool store_has(struct store *store, enum object_kind kind, const struct oid *oid);
 /* Make the object visible, whole; as object_sink's put. Errors: ERR_NO_SPACE, ERR_IO. */
 int store_put(struct store *store, enum object_kind kind, const struct oid *oid,
               const void *body, size_t length, struct error *err);
+/*
+ * For who puts many: from now on small objects may be gathered, in memory and then in a
+ * pack file. They appear to all but store_put (which does not take one twice) from time
+ * to time, and the last of them with store_flush, which also ends it; without it they are
+ * lost. Nothing else in a store without pack files.
+ */
+void store_gather(struct store *store);
+/* Errors: ERR_NO_SPACE, ERR_IO; then what was gathered is lost. */
+int store_flush(struct store *store, struct error *err);
 /* Read and verify; as object_source's get. Errors: ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO. */
 int store_get(struct store *store, enum object_kind kind, const struct oid *oid,
               struct strbuf *out, struct error *err);

@@ -1,6 +1,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -90,7 +91,7 @@ int store_now(struct store *store, int64_t *out_utc_ms, struct error *err)
     return 0;
 }
 
-static DIR *open_folder(int dir_fd, const char *name, struct error *err)
+DIR *store_open_folder(int dir_fd, const char *name, struct error *err)
 {
     CLEANUP_FD int fd = files_open_dir(dir_fd, name, err);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -106,7 +107,7 @@ static DIR *open_folder(int dir_fd, const char *name, struct error *err)
 static int visit_folder(struct store *store, const char *digits,
                         store_file_visitor *visit, void *context, struct error *err)
 {
-    CLEANUP_DIR DIR *dir = open_folder(store->objects_fd, digits, err);
+    CLEANUP_DIR DIR *dir = store_open_folder(store->objects_fd, digits, err);
     const struct dirent *entry;
 
     if (!dir) {
@@ -152,7 +153,7 @@ int store_visit_files(struct store *store, store_file_visitor *visit, void *cont
 
 void store_remove_old(int folder_fd, int64_t age_ms)
 {
-    CLEANUP_DIR DIR *dir = open_folder(folder_fd, ".", NULL);
+    CLEANUP_DIR DIR *dir = store_open_folder(folder_fd, ".", NULL);
     int64_t now_ms = clock_utc_ms();
     const struct dirent *entry;
 
@@ -180,7 +181,7 @@ struct check {
 };
 
 /* The name does not tell the kind, so each is tried; content is by far the most. */
-static bool is_good(const struct strbuf *body, const struct oid *oid)
+bool store_is_good(const struct strbuf *body, const struct oid *oid)
 {
     static const enum object_kind kinds[] = {OBJECT_CONTENT, OBJECT_TREE, OBJECT_LIST};
 
@@ -213,14 +214,92 @@ static int verify_file(void *context, int dir_fd, const char *name, const struct
         if (inner.code != ERR_CORRUPT) {
             return error_set(err, inner.code, "%s", inner.text);
         }
-    } else if (is_good(&check->body, oid)) {
+    } else if (store_is_good(&check->body, oid)) {
         check->objects++;
         return 0;
     }
+    const struct store_place place = {.pack = NULL};
+
     check->objects++;
     check->bad++;
-    store_move_bad(check->store, oid);
+    store_take_bad(check->store, oid, &place);
     return 0;
+}
+
+struct pack_check {
+    struct check *check;
+    const struct packfile *file;
+};
+
+static int verify_entry(void *context, const struct packfile_entry *entry,
+                        struct error *err)
+{
+    struct pack_check *pack = context;
+    struct check *check = pack->check;
+    struct error inner = ERROR_INIT;
+    int result = packfile_read(pack->file, entry, &check->body, &inner);
+
+    if (result < 0 && inner.code != ERR_CORRUPT) {
+        return error_set(err, inner.code, "%s", inner.text);
+    }
+    check->objects += entry->is_bad ? 0 : 1;
+    if (entry->is_bad || (result == 0 && store_is_good(&check->body, &entry->oid))) {
+        return 0;
+    }
+    check->bad++;
+    return packfile_mark_bad(pack->file, entry, err);
+}
+
+static int verify_pack(struct check *check, const char *name, struct error *err)
+{
+    struct error inner = ERROR_INIT;
+    CLEANUP(packfile_cleanup)
+    struct packfile *file = packfile_open(check->store->packs_fd, name, &inner);
+    struct pack_check pack = {.check = check, .file = file};
+
+    if (file) {
+        return packfile_visit(file, verify_entry, &pack, err);
+    }
+    if (inner.code == ERR_NOT_FOUND) {
+        return 0; /* collected meanwhile */
+    }
+    if (inner.code != ERR_CORRUPT) {
+        return error_set(err, inner.code, "%s", inner.text);
+    }
+    check->bad++;
+    if (renameat(check->store->packs_fd, name, check->store->bad_fd, name) != 0) {
+        (void)unlinkat(check->store->packs_fd, name, 0);
+    }
+    return 0;
+}
+
+static int verify_packs(struct check *check, struct error *err)
+{
+    CLEANUP_DIR DIR *dir = NULL;
+    const struct dirent *entry;
+
+    if (check->store->packs_fd < 0) {
+        return 0;
+    }
+    dir = store_open_folder(check->store->packs_fd, ".", err);
+    if (!dir) {
+        return -1;
+    }
+    while (errno = 0, (entry = readdir(dir)) != NULL) {
+        struct stat st;
+
+        if (!store_is_pack_name(entry->d_name) ||
+            fstatat(check->store->packs_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) !=
+                0 ||
+            store_time_ms(&st.st_mtim) < check->since_ms) {
+            continue;
+        }
+        if (verify_pack(check, entry->d_name, err) < 0) {
+            return -1;
+        }
+        errno = 0;
+    }
+    return errno != 0 ? error_sys(err, "read packs/") : 0;
 }
 
 /* A root that lost something would promise what is not there: it goes. */
@@ -248,6 +327,7 @@ static int verify_since(struct store *store, int64_t since_ms, uint64_t *out_obj
 
     strbuf_init(&check.body, OBJECT_SIZE_MAX);
     result = store_visit_files(store, verify_file, &check, err);
+    result = result < 0 ? result : verify_packs(&check, err);
     strbuf_release(&check.body);
     *out_objects = check.objects;
     *out_bad = check.bad;

@@ -32,7 +32,7 @@ struct collect {
     struct store_gc_result result;
 };
 
-static uint64_t disk_bytes(const struct stat *st)
+uint64_t store_disk_bytes(const struct stat *st)
 {
     return (uint64_t)st->st_blocks * STAT_BLOCK;
 }
@@ -73,7 +73,7 @@ static int count_file(void *context, int dir_fd, const char *name, const struct 
                       const struct stat *st, struct error *err)
 {
     (void)dir_fd, (void)name, (void)oid, (void)err;
-    *(uint64_t *)context += disk_bytes(st);
+    *(uint64_t *)context += store_disk_bytes(st);
     return 0;
 }
 
@@ -98,6 +98,7 @@ static int find_limit(struct collect *c, struct error *err)
     if (store_visit_files(c->store, count_file, &all_bytes, err) < 0) {
         return -1;
     }
+    all_bytes += store_packs_bytes(c->store);
     uint64_t wanted = r->min_free_bytes - free_bytes;
     uint64_t may_stay = all_bytes > wanted ? all_bytes - wanted : 0;
 
@@ -107,14 +108,23 @@ static int find_limit(struct collect *c, struct error *err)
 
 /* ---- marking ---- */
 
+/* Not looked up by store_has, which would make everything young. */
+static uint64_t bytes_of(const struct collect *c, const struct oid *oid)
+{
+    struct store_place place;
+
+    if (store_find(c->store, oid, false, &place, NULL) <= 0) {
+        return 0;
+    }
+    return place.pack ? store_place_size(&place) : store_disk_bytes(&place.st);
+}
+
 static int mark_object(void *context, enum object_kind kind, const struct oid *oid,
                        uint64_t size_bytes, struct error *err)
 {
     struct collect *c = context;
     struct oidset *set = c->fresh ? c->fresh : c->marked;
     uint64_t *bytes = c->fresh ? &c->fresh_bytes : &c->marked_bytes;
-    char path[STORE_PATH_SIZE];
-    struct stat st;
 
     (void)size_bytes;
     if (oidset_has(c->marked, kind, oid)) {
@@ -125,12 +135,9 @@ static int mark_object(void *context, enum object_kind kind, const struct oid *o
     if (added <= 0) {
         return added < 0 ? -1 : 1;
     }
-    /* Sizes are looked up only where something depends on them; and not by store_stat,
-     * which would make everything young. */
-    store_path(oid, path);
-    if (c->limit_bytes != STORE_NO_LIMIT &&
-        fstatat(c->store->objects_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-        *bytes += disk_bytes(&st);
+    /* Sizes are looked up only where something depends on them. */
+    if (c->limit_bytes != STORE_NO_LIMIT) {
+        *bytes += bytes_of(c, oid);
     }
     return 0;
 }
@@ -252,8 +259,10 @@ static int remove_roots(struct collect *c, struct error *err)
     return r->is_dry ? 0 : files_sync_dir(c->store->roots_fd, err);
 }
 
-static bool is_marked(const struct collect *c, const struct oid *oid)
+static bool is_marked(void *context, const struct oid *oid)
 {
+    const struct collect *c = context;
+
     return oidset_has(c->marked, OBJECT_CONTENT, oid) ||
            oidset_has(c->marked, OBJECT_TREE, oid) ||
            oidset_has(c->marked, OBJECT_LIST, oid);
@@ -263,7 +272,7 @@ static int sweep_file(void *context, int dir_fd, const char *name, const struct 
                       const struct stat *st, struct error *err)
 {
     struct collect *c = context;
-    uint64_t bytes = disk_bytes(st);
+    uint64_t bytes = store_disk_bytes(st);
     bool is_reached = is_marked(c, oid);
 
     if (is_reached || c->now_ms - store_time_ms(&st->st_mtim) < c->request->spare_ms) {
@@ -281,13 +290,27 @@ static int sweep_file(void *context, int dir_fd, const char *name, const struct 
     return 0;
 }
 
+static int sweep_packs(struct collect *c, struct error *err)
+{
+    const struct store_pack_sweep sweep = {
+        .is_marked = is_marked,
+        .context = c,
+        .young_since_ms = c->now_ms - c->request->spare_ms,
+        .is_dry = c->request->is_dry,
+        .result = &c->result,
+    };
+
+    return store_sweep_packs(c->store, &sweep, err);
+}
+
 static int collect(struct collect *c, struct error *err)
 {
     CLEANUP_FD int lock = store_lock(c->store, true, WAIT_MS, err);
 
-    if (lock < 0 || store_visit_roots(c->store, add_candidate, c, err) < 0 ||
+    if (lock < 0 || store_load_packs(c->store, err) < 0 ||
+        store_visit_roots(c->store, add_candidate, c, err) < 0 ||
         find_limit(c, err) < 0 || mark(c, err) < 0 || remove_roots(c, err) < 0 ||
-        store_visit_files(c->store, sweep_file, c, err) < 0) {
+        store_visit_files(c->store, sweep_file, c, err) < 0 || sweep_packs(c, err) < 0) {
         return -1;
     }
     if (!c->request->is_dry) {

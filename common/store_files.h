@@ -1,35 +1,110 @@
 /*
  * store_files: what the store's own sources share.            [content]
  *
- * store.c has objects, store_roots.c roots; store_check.c (recovery, verification) and
- * store_collect.c look at everything.
+ * store.c has objects, store_packs.c those in pack files, store_roots.c roots;
+ * store_check.c (recovery, verification), store_collect.c and store_collect_packs.c look
+ * at everything.
  */
 #ifndef COMMON_STORE_FILES_H
 #define COMMON_STORE_FILES_H
 
+#include "common/oidset.h"
+#include "common/packfile.h"
 #include "common/store.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
+
+struct store_pack {
+    struct packfile *file;
+    int64_t utc_ms; /* its modification time, as last seen */
+    bool is_listed;
+};
 
 struct store {
     int root_fd, objects_fd, roots_fd, tmp_fd, bad_fd;
+    int packs_fd; /* -1: this store keeps no pack files */
     char id[STORE_ID_SIZE];
     uint64_t nonce;        /* with pid and counter: names in tmp/ */
     unsigned name_counter; /* of them */
+    struct store_pack *packs;
+    size_t pack_count, pack_last;
+    bool are_packs_loaded;
+    struct timespec packs_time; /* of packs/ when they were */
+    bool is_gathering;
+    struct packfile_writer *gathering; /* NULL: nothing yet */
+    struct oidset *gathered;           /* what it has, by digest alone */
+    int64_t gather_until_ns;
 };
+
+/* A name in tmp/ that is nobody else's. */
+#define STORE_TMP_NAME_SIZE 56
+void store_tmp_name(struct store *store, char out[STORE_TMP_NAME_SIZE]);
+
+/* Where an object lies. */
+struct store_place {
+    struct store_pack *pack; /* valid until packs are loaded again; NULL: a file */
+    struct packfile_entry entry;
+    struct stat st; /* of the file */
+};
+
+/* The object's place: 1; 0: it is not here; -1: nobody knows. is_certain: a pack file
+ * that another process has just made is not missed. */
+int store_find(struct store *store, const struct oid *oid, bool is_certain,
+               struct store_place *out, struct error *err);
+uint64_t store_place_size(const struct store_place *place);
+/* Make an object that is older than an hour young, with all others of its pack:
+ * collection spares what somebody relies on. */
+void store_renew(const struct store *store, const struct oid *oid,
+                 const struct store_place *place);
+/* Write an object as a file of its own, whatever is there. */
+int store_put_file(struct store *store, const struct oid *oid, const void *body,
+                   size_t length, struct error *err);
+
+/* ---- pack files ---- */
+
+/* True where a file of packs/ is to be a pack file. */
+bool store_is_pack_name(const char *name);
+/* Look which pack files there are, and open the new ones. */
+int store_load_packs(struct store *store, struct error *err);
+void store_release_packs(struct store *store);
+/* As store_find, in pack files alone. */
+int store_find_packed(struct store *store, const struct oid *oid, bool is_certain,
+                      struct store_place *out, struct error *err);
+/* 1: the object was gathered; 0: it has to be a file of its own. */
+int store_put_gathered(struct store *store, const struct oid *oid, const void *body,
+                       size_t length, struct error *err);
 
 /* "ab/cdef...": an object's file, relative to objects_fd. */
 #define STORE_PATH_SIZE (OID_HEX_SIZE + 1)
 void store_path(const struct oid *oid, char out[STORE_PATH_SIZE]);
-/* The object's file; false where there is none. Renews the time of an old one, so that
- * collection spares what somebody relies on. */
-bool store_stat(const struct store *store, const struct oid *oid, struct stat *out);
-/* Move an object's file to bad/. */
-void store_move_bad(const struct store *store, const struct oid *oid);
+/* Open a folder to be read. */
+DIR *store_open_folder(int dir_fd, const char *name, struct error *err);
+/* What lies there is bad: move its file to bad/, or mark it in its pack. */
+void store_take_bad(const struct store *store, const struct oid *oid,
+                    const struct store_place *place);
 /* Read an object's file whole; of any kind, nothing is verified. Errors: ERR_NOT_FOUND,
  * ERR_CORRUPT (no plain file of at most OBJECT_SIZE_MAX), ERR_IO. */
 int store_read_file(const struct store *store, const struct oid *oid, struct strbuf *out,
                     struct error *err);
+
+/* True where the bytes are the object's, of whatever kind. */
+bool store_is_good(const struct strbuf *body, const struct oid *oid);
+
+/* Bytes of the disk that a file takes. */
+uint64_t store_disk_bytes(const struct stat *st);
+/* Bytes of the disk that the loaded pack files take. */
+uint64_t store_packs_bytes(const struct store *store);
+/* Collection in the loaded pack files; the exclusive lock is held. Adds to result. */
+struct store_pack_sweep {
+    bool (*is_marked)(void *context, const struct oid *oid);
+    void *context;
+    int64_t young_since_ms; /* a pack that is younger stays */
+    bool is_dry;
+    struct store_gc_result *result;
+};
+int store_sweep_packs(struct store *store, const struct store_pack_sweep *sweep,
+                      struct error *err);
 
 /* What the clock of the store's filesystem says; objects that appear later are not
  * older. */
@@ -47,8 +122,8 @@ int store_recover(struct store *store, struct error *err);
 int store_check_closure(struct store *store, const struct oid *root,
                         const struct oid *base, struct error *err);
 
-/* Visit the files of all objects. dir_fd and name: the object's file. Return -1 (with
- * err) to stop. */
+/* Visit the files of all objects that have one of their own. dir_fd and name: the
+ * object's file. Return -1 (with err) to stop. */
 typedef int store_file_visitor(void *context, int dir_fd, const char *name,
                                const struct oid *oid, const struct stat *st,
                                struct error *err);

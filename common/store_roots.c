@@ -83,21 +83,26 @@ static int check_object(void *context, enum object_kind kind, const struct oid *
 {
     const struct closure *closure = context;
     char hex[OID_HEX_SIZE];
-    struct stat st;
+    struct store_place place;
     int added = oidset_add(closure->seen, kind, oid, 0, err);
+    int found;
 
     if (added <= 0) {
         return added < 0 ? -1 : 1;
     }
-    if (!store_stat(closure->store, oid, &st)) {
+    found = store_find(closure->store, oid, true, &place, err);
+    if (found <= 0) {
         oid_to_hex(oid, hex);
-        return error_set(err, ERR_NOT_FOUND, "%s %s is missing", object_kind_name(kind),
-                         hex);
+        return found < 0 ? -1
+                         : error_set(err, ERR_NOT_FOUND, "%s %s is missing",
+                                     object_kind_name(kind), hex);
     }
-    if (kind == OBJECT_CONTENT && (uint64_t)st.st_size != size_bytes) {
+    store_renew(closure->store, oid, &place);
+    if (kind == OBJECT_CONTENT && store_place_size(&place) != size_bytes) {
         oid_to_hex(oid, hex);
-        return error_set(err, ERR_CORRUPT, "content %s has %lld bytes, not %llu", hex,
-                         (long long)st.st_size, (unsigned long long)size_bytes);
+        return error_set(err, ERR_CORRUPT, "content %s has %llu bytes, not %llu", hex,
+                         (unsigned long long)store_place_size(&place),
+                         (unsigned long long)size_bytes);
     }
     return 0;
 }

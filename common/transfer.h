@@ -76,6 +76,7 @@ struct receive;
 struct receive *receive_new(struct peer *peer, uint32_t stream, struct store *store,
                             const struct oid *root, const struct oid *base,
                             struct error *err);
+/* Blocks on the disk: what came whole is to stay. */
 void receive_free(struct receive *receive);
 DEFINE_CLEANUP_FREE(receive)
 
@@ -84,7 +85,8 @@ DEFINE_CLEANUP_FREE(receive)
  * *out_complete: the closure is complete
  * and the root was added to the store; else after a PUSH_END a NEED is on its way. Blocks
  * on the disk, and on a collection of the store. Errors: ERR_PROTOCOL, ERR_CORRUPT,
- * ERR_LIMIT, the store's; what came whole stays in the store.
+ * ERR_LIMIT, the store's; what came whole stays in the store (store_gather: it appears
+ * there with PUSH_END or receive_free, or after a few seconds).
  */
 int receive_event(struct receive *receive, const struct peer_event *event,
                   bool *out_complete, struct error *err);

@@ -46,6 +46,8 @@ void receive_free(struct receive *receive)
     if (receive == NULL) {
         return;
     }
+    /* What came before the link was cut need not come again. */
+    (void)store_flush(receive->store, NULL);
     oidset_free(receive->received);
     strbuf_release(&receive->pack);
     strbuf_release(&receive->missing);
@@ -79,6 +81,7 @@ static int take_pack(struct receive *receive, struct error *err)
     if (lock < 0) {
         return -1;
     }
+    store_gather(receive->store);
     result = pack_read(receive->pack.data, receive->pack.length, &sink, err);
     strbuf_reset(&receive->pack);
     return result;
@@ -216,7 +219,8 @@ static int take_push_end(struct receive *receive, bool *out_complete, struct err
     }
     /* From the survey until the root is there no collection may come between. */
     lock = store_lock(receive->store, false, -1, err);
-    if (lock < 0 || find_missing_or_bad(receive, err) < 0) {
+    if (lock < 0 || store_flush(receive->store, err) < 0 ||
+        find_missing_or_bad(receive, err) < 0) {
         return -1;
     }
     return receive->missing.length > 0 ? ask(receive, err)

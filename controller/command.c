@@ -49,7 +49,7 @@ struct store *command_store(struct command_context *context, struct error *err)
 {
     if (context->store == NULL && command_home(context, err) != NULL) {
         CLEANUP_FREE char *path = home_path(context->home, "store");
-        context->store = store_open(path, err);
+        context->store = store_prepare(path, err) < 0 ? NULL : store_open(path, err);
     }
     return context->store;
 }

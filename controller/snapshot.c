@@ -332,7 +332,12 @@ static int make(struct making *m, const struct home *home, const struct config *
         snapshot_project_read_rules(&m->project, home, config, err) < 0) {
         return -1;
     }
-    if (walk(m, err) < 0) {
+    store_gather(m->store);
+    /* What was read up to a failure need not be written again. */
+    int walked = walk(m, err);
+    int flushed = store_flush(m->store, walked < 0 ? NULL : err);
+
+    if (walked < 0 || flushed < 0) {
         return error_wrap(err, "snapshot of %s", m->project.path);
     }
     check_included(m, config_list(config, "snapshot.include"));

@@ -250,8 +250,7 @@ static int open_run(struct launch *l, const struct arguments *args, struct error
 
 static int check_out(struct launch *l, struct error *err)
 {
-    CLEANUP_FREE char *path = files_join(l->root->path, "store");
-    CLEANUP(store_cleanup) struct store *store = store_open(path, err);
+    CLEANUP(store_cleanup) struct store *store = noderoot_open_store(l->root, err);
     struct checkout_facts facts;
     int64_t begin_ns = clock_monotonic_ns();
     if (store == NULL ||

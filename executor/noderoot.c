@@ -15,7 +15,7 @@
 #include "common/files.h"
 #include "common/json.h"
 
-#define FORMAT_KNOWN 1
+#define FORMAT_KNOWN 2
 #define BOOTS_SIZE_MAX ((size_t)4 << 20)
 
 int noderoot_boot_id(char out[40], struct error *err)
@@ -102,7 +102,7 @@ static int check_owner(const char *path, int fd, struct error *err)
     return 0;
 }
 
-static int check_format(const char *top, int fd, struct error *err)
+static int check_format(const char *top, int fd, unsigned *out, struct error *err)
 {
     char text[16];
     int length = snprintf(text, sizeof(text), "%d\n", FORMAT_KNOWN);
@@ -129,6 +129,7 @@ static int check_format(const char *top, int fd, struct error *err)
                       (unsigned long long)number, FORMAT_KNOWN);
             result = error_hint(err, "use a newer errand, or another root");
         }
+        *out = (unsigned)number;
     }
     strbuf_release(&found);
     return result;
@@ -300,7 +301,8 @@ struct noderoot *noderoot_open(const char *path, struct error *err)
     }
     CLEANUP_FD int top_fd = files_open_dir(AT_FDCWD, root->top, err);
     if (top_fd < 0 || check_owner(root->top, top_fd, err) < 0 ||
-        check_format(root->top, top_fd, err) < 0 || open_inside(root, top_fd, err) < 0) {
+        check_format(root->top, top_fd, &root->format, err) < 0 ||
+        open_inside(root, top_fd, err) < 0) {
         return NULL;
     }
     return TAKE_PTR(root);
@@ -318,6 +320,15 @@ void noderoot_free(struct noderoot *root)
     free(root->path);
     free(root->host);
     free(root);
+}
+
+struct store *noderoot_open_store(const struct noderoot *root, struct error *err)
+{
+    CLEANUP_FREE char *path = files_join(root->path, "store");
+    if (root->format >= NODEROOT_FORMAT_PACKS && store_prepare(path, err) < 0) {
+        return NULL;
+    }
+    return store_open(path, err);
 }
 
 char *noderoot_program(void)

@@ -10,12 +10,14 @@
 
 #include "common/mem.h"
 #include "common/oid.h"
+#include "common/store.h"
 
 struct noderoot {
     char *top;  /* absolute; has bin/ and format */
     char *path; /* absolute; top, or top/nodes/<id> */
     int fd;     /* of path */
     bool is_network;
+    unsigned format; /* of the folder; a new one has the newest */
     char node[OID_HEX_SIZE];
     char boot[40]; /* boot id of the kernel */
     char *host;
@@ -26,6 +28,11 @@ struct noderoot {
 struct noderoot *noderoot_open(const char *path, struct error *err);
 void noderoot_free(struct noderoot *root);
 DEFINE_CLEANUP_FREE(noderoot)
+
+/* Open the root's store. One that is made now keeps pack files where no program that does
+ * not know them comes by, which is from this format on. */
+#define NODEROOT_FORMAT_PACKS 2
+struct store *noderoot_open_store(const struct noderoot *root, struct error *err);
 
 /* This kernel's boot id: /proc/sys/kernel/random/boot_id. */
 int noderoot_boot_id(char out[40], struct error *err);

@@ -395,8 +395,7 @@ static int serve_connection(const struct serve_args *args, bool *out_is_broken,
     if (root == NULL) {
         return -1;
     }
-    CLEANUP_FREE char *store_path = files_join(root->path, "store");
-    CLEANUP(store_cleanup) struct store *store = store_open(store_path, err);
+    CLEANUP(store_cleanup) struct store *store = noderoot_open_store(root, err);
     if (store == NULL) {
         return -1;
     }

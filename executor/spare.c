@@ -349,8 +349,7 @@ static int make_for_run(const struct noderoot *node, const char *run, struct err
 {
     struct runspec spec;
     runspec_init(&spec);
-    CLEANUP_FREE char *path = files_join(node->path, "store");
-    CLEANUP(store_cleanup) struct store *store = store_open(path, err);
+    CLEANUP(store_cleanup) struct store *store = noderoot_open_store(node, err);
     CLEANUP_FD int run_fd = store == NULL ? -1 : rundir_open(node, run, err);
     int result = run_fd < 0 ? -1 : rundir_read_spec(run_fd, &spec, NULL, err);
     if (result == 0 && wait_for_begin(node, run)) {

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.foldertree import objects_in
 from support.runs import HELLO, end, run_id, shell
 from support.waiting import wait_for
 from support.wire import EXECUTOR, Snapshot, Wire, WireError
@@ -100,8 +101,11 @@ def test_gc_spares_what_is_young_and_what_runs(link, root):
     assert end(link, run).names[-1] == "Canceled"
 
 
-def test_gc_removes_snapshots_that_no_run_refers_to(link, root):
-    referred, unused = Snapshot({"a": b"referred"}), Snapshot({"b": b"unused"})
+@pytest.mark.parametrize("files", [1, 300], ids=["files", "a-pack"])
+def test_gc_removes_snapshots_that_no_run_refers_to(link, root, files):
+    referred, unused = (
+        Snapshot({f"{word}{i}": b"%d" % i for i in range(at, at + files)}) for at, word in ((0, "a"), (1000, "b"))
+    )
     runs = [link.submit(shell("true", snapshot), snapshot)["run"] for snapshot in (referred, unused)]
     for run in runs:
         end(link, run)
@@ -111,7 +115,8 @@ def test_gc_removes_snapshots_that_no_run_refers_to(link, root):
     assert gc(link, keep_days=30)["roots"] == 0
     make_old(root / "store", 3)  # what a collection has looked at is young again
     report = gc(link)
-    assert (report["runs"], report["roots"], report["objects"]) == (1, 1, 2)
+    assert (report["runs"], report["roots"], report["objects"]) == (1, 1, files + 1)
+    assert objects_in(root / "store").keys() == {digest.hex() for _, digest in referred.objects}
     assert (root / "store" / "roots" / referred.root).exists()
     assert not (root / "store" / "roots" / unused.root).exists()
 

@@ -497,6 +497,32 @@ def stat_indexes() -> None:
     write("statindex", "not-sealed", b"\0" + whole)
 
 
+def pack_files() -> None:
+    """A pack file as documented, and some that are not."""
+    bodies = [b"hello\n", b"", b"x" * 300]
+    entries, at = [], 8
+    for body in bodies:
+        entries.append(hashlib.sha256(b"c" + body).digest() + struct.pack("<QIB3x", at, len(body), 0))
+        at += len(body)
+    entries.sort()
+    joined = b"".join(bodies)
+    sealed = b"\1" + struct.pack("<H", len(joined)) + joined
+    fan = b"".join(struct.pack("<I", sum(entry[0] <= i for entry in entries)) for i in range(256))
+    tail = struct.pack("<QQ", len(entries), at) + b"ERNDPCK1"
+    whole = b"ERNDPCK1" + joined + b"".join(entries) + fan + tail
+    write("packfile", "whole", b"\0" + whole)
+    write("packfile", "cut", b"\0" + whole[:-1])
+    write("packfile", "falling-fan", b"\0" + whole[:-1048] + fan[::-1] + tail)
+    write("packfile", "huge-count", b"\0" + whole[:-24] + struct.pack("<QQ", 1 << 60, at) + b"ERNDPCK1")
+    write("packfile", "sealed", sealed + b"".join(entries))
+    write("packfile", "not-in-order", sealed + b"".join(reversed(entries)))
+    write("packfile", "bad-one", sealed + entries[0][:44] + b"\1" + entries[0][45:] + entries[1])
+    far = [entry[:32] + struct.pack("<QIB3x", place, 5, 0) for entry, place in zip(entries, (1 << 63, 1 << 20, 400))]
+    write("packfile", "far-away", sealed + b"".join(far))
+    write("packfile", "huge-body", sealed + entries[0][:40] + b"\xff\xff\xff\xff" + entries[0][44:])
+    write("packfile", "one-digest", sealed + entries[0] * 400)
+
+
 def settings() -> None:
     conf = HERE.parent.parent / "conf"
     alive = [
@@ -579,6 +605,7 @@ def main() -> None:
         requests,
         indexes,
         stat_indexes,
+        pack_files,
         settings,
         lines,
     ):

@@ -6,6 +6,7 @@
 import hashlib
 import os
 import stat
+import struct
 from pathlib import Path
 
 BLOCK = 1 << 20
@@ -74,12 +75,30 @@ def make_deep(top: Path, names: list[bytes], content: bytes) -> None:
     os.close(folder)
 
 
+def packed_objects(path: Path) -> dict[str, bytes]:
+    """The objects of a pack file (FORMATS.md 2.1), by digest."""
+    data = path.read_bytes()
+    count, index, magic = struct.unpack("<QQ8s", data[-24:])
+    assert data[:8] == magic == b"ERNDPCK1" and index + 48 * count + 1024 + 24 == len(data)
+    rows = [struct.unpack("<32sQIB3x", data[at : at + 48]) for at in range(index, index + 48 * count, 48)]
+    assert rows == sorted(rows)
+    counts = struct.unpack("<256I", data[-1048:-24])
+    assert list(counts) == [sum(row[0][0] <= first for row in rows) for first in range(256)]
+    return {digest.hex(): data[at : at + length] for digest, at, length, is_bad in rows if not is_bad}
+
+
+def objects_in(store: Path) -> dict[str, bytes]:
+    """All objects of a store, by digest."""
+    found = {path.parent.name + path.name: path.read_bytes() for path in (store / "objects").glob("??/*")}
+    for path in (store / "packs").glob("*"):
+        found |= packed_objects(path)
+    return found
+
+
 def bad_objects(store: Path) -> list[str]:
-    """Objects of a store whose bytes are not what their names say."""
-    bad = []
-    for path in sorted((store / "objects").glob("??/*")):
-        body = path.read_bytes()
-        names = {hashlib.sha256(kind + body).hexdigest() for kind in (b"c", b"l", b"t")}
-        if path.parent.name + path.name not in names:
-            bad.append(str(path))
-    return bad
+    """Digests of a store's objects whose bytes are not what these say."""
+    return [
+        digest
+        for digest, body in sorted(objects_in(store).items())
+        if digest not in {hashlib.sha256(kind + body).hexdigest() for kind in (b"c", b"l", b"t")}
+    ]

@@ -5,10 +5,12 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/files.h"
 #include "common/json.h"
 #include "executor/noderoot.h"
 #include "tests/unit/node.h"
@@ -33,7 +35,7 @@ static void opening_makes_what_is_missing(void **state)
         assert_int_equal(st.st_mode & 07777, 0700);
     }
     CLEANUP_FREE char *format = file_text(root->fd, "format");
-    assert_string_equal(format, "1\n");
+    assert_string_equal(format, "2\n");
     assert_int_equal(strlen(root->node), 64);
     assert_int_equal(strlen(root->boot), 36);
     CLEANUP_FREE char *node = file_text(root->fd, "node");
@@ -58,11 +60,30 @@ static void a_newer_format_is_left_alone(void **state)
     static const struct {
         const char *text;
         enum error_code code;
-    } formats[] = {{"2\n", ERR_VERSION}, {"", ERR_CORRUPT}, {"x\n", ERR_CORRUPT}};
+    } formats[] = {{"3\n", ERR_VERSION}, {"", ERR_CORRUPT}, {"x\n", ERR_CORRUPT}};
     for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
         file_write(root->fd, "format", formats[i].text);
         assert_null(open_in(*state, &err));
         assert_int_equal(err.code, formats[i].code);
+    }
+}
+
+/* An older executor that comes by finds every object: it knows no pack files. */
+static void packs_are_kept_only_where_nobody_misses_them(void **state)
+{
+    static const struct {
+        const char *format;
+        bool has_packs;
+    } rows[] = {{"1\n", false}, {"2\n", true}};
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP(noderoot_cleanup) struct noderoot *made = open_in(*state, NULL);
+        file_write(made->fd, "format", rows[i].format);
+        CLEANUP(noderoot_cleanup) struct noderoot *root = open_in(*state, NULL);
+        CLEANUP(store_cleanup) struct store *store = noderoot_open_store(root, NULL);
+        assert_non_null(store);
+        assert_int_equal(faccessat(root->fd, "store/packs", F_OK, 0) == 0,
+                         rows[i].has_packs);
+        assert_int_equal(files_remove_tree(root->fd, "store", NULL), 0);
     }
 }
 
@@ -126,6 +147,7 @@ int main(void)
         NODE_TEST(opening_makes_what_is_missing),
         NODE_TEST(opening_again_changes_nothing),
         NODE_TEST(a_newer_format_is_left_alone),
+        NODE_TEST(packs_are_kept_only_where_nobody_misses_them),
         NODE_TEST(a_root_that_others_may_write_is_refused),
         NODE_TEST(a_boot_that_comes_back_is_another_machine),
         NODE_TEST(a_new_boot_is_noted_behind_a_torn_line),
