@@ -23,43 +23,6 @@ struct follow_args {
 
 #define FIELD(name) offsetof(struct follow_args, name)
 
-/* The run that was named, and the pieces to follow it. */
-static int open_run(struct following *f, struct command_context *context,
-                    const char *name, struct history_run *run, struct error *err)
-{
-    if (command_history(context, err) == NULL ||
-        history_find(context->history, name, run, err) != 0) {
-        return -1;
-    }
-    return following_init_run(f, context, run, err);
-}
-
-/* A run is followed where it is: on a node that has accepted it. An errand that was ended
- * before it heard so has left the question open. */
-static int check_accepted(struct command_context *context, struct history_run *run,
-                          struct error *err)
-{
-    if (run->store[0] == '\0' && !run_state_is_final(run->status.state) &&
-        refresh_acceptance(context, run, err) != 0) {
-        return err->code != ERR_BUSY
-                   ? -1
-                   : error_set(err, ERR_BUSY, "%s is being sent by another errand",
-                               run->id);
-    }
-    if (run->store[0] != '\0') {
-        return 0;
-    }
-    if (run_state_is_final(run->status.state)) {
-        error_set(err, ERR_NOT_FOUND, "%s was never accepted by %s: %s", run->id,
-                  run->target, run->status.reason != NULL ? run->status.reason : "");
-    } else {
-        error_set(err, ERR_NOT_FOUND,
-                  "%s does not have %s: errand was ended while it sent it", run->target,
-                  run->id);
-    }
-    return error_hint(err, "send it again with errand run");
-}
-
 /* ---- follow ---- */
 
 static int follow_verb(void *context, void *opaque, char *const *operands,
@@ -72,9 +35,9 @@ static int follow_verb(void *context, void *opaque, char *const *operands,
     int status = EXIT_ERRAND;
     (void)operand_count;
     history_run_init(&run);
-    if (open_run(&f, context, operands[0], &run, &err) != 0 ||
+    if (following_open(&f, context, operands[0], &run, &err) != 0 ||
         (args->to != NULL && fetch_check_to(args->to, &err) != 0) ||
-        check_accepted(context, &run, &err) != 0) {
+        following_check_accepted(&f, &run, &err) != 0) {
         status = command_fail(context, args->is_json, &err, EXIT_ERRAND);
     } else {
         f.is_json = args->is_json;
@@ -225,27 +188,6 @@ static int print_log(struct command_context *context, const struct history_run *
     return result;
 }
 
-/* Fetch what there is now; a node that cannot be reached is said, and what is at home is
- * shown. */
-static int bring_up_to_date(struct following *f, struct history_run *run,
-                            struct error *err)
-{
-    if (following_is_at_home(run)) {
-        return 0;
-    }
-    f->watch.options.until_now = true;
-    f->watch.options.give_up_after_ms = WATCH_NEVER_AGAIN;
-    f->interrupt.run = NULL;
-    if (watch_run(&f->watch, run, err) == 0) {
-        return 0;
-    }
-    if (!watch_may_pass(err)) {
-        return -1;
-    }
-    terminal_warn(f->context->terminal, "%s; this is what had come before", err->text);
-    return 0;
-}
-
 /* -1: everything. */
 static int parse_tail(const char *text, int64_t *out, struct error *err)
 {
@@ -287,9 +229,9 @@ static int logs_verb(void *context, void *opaque, char *const *operands,
         return command_fail_usage(context, &cmd_logs, false, &err);
     }
     history_run_init(&run);
-    if (open_run(&f, context, operands[0], &run, &err) != 0 ||
-        check_accepted(context, &run, &err) != 0 ||
-        bring_up_to_date(&f, &run, &err) != 0 ||
+    if (following_open(&f, context, operands[0], &run, &err) != 0 ||
+        following_check_accepted(&f, &run, &err) != 0 ||
+        following_update(&f, &run, &err) != 0 ||
         print_log(context, &run, which_log(args), tail, &err) != 0) {
         status = f.interrupt.is_interrupted ? EXIT_INTERRUPTED : 1;
         if (!f.interrupt.is_interrupted && err.sys != EPIPE) {
@@ -334,8 +276,8 @@ static int wait_for(struct command_context *context, const struct follow_args *a
     struct error err = ERROR_INIT;
     int status = EXIT_ERRAND;
     history_run_init(&run);
-    if (open_run(&f, context, name, &run, &err) != 0 ||
-        check_accepted(context, &run, &err) != 0) {
+    if (following_open(&f, context, name, &run, &err) != 0 ||
+        following_check_accepted(&f, &run, &err) != 0) {
         *failure = err;
     } else {
         f.failure = failure;

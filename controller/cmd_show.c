@@ -3,11 +3,15 @@
 #include "common/files.h"
 #include "common/subprocess.h"
 #include "controller/command.h"
+#include "controller/metrics.h"
 #include "controller/refresh.h"
 #include "controller/runlog.h"
 
 #include <string.h>
 #include <unistd.h>
+
+#define METRICS_NAMES_SHOWN 8
+#define METRICS_GLANCE_BYTES ((uint64_t)4 << 20) /* a large file is not read for it */
 
 struct show_args {
     bool is_json, is_offline;
@@ -162,6 +166,29 @@ static void put_results(struct strbuf *out, const struct history_run *run,
     }
 }
 
+/* "loss, accuracy; errand metrics RUN", as far as a glance at the file has them. */
+static void put_metrics(struct command_context *context, const char *id,
+                        struct strbuf *out)
+{
+    CLEANUP(metrics_release) struct metrics metrics = {.items = NULL};
+    CLEANUP_STRBUF struct strbuf text;
+    struct metrics_unread unread = {0};
+    strbuf_init(&text, 2 * METRICS_NAMES_SHOWN * METRICS_NAME_MAX);
+    if (metrics_read(context->home, id, METRICS_GLANCE_BYTES, metrics_sum_up, &metrics,
+                     &unread, NULL) != 0 ||
+        metrics.count == 0) {
+        return;
+    }
+    for (size_t i = 0; i < metrics.count && i < METRICS_NAMES_SHOWN; i++) {
+        strbuf_printf(&text, "%s%s", i > 0 ? ", " : "", metrics.items[i].name);
+    }
+    if (metrics.count > METRICS_NAMES_SHOWN) {
+        strbuf_printf(&text, " and %zu more", metrics.count - METRICS_NAMES_SHOWN);
+    }
+    strbuf_printf(&text, "; errand metrics %s", id);
+    put(out, "metrics", text.data);
+}
+
 static void put_states(struct strbuf *out, const struct history_run *run)
 {
     strbuf_puts(out, run->lines.count > 0 ? "\n" : "");
@@ -199,6 +226,7 @@ static int print_people(struct command_context *context, const struct history_ru
     put_environment(&text, &status->environment);
     put_log(&text, context->home, run);
     put_results(&text, run, outputs);
+    put_metrics(context, run->id, &text);
     put_time(&text, "created", run->created_utc_ms, 0);
     put_time(&text, "started", status->started_utc_ms, run->created_utc_ms);
     put_time(&text, "ended", status->ended_utc_ms, status->started_utc_ms);

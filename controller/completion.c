@@ -190,6 +190,7 @@ static const struct {
     {"FRAMEWORK", find_frameworks},
     {"HOST", NULL},
     {"K=V", NULL},
+    {"METRIC", NULL},
     {"N", NULL},
     {"NAME", NULL},
     {"PATH", find_files},

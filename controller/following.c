@@ -6,6 +6,7 @@
 #include "controller/cancel.h"
 #include "controller/fetch.h"
 #include "controller/preparing.h"
+#include "controller/refresh.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -73,6 +74,40 @@ int following_connect(struct following *f, const struct history_run *run,
     return f->watch.client != NULL ? 0 : -1;
 }
 
+int following_open(struct following *f, struct command_context *context, const char *name,
+                   struct history_run *run, struct error *err)
+{
+    if (command_history(context, err) == NULL ||
+        history_find(context->history, name, run, err) != 0) {
+        return -1;
+    }
+    return following_init_run(f, context, run, err);
+}
+
+int following_check_accepted(struct following *f, struct history_run *run,
+                             struct error *err)
+{
+    if (run->store[0] == '\0' && !run_state_is_final(run->status.state) &&
+        refresh_acceptance(f->context, run, err) != 0) {
+        return err->code != ERR_BUSY
+                   ? -1
+                   : error_set(err, ERR_BUSY, "%s is being sent by another errand",
+                               run->id);
+    }
+    if (run->store[0] != '\0') {
+        return 0;
+    }
+    if (run_state_is_final(run->status.state)) {
+        error_set(err, ERR_NOT_FOUND, "%s was never accepted by %s: %s", run->id,
+                  run->target, run->status.reason != NULL ? run->status.reason : "");
+    } else {
+        error_set(err, ERR_NOT_FOUND,
+                  "%s does not have %s: errand was ended while it sent it", run->target,
+                  run->id);
+    }
+    return error_hint(err, "send it again with errand run");
+}
+
 void following_release(struct following *f)
 {
     command_keep(f->context, TAKE_PTR(f->watch.client));
@@ -88,6 +123,24 @@ int following_reload(struct following *f, struct history_run *run, struct error 
     history_run_release(run);
     history_run_init(run);
     return history_find(f->context->history, id, run, err);
+}
+
+int following_update(struct following *f, struct history_run *run, struct error *err)
+{
+    if (following_is_at_home(run)) {
+        return 0;
+    }
+    f->watch.options.until_now = true;
+    f->watch.options.give_up_after_ms = WATCH_NEVER_AGAIN;
+    f->interrupt.run = NULL;
+    if (watch_run(&f->watch, run, err) == 0) {
+        return 0;
+    }
+    if (!watch_may_pass(err)) {
+        return -1;
+    }
+    terminal_warn(f->context->terminal, "%s; this is what had come before", err->text);
+    return 0;
 }
 
 /* ---- the end ---- */

@@ -34,6 +34,14 @@ int following_init(struct following *f, struct command_context *context,
  */
 int following_init_run(struct following *f, struct command_context *context,
                        const struct history_run *run, struct error *err);
+/* Find the run of that name, and the same. Errors: also history_find's. */
+int following_open(struct following *f, struct command_context *context, const char *name,
+                   struct history_run *run, struct error *err);
+/* A run is followed where it is: on a node that has accepted it. An errand that was ended
+ * before it heard so has left the question open: ask. Errors: ERR_NOT_FOUND (no node has
+ * it), ERR_BUSY (another errand is sending it), refresh_acceptance's. */
+int following_check_accepted(struct following *f, struct history_run *run,
+                             struct error *err);
 void following_release(struct following *f);
 
 /* True where the run has ended and its log and outputs were brought home: no connection
@@ -48,6 +56,10 @@ int following_connect(struct following *f, const struct history_run *run,
  * of fetching. */
 int following_write_outputs(struct following *f, const struct history_run *run,
                             const char *to, struct error *err);
+
+/* Bring home what there is now of log and metrics. A node that is not reached is said; it
+ * is no failure. Errors: watch_run's. */
+int following_update(struct following *f, struct history_run *run, struct error *err);
 
 /*
  * Go along with run until it ended, then collect and report. Returns the program's exit

@@ -190,7 +190,7 @@ def test_where_outputs_cannot_go_is_said_before_anything_is_sent(errand, tmp_pat
     (tmp_path / "full").mkdir()
     (tmp_path / "full/file").touch()
     write_files(errand.cwd, {"t.py": LEAVES})
-    place = os.path.join(tmp_path, place) if place != "." else place
+    place = place if place[0] in "/." else f"{tmp_path}/{place}"  # with its slash
     result = errand.run("run", "--to", place, "t.py", code=125)
     assert said in result.errors and result.errors.count("\n") <= 2
     assert errand.json("list") == {"runs": []}
