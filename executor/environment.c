@@ -11,6 +11,7 @@
 
 #include "common/fdio.h"
 #include "common/files.h"
+#include "executor/environment_existing.h"
 
 #define PIN_FILE "environment"
 #define PIN_MAX ((size_t)16 << 10)
@@ -392,10 +393,15 @@ int environment_find(const struct noderoot *root, int run_fd, const struct runsp
         set_identity(&e, root, spec);
         return environment_take(&e, run_fd, wish->pin_build, true, 0, &pin, NULL) == 1;
     }
-    if (wish->is_refresh || wish->definition.kind == ENVSPEC_EXISTING) {
+    if (wish->is_refresh) {
         return 0;
     }
     CLEANUP(tools_cleanup) struct tools *tools = tools_new(root, false, false);
+    if (wish->definition.kind == ENVSPEC_EXISTING) {
+        return wish->imports.count == 0 &&
+               environment_existing(spec, tools, &pin, NULL) == 1 &&
+               environment_write_pin(run_fd, &pin, NULL) == 0;
+    }
     int result = environment_choose(&e, root, spec, tools, NULL);
     if (result == 1) {
         result = environment_take(&e, run_fd, NULL, true, 0, &pin, NULL);

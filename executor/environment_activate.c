@@ -47,13 +47,29 @@ static void add_paths(const struct runspec *spec, const char *work,
     }
 }
 
+/* An interpreter out of /usr/bin does not put that folder in front of all others. */
+static bool is_in_path(const struct strvec *variables, const char *folder)
+{
+    const char *at = variables_find(variables, "PATH");
+    while (at != NULL && *at != '\0') {
+        size_t length = strcspn(at, ":");
+        if (length == strlen(folder) && strncmp(at, folder, length) == 0) {
+            return true;
+        }
+        at += length + (at[length] == ':');
+    }
+    return false;
+}
+
 static void set_variables(const struct environment_pin *pin, struct strvec *variables)
 {
     if (pin->prefix == NULL) {
         return;
     }
     CLEANUP_FREE char *bin = files_join(pin->prefix, "bin");
-    put_first(variables, "PATH", bin);
+    if (strcmp(pin->activation, "none") != 0 || !is_in_path(variables, bin)) {
+        put_first(variables, "PATH", bin);
+    }
     if (strcmp(pin->activation, "venv") == 0) {
         variables_setf(variables, "VIRTUAL_ENV=%s", pin->prefix);
     } else if (strcmp(pin->activation, "conda") == 0) {

@@ -14,6 +14,8 @@
 #include "common/clock.h"
 #include "common/fdio.h"
 #include "common/files.h"
+#include "executor/environment_check.h"
+#include "executor/environment_existing.h"
 #include "executor/environment_inputs.h"
 #include "executor/environment_seal.h"
 
@@ -119,6 +121,42 @@ static bool take_failure(const struct work *w, struct error *err)
     return true;
 }
 
+static bool has_file(int dir_fd, const char *name)
+{
+    struct stat st;
+    return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int open_folder(struct work *w, struct error *err)
+{
+    struct environment_path path = environment_folder(&w->e);
+    fdio_close(&w->folder_fd);
+    w->folder_fd = files_open_or_make_dir(w->p->root->fd, path.text, err);
+    if (w->folder_fd < 0) {
+        return -1;
+    }
+    if (has_file(w->folder_fd, "identity.json")) {
+        return 0;
+    }
+    return files_write_atomic(w->folder_fd, "identity.json", w->e.document.data,
+                              w->e.document.length, 0600, err);
+}
+
+/* Make the identity's folder and take its lock, both under the shared envs/lock: who
+ * removes environments has it exclusively, and leaves a folder alone whose lock is held.
+ * Errors: ERR_BUSY (somebody has it). */
+static int try_lock(struct work *w, struct error *err)
+{
+    if (mkdirat(w->p->root->fd, "envs", 0700) < 0 && errno != EEXIST) {
+        return error_sys(err, "make %s/envs", w->p->root->path);
+    }
+    CLEANUP_FD int shared = files_lock(w->p->root->fd, "envs/lock", false, -1, err);
+    if (shared < 0 || open_folder(w, err) < 0) {
+        return -1;
+    }
+    return files_lock(w->folder_fd, "lock", true, 0, err);
+}
+
 /* Take the identity's lock, showing the log of who has it meanwhile. Returns the
  * descriptor. *has_waited: somebody had it. */
 static int wait_for_lock(struct work *w, bool *has_waited, struct error *err)
@@ -126,13 +164,13 @@ static int wait_for_lock(struct work *w, bool *has_waited, struct error *err)
     *has_waited = false;
     for (;;) {
         struct error failure = ERROR_INIT;
-        int fd = files_lock(w->folder_fd, "lock", true, 0, &failure);
+        int fd = try_lock(w, &failure);
         if (fd >= 0) {
             show_log(w);
             fdio_close(&w->awaited_log_fd);
             return fd;
         }
-        if (failure.code != ERR_BUSY) {
+        if (failure.code != ERR_BUSY || w->folder_fd < 0) {
             return error_set(err, failure.code, "%s", failure.text);
         }
         *has_waited = true;
@@ -216,6 +254,7 @@ static int note_building(const struct work *w, const char *name, struct error *e
 {
     CLEANUP_JSON struct json *j = json_new_object();
     json_add_string(j, "build", name);
+    json_add_string(j, "name", environment_source(w->p->spec));
     json_add_string(j, "run", w->p->spec->run);
     json_add_time(j, "time", clock_utc_ms());
     return write_note(w->folder_fd, "building", j, err);
@@ -232,6 +271,7 @@ static void leave_failure(const struct work *w, const char *name, const struct e
     (void)files_remove_tree(w->folder_fd, name, NULL); /* first, for a full disk's sake */
     if (why->code != ERR_CANCELED) {
         json_add_string(j, "build", name);
+        json_add_string(j, "name", environment_source(w->p->spec));
         json_add_time(j, "time", clock_utc_ms());
         json_add_string(j, "code", error_code_name(why->code));
         json_add_string(j, "message", why->text);
@@ -239,50 +279,6 @@ static void leave_failure(const struct work *w, const char *name, const struct e
         (void)write_note(w->folder_fd, "failed", j, NULL);
     }
     (void)unlinkat(w->folder_fd, "building", 0);
-}
-
-/* The last line of a text, for sentences. Borrowed from it. */
-static const char *last_line(struct strbuf *text)
-{
-    while (text->length > 0 && text->data[text->length - 1] == '\n') {
-        strbuf_truncate(text, text->length - 1);
-    }
-    const char *newline = strrchr(text->data, '\n');
-    return newline != NULL ? newline + 1 : text->data;
-}
-
-/* Does it start, and is there what the user wants to import? */
-static int check_prefix(struct build *b, const struct strvec *imports, struct error *err)
-{
-    static const char program[] = "import sys, importlib\n"
-                                  "for name in sys.argv[1:]:\n"
-                                  "    try:\n"
-                                  "        importlib.import_module(name)\n"
-                                  "    except Exception as e:\n"
-                                  "        sys.exit('%s cannot be imported: %s: %s' % "
-                                  "(name, type(e).__name__, e))\n";
-    CLEANUP_STRVEC struct strvec argv = STRVEC_INIT;
-    strvec_pushf(&argv, "%s/bin/python", b->prefix);
-    strvec_push(&argv, "-I");
-    strvec_push(&argv, "-c");
-    strvec_push(&argv, program);
-    for (size_t i = 0; imports != NULL && i < imports->count; i++) {
-        strvec_push(&argv, imports->items[i]);
-    }
-    int status =
-        programs_run(b->programs, (const char *const *)strvec_argv(&argv), false, err);
-    if (status < 0) {
-        return -1;
-    }
-    if (status == 0) {
-        return 0;
-    }
-    error_set(err, ERR_UNSUPPORTED, "the environment was built, but %.400s",
-              programs_text(b->programs)->length > 0
-                  ? last_line(programs_text(b->programs))
-                  : "its interpreter does not start");
-    return error_hint(err, "see the build log; add what is missing to the requirements, "
-                           "or take the name out of `imports`");
 }
 
 static int write_lock(struct build *b, int build_fd, struct run_environment *facts,
@@ -331,6 +327,7 @@ static int make_ready(struct work *w, struct build *b, int build_fd, const char 
     facts.size_bytes = (int64_t)seal.size_bytes;
     facts.spent_ms = spent_ms(w);
     CLEANUP_JSON struct json *j = run_environment_to_json(&facts);
+    json_add_string(j, "name", environment_source(w->p->spec));
     json_add_integer(j, "files", (int64_t)seal.files);
     json_add_time(j, "created", clock_utc_ms());
     json_add_string(j, "activation", b->activation);
@@ -344,12 +341,6 @@ static int make_ready(struct work *w, struct build *b, int build_fd, const char 
     }
     (void)unlinkat(w->folder_fd, "building", 0);
     return files_sync_dir(w->folder_fd, err);
-}
-
-static bool has_file(int dir_fd, const char *name)
-{
-    struct stat st;
-    return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* In the open folder of the build. */
@@ -382,7 +373,9 @@ static int fill(struct work *w, int build_fd, const char *name, struct error *er
     strbuf_init(&b.lock, (size_t)32 << 20);
     int result = w->e.builder->make(&b, err);
     if (result == 0) {
-        result = check_prefix(&b, &p->spec->environment.imports, err);
+        CLEANUP_FREE char *python = files_join(prefix, "bin/python");
+        result =
+            environment_check(p->programs, python, &p->spec->environment.imports, err);
     }
     if (result == 0 && !programs_wait(p->programs, 0)) {
         result = canceled(err);
@@ -439,31 +432,11 @@ static int build(struct work *w, struct environment_pin *pin, struct error *err)
 
 /* ---- All of it */
 
-static int open_folder(struct work *w, struct error *err)
-{
-    struct environment_path path = environment_folder(&w->e);
-    if (mkdirat(w->p->root->fd, "envs", 0700) < 0 && errno != EEXIST) {
-        return error_sys(err, "make %s/envs", w->p->root->path);
-    }
-    w->folder_fd = files_open_or_make_dir(w->p->root->fd, path.text, err);
-    if (w->folder_fd < 0) {
-        return -1;
-    }
-    if (has_file(w->folder_fd, "identity.json")) {
-        return 0;
-    }
-    return files_write_atomic(w->folder_fd, "identity.json", w->e.document.data,
-                              w->e.document.length, 0600, err);
-}
-
 /* It is not there: build it, or wait for who does. */
 static int obtain(struct work *w, struct environment_pin *pin, struct error *err)
 {
     bool is_refresh = w->p->spec->environment.is_refresh;
     bool has_waited = false;
-    if (open_folder(w, err) < 0) {
-        return -1;
-    }
     CLEANUP_FD int lock = wait_for_lock(w, &has_waited, err);
     if (lock < 0) {
         return -1;
@@ -507,6 +480,22 @@ static int prepare_chosen(struct work *w, struct error *err)
     return 0;
 }
 
+/* Nothing is built: it is there, or it is an error. */
+static int prepare_existing(struct work *w, struct tools *tools, struct error *err)
+{
+    struct environment_pin pin CLEANUP_PIN;
+    environment_pin_init(&pin);
+    programs_say(w->p->programs, "environment: %s", environment_source(w->p->spec));
+    if (environment_existing(w->p->spec, tools, &pin, err) < 0 ||
+        environment_check(w->p->programs, pin.interpreter,
+                          &w->p->spec->environment.imports, err) < 0 ||
+        environment_write_pin(w->p->run_fd, &pin, err) < 0) {
+        return -1;
+    }
+    say_ready(w, &pin);
+    return 0;
+}
+
 int environment_prepare(const struct preparation *p, struct error *err)
 {
     struct work w = {.p = p,
@@ -516,6 +505,9 @@ int environment_prepare(const struct preparation *p, struct error *err)
                      .begin_utc_ms = clock_utc_ms()};
     CLEANUP(tools_cleanup)
     struct tools *tools = tools_new(p->root, true, p->spec->environment.is_refresh);
+    if (p->spec->environment.definition.kind == ENVSPEC_EXISTING) {
+        return prepare_existing(&w, tools, err);
+    }
     int result = environment_choose(&w.e, p->root, p->spec, tools, err);
     if (result == 1) {
         say_choice(&w);

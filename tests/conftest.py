@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from support import processes
 from support.badserver import BadServer
+from support.environments import Environments, give_uv
 from support.errand import MARK, Errand
 from support.faultproxy import FaultProxy
 from support.links import Link
+from support.packages import Index
 from support.projects import write_files
 from support.sshd import Sshd
 from support.supervision import Node
@@ -157,6 +159,21 @@ def errand(make_errand: Callable[..., Errand]) -> Errand:
 def node(tmp_path: Path, project: Path, mark: str) -> Node:
     """A node's root without a connection: runs are accepted and supervised as `serve` would."""
     return Node(tmp_path / "root", project, mark)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    """A package index on loopback, with what the test puts there."""
+    one = Index(tmp_path / "index")
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def envs(node: Node, tmp_path: Path) -> Environments:
+    """The node has uv; what it keeps of environments."""
+    give_uv(node, tmp_path / "uv")
+    return Environments(node)
 
 
 @pytest.fixture(params=TRANSPORTS)

@@ -1,11 +1,15 @@
 """Environments on the node: built once by content, found in no time, whole or not there."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
-from support.environments import Environments, definition, environment, give_uv, is_sealed, pin, prepare_log
-from support.packages import Index
+from support.environments import definition, environment, is_sealed, pin, prepare_log, run_python
+from support.waiting import wait_for
 
 SHOW = (
     "import json, os, sys, tiny\n"
@@ -14,29 +18,9 @@ SHOW = (
 )
 
 
-@pytest.fixture
-def index(tmp_path):
-    one = Index(tmp_path / "index")
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def envs(node, tmp_path):
-    give_uv(node, tmp_path / "uv")
-    return Environments(node)
-
-
 @pytest.fixture(params=["uv", "pip"])
 def builder(request):
     return request.param
-
-
-def run_python(node, code, **changes):
-    (node.project / "train.py").write_text(code)
-    run = node.accept(framework="python", script="train.py", **changes)
-    run.start()
-    return run
 
 
 def test_an_environment_is_built_and_the_next_run_finds_it(node, envs, index, builder):
@@ -89,3 +73,167 @@ def test_a_build_that_fails_says_why_and_leaves_its_log(node, envs, index):
     assert "nosuchpackage was not found" in (identity / "failed.log").read_text()
     assert not envs.builds()
     assert not envs.half_made()
+
+
+# ---- an environment that is there already
+
+
+def make_venv(folder: Path) -> Path:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    return folder
+
+
+def existing(**location: str) -> dict:
+    return definition(kind="existing", source=next(iter(location.values())), location=location)
+
+
+def test_a_virtual_environment_of_the_users_is_used_as_it_is(node, tmp_path):
+    venv = make_venv(tmp_path / "own")
+    before = sorted(venv.rglob("*"))
+    code = "import os, sys\nprint(sys.prefix, os.environ['VIRTUAL_ENV'], os.environ['PATH'].split(':')[0])\n"
+    for states in (["Starting", "Preparing", "Running", "Completed"], ["Starting", "Running", "Completed"]):
+        run = run_python(node, code, environment=environment(existing(venv=str(venv))))
+        assert run.end()["state"] == "Completed"
+        assert run.states() == states
+        assert run.log().split() == [str(venv), str(venv), str(venv / "bin")]
+        assert pin(run)["kind"] == "existing"
+        assert pin(run)["is_reused"] is True
+    assert sorted(venv.rglob("*")) == before
+
+
+def test_an_interpreter_of_the_nodes_is_used_by_path_and_checked(node):
+    python = os.path.realpath(sys.executable)
+    code = "import sys\nprint(sys.executable)\n"
+    run = run_python(node, code, environment=environment(existing(interpreter=python)))
+    assert run.end()["state"] == "Completed"
+    assert run.log().strip() == python
+    wish = existing(interpreter=python) | {"python": "==3.4.*"}
+    last = run_python(node, code, environment=environment(wish)).end()
+    assert last["exit"] == {"kind": "environment_failed"}
+    assert "which does not fit ==3.4.*" in last["reason"]
+
+
+@pytest.mark.parametrize("kind", ["interpreter", "venv", "conda"])
+def test_an_environment_that_is_not_there_is_told(node, tmp_path, kind):
+    last = run_python(node, "", environment=environment(existing(**{kind: str(tmp_path / "none")}))).end()
+    assert last["exit"] == {"kind": "environment_failed"}
+    assert str(tmp_path / "none") in last["reason"]
+
+
+def test_modules_that_cannot_be_imported_are_told_before_the_script(node, envs, index):
+    index.wheel("tiny", code="import missing_thing\n")
+    wish = environment(definition("tiny", index=index.url), imports=["tiny"])
+    last = run_python(node, "print('started')", environment=wish).end(120)
+    assert last["exit"] == {"kind": "environment_failed"}
+    assert "tiny cannot be imported: ModuleNotFoundError: No module named 'missing_thing'" in last["reason"]
+    assert not envs.builds()
+
+
+# ---- who builds, and what an interrupted build leaves
+
+
+def test_of_ten_first_uses_one_builds(node, envs, index):
+    index.wheel("tiny", padding=1 << 20)
+    (node.project / "train.py").write_text(SHOW)
+    wish = environment(definition("tiny", index=index.url))
+    runs = [node.accept(framework="python", script="train.py", environment=wish) for _ in range(10)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        assert run.end(180)["state"] == "Completed", prepare_log(run)
+    assert len(envs.ready()) == 1
+    assert len({(pin(run)["identity"], pin(run)["build"]) for run in runs}) == 1
+    assert index.asked.count("/simple/tiny/") == 1
+    for run in runs:
+        if "Preparing" in run.states() and "builds this environment" in prepare_log(run):
+            assert "Installed 1 package" in prepare_log(run), "who waits sees the builder's log"
+
+
+def test_those_that_wait_take_the_failure_too(node, envs, index):
+    index.hang = lambda path: "nosuch" in path
+    (node.project / "train.py").write_text("")
+    wish = environment(definition("nosuchpackage", index=index.url))
+    runs = [node.accept(framework="python", script="train.py", environment=wish) for _ in range(3)]
+    for run in runs:
+        run.start()
+    wait_for(lambda: sum("builds this environment" in prepare_log(run) for run in runs) == 2, "two runs to wait")
+    index.gate.set()
+    reasons = {run.end(120)["reason"] for run in runs}
+    assert len(reasons) == 1
+    assert "no package named nosuchpackage" in reasons.pop()
+    assert len(index.asked) <= 2, "one asked, once or again"
+    assert not envs.half_made()
+
+
+def test_after_a_cancel_of_the_builder_the_next_one_builds(node, envs, index):
+    index.wheel("tiny")
+    index.hang = lambda path: path == "/simple/tiny/"
+    (node.project / "train.py").write_text(SHOW)
+    wish = environment(definition("tiny", index=index.url))
+    first, second = (node.accept(framework="python", script="train.py", environment=wish) for _ in range(2))
+    first.start()
+    wait_for(lambda: index.asked, "the index to be asked")
+    second.start()
+    wait_for(lambda: "builds this environment" in prepare_log(second), "the second run to wait")
+    first.cancel(1000)
+    assert first.end()["exit"] == {"kind": "canceled"}
+    index.gate.set()
+    assert second.end(120)["state"] == "Completed", prepare_log(second)
+    assert len(envs.ready()) == 1
+    assert not envs.half_made()
+
+
+def test_a_cancel_ends_a_build_and_leaves_nothing(node, envs, index, builder):
+    index.hang = lambda path: "tiny" in path
+    run = run_python(node, "", environment=environment(definition("tiny", index=index.url, builder=builder)))
+    wait_for(lambda: index.asked, "the index to be asked", 60)
+    began = time.monotonic()
+    run.cancel(60000)
+    last = run.end(60)
+    assert (last["state"], last["exit"], last["survivors"]) == ("Canceled", {"kind": "canceled"}, 0)
+    assert time.monotonic() - began < 60, "nobody waited for the grace to pass"
+    assert not envs.builds()
+    assert not envs.half_made()
+    assert not any((one / "failed").exists() for one in envs.identities())
+
+
+@pytest.mark.usefixtures("envs")
+def test_an_index_that_hangs_is_given_up_with_a_sentence(node, index):
+    index.hang = lambda _path: True
+    variables = {"UV_HTTP_TIMEOUT": "1", "UV_HTTP_RETRIES": "0"}
+    wish = environment(definition("tiny", index=index.url), variables=variables)
+    last = run_python(node, "", environment=wish).end(60)
+    assert last["exit"] == {"kind": "environment_failed"}
+    assert "did not answer in time" in last["reason"]
+
+
+def test_only_so_many_builds_go_on_at_once(node, envs, index):
+    for name in ("one", "two"):
+        index.wheel(name)
+    index.hang = lambda path: path == "/simple/one/"
+    wish = [environment(definition(name, index=index.url), slots=1) for name in ("one", "two")]
+    first = run_python(node, "", environment=wish[0])
+    wait_for(lambda: index.asked, "the index to be asked")
+    second = run_python(node, "", environment=wish[1])
+    wait_for(lambda: "waiting: 1 other environment is being built" in prepare_log(second), "the second run to wait")
+    index.gate.set()
+    for run in (first, second):
+        assert run.end(120)["state"] == "Completed", prepare_log(run)
+    assert len(envs.ready()) == 2
+
+
+def test_a_refresh_builds_anew_and_others_keep_theirs(node, envs, index):
+    index.wheel("tiny", "1.0")
+    wish = definition("tiny", index=index.url)
+    first = run_python(node, SHOW, environment=environment(wish))
+    assert first.end(120)["state"] == "Completed", prepare_log(first)
+    index.wheel("tiny", "2.0")
+    fresh = {"UV_REFRESH": "1"}  # the index's pages are remembered for ten minutes
+    second = run_python(node, SHOW, environment=environment(wish, is_refresh=True, variables=fresh))
+    assert second.end(120)["state"] == "Completed", prepare_log(second)
+    third = run_python(node, SHOW, environment=environment(wish))
+    assert third.end()["state"] == "Completed"
+    assert [json.loads(run.log())[0] for run in (first, second, third)] == ["1.0", "2.0", "2.0"]
+    assert pin(first)["identity"] == pin(second)["identity"]
+    assert pin(first)["build"] != pin(second)["build"] == pin(third)["build"]
+    assert len(envs.ready()) == 2

@@ -77,3 +77,11 @@ def is_sealed(folder: Path) -> bool:
             if not path.is_symlink() and path.stat().st_mode & 0o222:
                 return False
     return True
+
+
+def run_python(node: Node, code: str, **changes) -> Run:
+    """A run of a script with this text; changes are of its specification."""
+    (node.project / "train.py").write_text(code)
+    run = node.accept(framework="python", script="train.py", **changes)
+    run.start()
+    return run
