@@ -289,6 +289,7 @@ static const struct shape_member gc_members[] = {
     MAY_BE_NULL("max_store_bytes", &a_count),
     MAY("min_free_bytes", &a_count),
     MAY("keep_environments_days", &days),
+    MAY("keep_work_days", &days),
     END_OF_MEMBERS,
 };
 static const struct shape gc = OBJECT(gc_members);

@@ -7,13 +7,14 @@
 #include <string.h>
 
 struct node_gc_args {
-    const char *keep_days, *keep_environments; /* numbers, or NULL */
+    const char *keep_days, *keep_environments, *keep_work; /* numbers, or NULL */
     uint64_t max_store_bytes, min_free_bytes;
     bool is_dry, is_json;
 };
 
 #define FIELD(name) offsetof(struct node_gc_args, name)
 #define KEEP_DAYS_DEFAULT 30
+#define KEEP_WORK_DEFAULT 3
 #define KEEP_DAYS_MAX 36500
 
 static int take_report(void *context, const struct json *report, struct error *err)
@@ -25,10 +26,10 @@ static int take_report(void *context, const struct json *report, struct error *e
     return 0;
 }
 
+/* *out has the default. */
 static int parse_days(const char *option, const char *text, uint64_t *out,
                       struct error *err)
 {
-    *out = KEEP_DAYS_DEFAULT;
     if (text == NULL || bytes_parse_u64(text, KEEP_DAYS_MAX, out, err) == 0) {
         return 0;
     }
@@ -38,10 +39,12 @@ static int parse_days(const char *option, const char *text, uint64_t *out,
 static int collect(struct command_context *context, const struct node_gc_args *args,
                    const char *name, struct json **report, struct error *err)
 {
-    uint64_t keep_days = 0, keep_environments = 0;
+    uint64_t keep_days = KEEP_DAYS_DEFAULT, keep_environments = KEEP_DAYS_DEFAULT;
+    uint64_t keep_work = KEEP_WORK_DEFAULT;
     if (parse_days("keep-days", args->keep_days, &keep_days, err) != 0 ||
         parse_days("keep-environments", args->keep_environments, &keep_environments,
-                   err) != 0) {
+                   err) != 0 ||
+        parse_days("keep-work", args->keep_work, &keep_work, err) != 0) {
         return -1;
     }
     if (command_config(context, err) == NULL) {
@@ -68,6 +71,7 @@ static int collect(struct command_context *context, const struct node_gc_args *a
     }
     json_add_integer(body, "min_free_bytes", (int64_t)args->min_free_bytes);
     json_add_integer(body, "keep_environments_days", (int64_t)keep_environments);
+    json_add_integer(body, "keep_work_days", (int64_t)keep_work);
     int result = client_ask(client, MSG_GC, body, take_report, report, NULL, err);
     command_keep(context, TAKE_PTR(client));
     return result;
@@ -82,31 +86,38 @@ static unsigned long long number_of(const struct json *report, const char *key)
                : 0;
 }
 
-/* "freed 1.2 GB: 3 runs, 2 snapshots": only what there is. */
+/* ": 3 runs, 2 snapshots", or ": kept 3 runs of 1.2 GB": only what there is. */
 static void put_counts(struct strbuf *out, const struct json *report, bool is_kept)
 {
     static const struct {
         bool is_kept;
-        const char *key, *what;
+        const char *key, *what, *bytes_key; /* the last one may be NULL */
     } rows[] = {
-        {false, "runs", "run"},
-        {false, "roots", "snapshot"},
-        {false, "objects", "object"},
-        {false, "executors", "executor"},
-        {false, "spares", "spare checkout"},
-        {false, "environments", "environment"},
-        {false, "caches", "package cache"},
-        {false, "leftovers", "leftover"},
-        {true, "kept_runs", "run"},
-        {true, "kept_environments", "environment"},
-        {true, "kept_objects", "object"},
+        {false, "runs", "run", NULL},
+        {false, "work_trees", "work tree", NULL},
+        {false, "roots", "snapshot", NULL},
+        {false, "objects", "object", NULL},
+        {false, "executors", "executor", NULL},
+        {false, "spares", "spare checkout", NULL},
+        {false, "environments", "environment", NULL},
+        {false, "caches", "package cache", NULL},
+        {false, "leftovers", "leftover", NULL},
+        {true, "kept_runs", "run", "kept_runs_bytes"},
+        {true, "kept_environments", "environment", NULL},
+        {true, "kept_objects", "object", "kept_bytes"},
+        {true, "kept_executors", "executor", "kept_executors_bytes"},
     };
-    const char *separator = ": ";
+    char size[FILES_SIZE_TEXT];
+    const char *separator = is_kept ? ": kept " : ": ";
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         unsigned long long count = number_of(report, rows[i].key);
         if (rows[i].is_kept == is_kept && count > 0) {
             strbuf_printf(out, "%s%llu %s%s", separator, count, rows[i].what,
                           count == 1 ? "" : "s");
+            if (rows[i].bytes_key != NULL) {
+                files_format_size(size, number_of(report, rows[i].bytes_key));
+                strbuf_printf(out, " of %s", size);
+            }
             separator = ", ";
         }
     }
@@ -129,8 +140,7 @@ static int print_people(struct command_context *context, const struct node_gc_ar
     files_format_size(size, number_of(report, "bytes"));
     strbuf_printf(&text, "%s: %s %s", name, args->is_dry ? "would free" : "freed", size);
     put_counts(&text, report, false);
-    files_format_size(size, number_of(report, "kept_bytes"));
-    strbuf_printf(&text, "%s: kept a store of %s", name, size);
+    strbuf_puts(&text, name);
     put_counts(&text, report, true);
     return command_print(context, &text);
 }
@@ -158,6 +168,8 @@ static const struct cli_option node_gc_options[] = {
     CLI_STRING(0, "keep-days", "N", "keep runs younger than this (30)", FIELD(keep_days)),
     CLI_STRING(0, "keep-environments", "N",
                "and environments used within these days (30)", FIELD(keep_environments)),
+    CLI_STRING(0, "keep-work", "N", "and their work trees so long once at home (3)",
+               FIELD(keep_work)),
     CLI_SIZE(0, "max-store", "SIZE", "and shrink the store to this",
              FIELD(max_store_bytes)),
     CLI_SIZE(0, "min-free", "SIZE", "and further, until the disk has this much room",
@@ -173,7 +185,8 @@ const struct cli_command cmd_node_gc = {
     .help = "free space on a node: what is at home or unused goes",
     .details =
         "Removed are ended runs whose results are at the submitter's home (others only "
-        "after 90 days), snapshots that no run uses, environments that were not used for "
+        "after 90 days), before that their work trees, snapshots that no run uses, "
+        "environments that were not used for "
         "long, old executors, and what interrupted programs left. What arrived in the "
         "last 24 hours stays.",
     .options = node_gc_options,

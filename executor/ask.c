@@ -131,6 +131,12 @@ static int gc_event(void *request, const struct peer_event *event, struct error 
                          &wanted.keep_environments_days, err) < 0) {
         return -1;
     }
+    wanted.keep_work_days = wanted.keep_days;
+    if (json_get(event->json, "keep_work_days") != NULL &&
+        json_get_integer(event->json, "GC", "keep_work_days", 0, JANITOR_DAYS_MAX,
+                         &wanted.keep_work_days, err) < 0) {
+        return -1;
+    }
     if (take_bytes(event->json, "max_store_bytes", &wanted.max_store_bytes, err) < 0 ||
         take_bytes(event->json, "min_free_bytes", &wanted.min_free_bytes, err) < 0) {
         return -1;

@@ -4,8 +4,10 @@
 #include "executor/outputs.h"
 #include "executor/runview.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /*
  * fetch: a run's outputs on their way home.            [executor]
@@ -106,6 +108,13 @@ static int take_fetch(struct fetch *f, const struct json *body, struct error *er
     if (f->run.run_fd < 0) {
         return error_set(err, ERR_NOT_FOUND, "run %s and its outputs were removed here",
                          run);
+    }
+    if (faccessat(f->run.run_fd, "work", F_OK, 0) != 0) {
+        return error_set(
+            err, ERR_NOT_FOUND,
+            "the outputs of %s are not here any more: they were brought home "
+            "to its submitter, and its work tree was removed since",
+            run);
     }
     f->reader = outputs_open(f->run.run_fd, err);
     if (f->reader == NULL) {

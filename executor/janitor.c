@@ -12,6 +12,8 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define HOUR_MS (INT64_C(60) * 60 * 1000)
 #define DAY_MS (24 * HOUR_MS)
@@ -23,30 +25,94 @@ struct janitor {
     struct oidset *roots;    /* snapshots that runs refer to */
     struct strvec executors; /* digests of those that live runs began with */
     struct sweep sweep;
-    uint64_t runs, kept_runs, executor_count, leftovers, spares;
+    uint64_t runs, work_trees, executor_count, leftovers, spares;
+    uint64_t kept_runs, kept_runs_bytes, kept_executors, kept_executors_bytes;
     struct environment_collection environments;
 };
+
+static bool has_ended(const struct janitor *j, const char *id, const struct runview *view)
+{
+    return run_state_is_final(view->status.state) && view->status.ended_utc_ms != 0 &&
+           !supervise_is_alive(j->request->root, id);
+}
+
+/* Its submitter has all there is; outputs that could not be collected are nowhere else.
+ */
+static bool is_at_home(const struct runview *view)
+{
+    return view->is_collected && view->status.has_outputs;
+}
+
+/* How long the run has been over; one that is at home: how long it has been there. */
+static int64_t age_ms(const struct janitor *j, const struct runview *view)
+{
+    struct stat st;
+    int64_t since_ms = view->status.ended_utc_ms;
+    if (is_at_home(view) && fstatat(view->run_fd, "collected", &st, 0) == 0 &&
+        (int64_t)st.st_mtim.tv_sec * 1000 > since_ms) {
+        since_ms = (int64_t)st.st_mtim.tv_sec * 1000;
+    }
+    return j->now_ms - since_ms;
+}
 
 /* Ended, and either safe at its submitter's or forgotten. */
 static bool is_run_due(const struct janitor *j, const char *id,
                        const struct runview *view)
 {
-    const struct run_status *status = &view->status;
-    if (!run_state_is_final(status->state) || status->ended_utc_ms == 0 ||
-        supervise_is_alive(j->request->root, id)) {
-        return false;
-    }
-    int64_t days = view->is_collected ? j->request->keep_days : JANITOR_UNCOLLECTED_DAYS;
+    int64_t days = is_at_home(view) ? j->request->keep_days : JANITOR_UNCOLLECTED_DAYS;
     if (j->request->keep_days > days) {
         days = j->request->keep_days;
     }
-    return j->now_ms - status->ended_utc_ms >= days * DAY_MS;
+    return has_ended(j, id, view) && age_ms(j, view) >= days * DAY_MS;
+}
+
+/* Its work tree serves nobody any more: all of its outputs are at home. */
+static bool is_work_due(const struct janitor *j, const char *id,
+                        const struct runview *view)
+{
+    return is_at_home(view) && view->status.outputs_warnings == NULL &&
+           has_ended(j, id, view) &&
+           age_ms(j, view) >= j->request->keep_work_days * DAY_MS;
+}
+
+static bool is_there(int dir_fd, const char *name)
+{
+    return faccessat(dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* The work tree, and what says where in it the outputs are; specification, journal and
+ * logs stay. It has no name any more before anything of it goes. */
+static void drop_work(struct janitor *j, int run_fd)
+{
+    static const char aside[] = "work.gone";
+    static const char *const index[] = {"outputs.index", "outputs.objects"};
+    uint64_t count = 0;
+    if (j->request->is_dry) {
+        if (is_there(run_fd, "work")) {
+            sweep_remove(&j->sweep, run_fd, "work", &j->work_trees);
+        }
+        return;
+    }
+    if (is_there(run_fd, aside)) { /* who was at it was interrupted */
+        sweep_remove(&j->sweep, run_fd, aside, &count);
+    }
+    if (renameat(run_fd, "work", run_fd, aside) == 0) {
+        sweep_remove(&j->sweep, run_fd, aside, &j->work_trees);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(index); i++) {
+        if (is_there(run_fd, index[i])) {
+            sweep_remove(&j->sweep, run_fd, index[i], &count);
+        }
+    }
 }
 
 /* What a run that stays keeps from being removed. */
-static int keep_run(struct janitor *j, const char *id, const struct run_status *status,
-                    struct error *err)
+static int keep_run(struct janitor *j, int runs_fd, const char *id,
+                    const struct run_status *status, struct error *err)
 {
+    uint64_t bytes = 0;
+    (void)files_disk_usage(runs_fd, id, &bytes, NULL);
+    j->kept_runs_bytes += bytes;
     struct runspec spec;
     runspec_init(&spec);
     CLEANUP_FD int run_fd = rundir_open(j->request->root, id, err);
@@ -71,14 +137,19 @@ static int clean_run(struct janitor *j, int runs_fd, const char *id, struct erro
     } else if (view.run_fd < 0) {
         return 0; /* removed meanwhile */
     }
+    if (is_readable && !is_run_due(j, id, &view) && is_work_due(j, id, &view)) {
+        uint64_t before = j->sweep.bytes;
+        drop_work(j, view.run_fd);
+        j->kept_runs_bytes -= j->request->is_dry ? j->sweep.bytes - before : 0;
+    }
     if (!is_readable || !is_run_due(j, id, &view)) {
-        return keep_run(j, id, &view.status, err);
+        return keep_run(j, runs_fd, id, &view.status, err);
     }
     uint64_t bytes = 0;
     (void)files_disk_usage(runs_fd, id, &bytes, NULL);
     if (!j->request->is_dry && rundir_remove(j->request->root, id, &why) < 0) {
         sweep_warn(&j->sweep, &why);
-        return keep_run(j, id, &view.status, err);
+        return keep_run(j, runs_fd, id, &view.status, err);
     }
     j->runs++;
     j->sweep.bytes += bytes;
@@ -121,6 +192,34 @@ static void remove_executor(void *context, int dir_fd, const char *name)
     }
 }
 
+static void count_executor(void *context, int dir_fd, const char *name)
+{
+    struct janitor *j = context;
+    uint64_t bytes = 0;
+    (void)files_disk_usage(dir_fd, name, &bytes, NULL);
+    j->kept_executors++;
+    j->kept_executors_bytes += bytes;
+}
+
+/* may_judge: every run that stays is known. In a root that several nodes share, the
+ * others' runs are not ours to see. */
+static void clean_bin(struct janitor *j, bool may_judge)
+{
+    CLEANUP_FREE char *bin = files_join(j->request->root->top, "bin");
+    CLEANUP_FD int bin_fd = files_open_dir(AT_FDCWD, bin, NULL);
+    if (bin_fd < 0) {
+        return;
+    }
+    sweep_old(bin_fd, ".new-*", HOUR_MS, remove_leftover, j);
+    sweep_old(bin_fd, EXECUTOR_PREFIX "*", 0, count_executor, j);
+    if (may_judge && !j->request->root->is_network) {
+        uint64_t before = j->sweep.bytes;
+        sweep_old(bin_fd, EXECUTOR_PREFIX "*", DAY_MS, remove_executor, j);
+        j->kept_executors -= j->executor_count;
+        j->kept_executors_bytes -= j->sweep.bytes - before;
+    }
+}
+
 static enum store_need judge_root(void *context, const struct store_root *root)
 {
     const struct janitor *j = context;
@@ -151,6 +250,7 @@ static struct json *make_report(struct janitor *j, const struct store_gc_result 
     struct json *report = json_new_object();
     json_add_bool(report, "is_dry", j->request->is_dry);
     json_add_integer(report, "runs", (int64_t)j->runs);
+    json_add_integer(report, "work_trees", (int64_t)j->work_trees);
     json_add_integer(report, "roots", (int64_t)store->roots_removed);
     json_add_integer(report, "objects", (int64_t)store->objects_removed);
     json_add_integer(report, "executors", (int64_t)j->executor_count);
@@ -162,6 +262,9 @@ static struct json *make_report(struct janitor *j, const struct store_gc_result 
     json_add_integer(report, "bytes", (int64_t)(j->sweep.bytes + store->bytes_removed));
     json_add_integer(report, "kept_runs", (int64_t)j->kept_runs);
     json_add_integer(report, "kept_environments", (int64_t)j->environments.kept);
+    json_add_integer(report, "kept_runs_bytes", (int64_t)j->kept_runs_bytes);
+    json_add_integer(report, "kept_executors", (int64_t)j->kept_executors);
+    json_add_integer(report, "kept_executors_bytes", (int64_t)j->kept_executors_bytes);
     json_add_integer(report, "kept_objects", (int64_t)store->objects_kept);
     json_add_integer(report, "kept_bytes", (int64_t)store->bytes_kept);
     if (store->roots_damaged > 0) {
@@ -192,8 +295,6 @@ struct json *janitor_clean(const struct janitor_request *request, struct error *
     if (runs_fd < 0 || rundir_list(request->root, &ids, err) < 0) {
         return NULL;
     }
-    CLEANUP_FREE char *bin = files_join(request->root->top, "bin");
-    CLEANUP_FD int bin_fd = files_open_dir(AT_FDCWD, bin, NULL);
     CLEANUP(oidset_cleanup) struct oidset *roots = oidset_new(ids.count + 1);
     j.roots = roots;
     struct error why = ERROR_INIT;
@@ -203,13 +304,7 @@ struct json *janitor_clean(const struct janitor_request *request, struct error *
     }
     spare_sweep(request->root, &j.sweep, &j.spares);
     environment_collect(request->root, &j.environments, &j.sweep);
-    if (bin_fd >= 0) {
-        sweep_old(bin_fd, ".new-*", HOUR_MS, remove_leftover, &j);
-    }
-    /* In a root that several nodes share, the others' runs are not ours to see. */
-    if (bin_fd >= 0 && are_all_known && !request->root->is_network) {
-        sweep_old(bin_fd, EXECUTOR_PREFIX "*", DAY_MS, remove_executor, &j);
-    }
+    clean_bin(&j, are_all_known);
     if (are_all_known && clean_store(&j, &store, &why) < 0) {
         sweep_warn(&j.sweep, &why);
     }

@@ -2,7 +2,9 @@
  * janitor: what a node no longer needs.            [executor]
  *
  * Removes, in this order: ended runs whose submitter has everything, after keep_days, and
- * any ended run after JANITOR_UNCOLLECTED_DAYS (a tombstone stays); what interrupted
+ * any ended run after JANITOR_UNCOLLECTED_DAYS (a tombstone stays); after keep_work_days
+ * the work trees of runs whose submitter has all outputs there were, without a warning
+ * (specification, journal and logs stay, as long as the run); what interrupted
  * programs left half-made; environments that no run needs and that were not used for
  * keep_environments_days; executors that neither a live run nor this connection uses;
  * snapshots that no run refers to and that are older than keep_days; objects that no
@@ -24,9 +26,11 @@
 struct janitor_request {
     const struct noderoot *root;
     struct store *store;
-    const char *executor; /* the digest of ours, which stays */
-    bool is_dry;          /* only count */
-    int64_t keep_days, keep_environments_days;
+    const char *executor;   /* the digest of ours, which stays */
+    bool is_dry;            /* only count */
+    int64_t keep_days;      /* since the submitter has everything, of a run */
+    int64_t keep_work_days; /* likewise, of its work tree */
+    int64_t keep_environments_days;
     /* Above max_store_bytes (STORE_NO_LIMIT: none), or while less than min_free_bytes are
      * free, snapshots that no run refers to go whatever their age, the oldest first,
      * those of the last day excepted. */
@@ -35,11 +39,12 @@ struct janitor_request {
 
 /*
  * Clean; blocks for as long as the disk takes. The report, the caller's to free:
- * {"is_dry","runs","roots","objects","executors","leftovers","spares","bytes",
- * "environments","caches","kept_environments","kept_runs","kept_objects","kept_bytes",
- * "warnings":[...]}; leftovers are of bin/ and envs/; bytes are those of the disk that
- * were freed (or would be). What cannot be removed is a warning. NULL: err, where not
- * even the runs could be listed.
+ * {"is_dry","runs","work_trees","roots","objects","executors","leftovers","spares",
+ * "bytes","environments","caches","kept_environments","kept_runs","kept_runs_bytes",
+ * "kept_executors","kept_executors_bytes","kept_objects","kept_bytes","warnings":[...]};
+ * leftovers are of bin/ and envs/; bytes are those of the disk that were freed (or would
+ * be). What cannot be removed is a warning. NULL: err, where not even the runs could be
+ * listed.
  */
 struct json *janitor_clean(const struct janitor_request *request, struct error *err);
 

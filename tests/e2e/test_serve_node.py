@@ -92,6 +92,75 @@ def test_gc_removes_collected_runs_and_leaves_a_tombstone(connect, root, tmp_pat
     assert [event[1]["gap"] for event in followed.events if event[0] == "AT"] == [4]
 
 
+def test_gc_removes_the_work_tree_of_what_is_at_home_and_keeps_the_run(link, root):
+    spec_bytes = shell("echo log; mkdir -p outputs; echo result > outputs/x; head -c 3000000 /dev/zero > rest")
+    link.submit(spec_bytes, HELLO)
+    run = run_id(spec_bytes)
+    end(link, run)
+    folder = root / "runs" / run
+    wait_for(lambda: gc(link, is_dry=True, keep_days=1)["kept_runs"] == 1, "the run to be known")
+    assert gc(link, keep_days=1, keep_work_days=0)["work_trees"] == 0, "nobody has its outputs yet"
+    collect(link, run)
+    assert gc(link, keep_days=1, keep_work_days=1)["work_trees"] == 0
+    assert gc(link, keep_days=1)["work_trees"] == 0, "as long as the run, where nothing is said"
+    would = gc(link, keep_days=1, keep_work_days=0, is_dry=True)
+    assert (folder / "work" / "rest").exists()
+    report = gc(link, keep_days=1, keep_work_days=0)
+    for one in (would, report):
+        assert (one["runs"], one["work_trees"], one["kept_runs"]) == (0, 1, 1)
+        assert one["bytes"] >= 3000000 > one["kept_runs_bytes"] > 0
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "collected", "control", "control.log", "driver.log", "exit", "journal", "metrics", "outputs.json", "requests",
+        "spec.json",
+    ]  # fmt: skip
+    assert link.follow(run, "driver.log").run().read() == b"log\n"
+    with pytest.raises(WireError) as refused:
+        link.fetch(run)
+    assert refused.value.code == "not_found" and "are not here any more" in str(refused.value)
+    assert link.submit(spec_bytes, HELLO)["is_new"] is False
+    assert gc(link, keep_days=1, keep_work_days=0)["work_trees"] == 0
+    assert gc(link)["runs"] == 1
+
+
+def test_gc_finishes_what_was_interrupted_in_removing_a_work_tree(link, root):
+    spec_bytes = shell("true")
+    link.submit(spec_bytes, HELLO)
+    run = run_id(spec_bytes)
+    end(link, run)
+    collect(link, run)
+    (root / "runs" / run / "work").rename(root / "runs" / run / "work.gone")
+    wait_for(
+        lambda: gc(link, keep_days=1, keep_work_days=0) and not (root / "runs" / run / "work.gone").exists(),
+        "the rest of the work tree to go",
+    )
+
+
+def test_gc_keeps_outputs_that_are_nowhere_else(link, root):
+    """They could not be collected, or not all of them: their submitter has the rest, and the node the work tree."""
+    spec_bytes = shell("mkdir -p outputs; mkfifo outputs/fifo; echo x > outputs/x")
+    link.submit(spec_bytes, HELLO)
+    run = run_id(spec_bytes)
+    assert end(link, run).states[-1]["outputs"]["warnings"]
+    collect(link, run)
+    wait_for(lambda: gc(link, is_dry=True)["runs"] == 1, "the end of the run's supervisors")
+    assert gc(link, keep_days=1, keep_work_days=0)["work_trees"] == 0
+    assert (root / "runs" / run / "work" / "outputs" / "x").exists()
+
+
+def test_gc_tells_what_executors_and_runs_cost(link, root):
+    link.submit(shell("sleep 60"), HELLO)
+    executor = root / "bin" / f"errand-executor-{'0' * 64}"
+    executor.parent.mkdir(exist_ok=True)
+    executor.write_bytes(b"x" * 50000)
+    report = gc(link)
+    assert (report["kept_runs"], report["kept_executors"]) == (1, 1)
+    assert report["kept_runs_bytes"] > 0
+    assert 50000 <= report["kept_executors_bytes"] < 100000
+    make_old(executor.parent, 3)
+    for report in (gc(link, is_dry=True), gc(link)):
+        assert (report["executors"], report["kept_executors"], report["kept_executors_bytes"]) == (1, 0, 0)
+
+
 def test_gc_spares_what_is_young_and_what_runs(link, root):
     run = link.submit(shell("sleep 60"), HELLO)["run"]
     report = gc(link, max_store_bytes=0)
