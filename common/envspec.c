@@ -83,6 +83,7 @@ void envspec_release(struct envspec *spec)
     free(spec->image);
     requirements_release(&spec->requirements);
     requirements_release(&spec->constraints);
+    requirements_release(&spec->find_links);
     for (size_t i = 0; i < spec->lock_file_count; i++) {
         free(spec->lock_files[i].path);
     }
@@ -207,6 +208,7 @@ void envspec_normalize(struct envspec *spec)
 {
     normalize_items(&spec->requirements);
     normalize_items(&spec->constraints);
+    normalize_items(&spec->find_links);
     strvec_sort_unique(&spec->conda);
     strvec_sort_unique(&spec->lock_groups);
     strvec_sort_unique(&spec->lock_extras);

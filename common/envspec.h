@@ -62,6 +62,10 @@ const char *envspec_location_name(enum envspec_location location);
 /* The programs that may be wished for: "uv", "pip", "micromamba" ... */
 bool envspec_builder_is_known(const char *name);
 
+/* A requirement's line that a requirements file may have as it is: no control characters,
+ * no comment, no option but --hash, no backslash at its end. Errors: ERR_CORRUPT. */
+int envspec_line_check(const char *text, struct error *err);
+
 /* The options that a definition may have: "--index-url URL". Errors: ERR_CORRUPT. */
 int envspec_option_check(const char *option, struct error *err);
 
@@ -95,9 +99,10 @@ struct envspec {
     char *builder; /* a wish, or "" */
     struct envspec_requirements requirements;
     struct envspec_requirements constraints;
-    struct strvec options;  /* in their order */
-    struct strvec channels; /* in their order */
-    struct strvec conda;    /* conda specs, sorted */
+    struct envspec_requirements find_links; /* local folders with wheels, no lines */
+    struct strvec options;                  /* in their order */
+    struct strvec channels;                 /* in their order */
+    struct strvec conda;                    /* conda specs, sorted */
     /* LOCK: */
     char *lock_project;              /* folder in the snapshot, "" is its root */
     struct envspec_file *lock_files; /* sorted by path */

@@ -140,6 +140,7 @@ struct json *envspec_to_json(const struct envspec *spec)
     add_texts(j, "channels", &spec->channels);
     add_items(j, "requirements", &spec->requirements);
     add_items(j, "constraints", &spec->constraints);
+    add_items(j, "find_links", &spec->find_links);
     add_texts(j, "options", &spec->options);
     if (spec->lock_project != NULL) {
         json_add(j, "lock", lock_object(spec));
@@ -239,6 +240,7 @@ struct json *envspec_identity(const struct envspec *spec)
 
     add_identity_items(j, "requirements", &spec->requirements);
     add_identity_items(j, "constraints", &spec->constraints);
+    add_identity_items(j, "find_links", &spec->find_links);
     add_public(j, "options", &spec->options);
     add_public(j, "channels", &spec->channels);
     if (spec->lock_project != NULL) {

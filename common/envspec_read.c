@@ -68,6 +68,24 @@ static bool text_is_specifiers(const char *text)
            strspn(text, LETTERS ".*<>=!~,+-_") == strlen(text);
 }
 
+int envspec_line_check(const char *text, struct error *err)
+{
+    if (!text_is_word(text, ENVSPEC_TEXT_MAX)) {
+        return error_set(err, ERR_CORRUPT, "it is no line of text");
+    }
+    if (strstr(text, " #") != NULL) {
+        return error_set(err, ERR_CORRUPT, "a comment begins in it (\" #\")");
+    }
+    for (const char *at = text; (at = strstr(at, " -")) != NULL; at++) {
+        if (strncmp(at, " --hash=", 8) != 0) {
+            return error_set(err, ERR_CORRUPT, "an option begins in it (\"%.20s\")", at);
+        }
+    }
+    return text[strlen(text) - 1] != '\\'
+               ? 0
+               : error_set(err, ERR_CORRUPT, "it ends with a backslash");
+}
+
 /* --- options --------------------------------------------------------------------------
  */
 
@@ -210,11 +228,6 @@ static int take_texts(const struct json *j, const char *key,
     return 0;
 }
 
-static bool text_is_requirement(const char *text)
-{
-    return text_is_word(text, ENVSPEC_TEXT_MAX);
-}
-
 static bool text_is_channel(const char *text)
 {
     return text_is_word(text, 4096) && has_no_blank(text);
@@ -237,7 +250,8 @@ static bool text_is_source(const char *text)
 
 static bool text_is_marker(const char *text)
 {
-    return text[0] == '\0' || text_is_word(text, 4096);
+    return text[0] == '\0' ||
+           (strlen(text) <= 4096 && envspec_line_check(text, NULL) == 0);
 }
 
 static bool text_is_extras(const char *text)
@@ -290,9 +304,8 @@ static int take_item(const struct json *item, const char *key,
 
     if (text != NULL) {
         envspec_add_line(list, text);
-        return text_is_requirement(text)
-                   ? 0
-                   : refuse(err, key, "has an item that is no requirement");
+        return envspec_line_check(text, err) < 0 ? error_wrap(err, WHAT ": \"%s\"", key)
+                                                 : 0;
     }
     if (!json_is_object(item)) {
         return refuse(err, key, "has an item that is neither text nor object");
@@ -459,6 +472,12 @@ static int check_parts(const struct envspec *spec, struct error *err)
     if (!has_packages && (spec->requirements.count > 0 || spec->constraints.count > 0)) {
         return refuse(err, "requirements", "does not go with the kind");
     }
+    for (size_t k = 0; k < spec->find_links.count; k++) {
+        if (spec->find_links.items[k].text != NULL ||
+            !spec->find_links.items[k].is_folder) {
+            return refuse(err, "find_links", "has an item that is no folder");
+        }
+    }
     return 0;
 }
 
@@ -504,6 +523,7 @@ int envspec_from_json(const struct json *j, struct envspec *spec, struct error *
         take_text(j, "image", text_is_image, &spec->image, err) < 0 ||
         take_requirements(j, "requirements", &spec->requirements, err) < 0 ||
         take_requirements(j, "constraints", &spec->constraints, err) < 0 ||
+        take_requirements(j, "find_links", &spec->find_links, err) < 0 ||
         take_options(j, &spec->options, err) < 0 ||
         take_texts(j, "channels", text_is_channel, false, &spec->channels, err) < 0 ||
         take_texts(j, "conda", text_is_conda_spec, true, &spec->conda, err) < 0 ||

@@ -371,6 +371,65 @@ def envspecs() -> None:
     write("runspec", "environment", encode({**plain, "environment": environment}))
 
 
+REQUIREMENTS = {
+    "all": f"""# everything
+--index-url https://me:pw@index.example.com/simple
+--extra-index-url https://${{TOKEN}}@${{HOST}}/simple
+--no-binary :all:
+--find-links lib
+six==1.17.0 \\
+    --hash=sha256:{DIGEST}
+a-1-py3-none-any.whl
+-e ./lib[plot]
+-c requirements.txt
+""",
+    "plain": "Scikit_Learn[Pandas] >= 1.2, <2 ; python_version < '3.9'\nnumpy==1.26.4\n",
+    "local": "./a-1-py3-none-any.whl ; os_name == 'posix'\n-e lib[plot]\n--find-links lib\n",
+    "addresses": "x @ https://me:pw@h/x.whl#sha256=1\ngit+ssh://git@h/r.git@v1#egg=r\n-e git+https://h/y#egg=y\n",
+    "hashes": f"six==1.0 --hash=sha256:{DIGEST} --hash sha256:{DIGEST[::-1]}\n",
+}
+PYPROJECT = """[project]
+name = "lib"
+requires-python = ">=3.9"
+dependencies = ["six", "numpy>=1.2; os_name == 'posix'", "far"]
+[project.optional-dependencies]
+plot = ["matplotlib~=3.8"]
+[dependency-groups]
+dev = ["pytest", {include-group = "plot"}]
+[tool.uv.sources]
+far = { git = "https://h/far", tag = "v1" }
+six = { path = "../a-1-py3-none-any.whl" }
+[[tool.uv.index]]
+url = "https://index.example.com/simple"
+default = true
+"""
+TOML = r'''a = 1_000 # one
+"b c".d = """
+long \
+   line"""
+e.f = 'x\y'
+[t.u]
+e = [1.5e3, 0x1f, true, inf, 1979-05-27T07:32:00Z, [{x = "\u00e9\n"}],]
+[[p]]
+n = """"quoted""""
+[p.q]
+[[p]]
+'''
+
+
+def python_files() -> None:
+    for name, text in REQUIREMENTS.items():
+        write("requirements", name, text.encode())
+        write("requirements", name + "-lib", text.encode() + b"\xff" + PYPROJECT.encode())
+    write("requirements", "utf16", "six==1\r\nnumpy".encode("utf-16"))
+    write("toml", "pyproject", PYPROJECT.encode())
+    write("toml", "all", TOML.encode())
+    markers = ["(os_name == 'a' or 'b' in extra) and python_version not in '3.8'", "sys.platform!='win32'"]
+    specifiers = ["~=1.4.2", "==1!2.0.post1.dev2+a.b", "!=1.*,>=v1.0-Alpha.1", "===x", "3.11"]
+    for number, line in enumerate("".join(REQUIREMENTS.values()).splitlines() + markers + specifiers):
+        write("pep508", str(number), line.encode())
+
+
 def slots() -> None:
     slot = {
         "attempt": 1,
@@ -600,6 +659,7 @@ def main() -> None:
         transfers,
         specs,
         envspecs,
+        python_files,
         slots,
         entries,
         requests,

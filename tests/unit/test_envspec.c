@@ -109,6 +109,9 @@ static void what_is_wrong_is_refused(void **state)
         PACKAGES ",\"requirements\":[\"# nothing\"]}",
         PACKAGES ",\"requirements\":[\" six\"]}",
         PACKAGES ",\"requirements\":[\"six\\n--index-url x\"]}",
+        PACKAGES ",\"requirements\":[\"six\\\\\"]}",
+        PACKAGES ",\"requirements\":[\"six #1\"]}",
+        PACKAGES ",\"requirements\":[\"six --global-option=x\"]}",
         PACKAGES ",\"requirements\":[\"b\",\"a\"]}",
         PACKAGES ",\"requirements\":[\"a\",\"a\"]}",
         PACKAGES ",\"requirements\":[" LOCAL ",\"a\"]}",
@@ -128,6 +131,8 @@ static void what_is_wrong_is_refused(void **state)
         PACKAGES ",\"requirements\":[{\"path\":\"a\",\"name\":\"a\",\"kind\":\"f\","
                  "\"digest\":\"" DIGEST "\",\"extras\":\"--x\"}]}",
         PACKAGES ",\"constraints\":[\"-c x\"]}",
+        PACKAGES ",\"find_links\":[" LOCAL "]}",
+        PACKAGES ",\"find_links\":[\"six\"]}",
         PACKAGES ",\"options\":[\"--index-url\"]}",
         PACKAGES ",\"options\":[\"--index-url --pre\"]}",
         PACKAGES ",\"options\":[\"--index-url a b\"]}",

@@ -37,6 +37,7 @@ DEFINITIONS = {
             {"path": "", "name": "", "kind": "d", "digest": B, "extras": "dev", "is_editable": True},
             {**LOCAL, "marker": 'sys_platform == "linux"'},
         ],
+        "find_links": [{"path": "wheels", "name": "wheels", "kind": "d", "digest": A}],
     },
     "conda": {
         "format": 1,
@@ -87,7 +88,7 @@ def items(values):
 
 def identity(definition):
     form = {key: value for key, value in definition.items() if key not in ("source", "paths")}
-    for key in ("requirements", "constraints"):
+    for key in ("requirements", "constraints", "find_links"):
         if key in form:
             form[key] = items(form[key])
     for key in ("options", "channels"):
