@@ -508,6 +508,9 @@ static enum ssh2_step step_words(struct ssh2_login *l, const char *method, bool 
             strbuf_puts(&l->hint, "a password is asked for on a terminal only, or taken "
                                   "from the environment variable that the target's "
                                   "password_env names");
+            strbuf_puts(&l->hint, l->attempt_count > 0 ? "; or is the public key not in "
+                                                         "~/.ssh/authorized_keys there?"
+                                                       : "");
         }
     }
     l->tries = 0;
