@@ -3,7 +3,9 @@
 By default a few places of each part are tried, with --soak all.
 """
 
+import hashlib
 import os
+import shutil
 
 import pytest
 from support.faultproxy import Fault
@@ -137,3 +139,56 @@ def test_a_submission_that_comes_late_starts_nothing_twice(warm, network, at):
     wait_for(lambda: not link.serving(), "the first connection's executor to leave")
     assert link.starts() == [run]
     assert [entry["id"] for entry in link.errand.json("list")["runs"]].count(run) == 1
+
+
+# ---- one large file ----
+
+GIGABYTE = 1_000 * MEGABYTE
+DIGEST = """
+import hashlib, sys
+with open("large.bin", "rb") as file:
+    print(hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest")
+          else hashlib.sha256(file.read()).hexdigest())
+"""
+
+
+@pytest.fixture
+def large_file(project):
+    """large_file(bytes): a project with a file of that size that nothing compresses; its digest. What lies about of it
+    is removed at once, since pytest keeps folders."""
+
+    def make(size: int) -> str:
+        digest = hashlib.sha256()
+        with open(project / "large.bin", "wb") as file:
+            for at in range(0, size, 16 * MEGABYTE):
+                piece = os.urandom(min(16 * MEGABYTE, size - at))
+                digest.update(piece)
+                file.write(piece)
+        return digest.hexdigest()
+
+    yield make
+    (project / "large.bin").unlink()
+
+
+@pytest.mark.parametrize(
+    "size", [64 * MEGABYTE, pytest.param(5 * GIGABYTE, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])]
+)
+def test_a_large_file_goes_on_where_it_was_however_often_it_is_cut(make_link, large_file, size):
+    link = make_link()
+    link.check(link.run(lines=10))
+    digest = large_file(size)
+    write_files(link.errand.cwd, {"digest.py": DIGEST})
+    before, first = link.proxy.count().up, link.proxy.connections + 1
+    link.proxy.faults = [
+        Fault("rst", "up", size // 2, connection=first),
+        Fault("close", "up", size // 4, connection=first + 1),
+    ]
+    try:
+        ended = link.errand.start("run", "-y", "--target", link.target, "digest.py").finish(3000)
+        assert (ended.code, ended.out) == (0, digest.encode() + b"\n"), ended
+        assert link.proxy.connections == first + 2
+        sent = link.proxy.count().up - before
+        assert size < sent < 1.2 * size, sent
+    finally:
+        shutil.rmtree(link.errand.home / "state" / "store", ignore_errors=True)
+        shutil.rmtree(link.sshd.home / ".errand", ignore_errors=True)
