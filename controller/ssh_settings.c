@@ -362,6 +362,7 @@ static char *first_value(const char *text, const char *key)
     return NULL;
 }
 
+/* line: not empty. */
 static bool has_line(const char *text, const char *line)
 {
     size_t length = strlen(line);
@@ -377,12 +378,12 @@ static bool has_line(const char *text, const char *line)
 /* One line, which is written to. */
 static void read_line(struct reading *r, char *line, const char *defaults)
 {
-    bool is_default = has_line(defaults, line);
-    CLEANUP_FREE char *whole = xstrdup(line);
     char *value = strchr(line, ' ');
     if (value == NULL) {
         return;
     }
+    bool is_default = has_line(defaults, line);
+    CLEANUP_FREE char *whole = xstrdup(line);
     *value++ = '\0';
     line_reader *read = find_reader(line);
     if (read != NULL ? read(r, value) : is_default) {
