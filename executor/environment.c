@@ -12,6 +12,7 @@
 #include "common/fdio.h"
 #include "common/files.h"
 #include "executor/environment_existing.h"
+#include "executor/environment_version.h"
 
 #define PIN_FILE "environment"
 #define PIN_MAX ((size_t)16 << 10)
@@ -166,6 +167,28 @@ static int try_builder(struct environment *e, const struct builder *b,
     return 1;
 }
 
+/* The one that the run names, or the best that fits. As tools_python. */
+static int choose_python(struct environment *e, const struct envspec *d,
+                         struct tools *tools, struct error *err)
+{
+    const char *wish = d->python != NULL ? d->python : "";
+    const char *name = e->spec->interpreter;
+    if (name == NULL) {
+        return tools_python(tools, wish, &e->python, err);
+    }
+    CLEANUP_FREE char *path = tools_locate(name);
+    if (path == NULL) {
+        return error_set(err, ERR_NOT_FOUND, "the node has no interpreter %.300s", name);
+    }
+    int found = tools_python_at(tools, path, &e->python, err);
+    if (found == 1 && !environment_version_fits(e->python->version, wish)) {
+        error_set(err, ERR_UNSUPPORTED, "%.300s is Python %s, which does not fit %s",
+                  path, e->python->version, wish);
+        return error_hint(err, "change `python` or `interpreter`");
+    }
+    return found;
+}
+
 static int choose_builder(struct environment *e, const struct envspec *d,
                           struct tools *tools, struct error *err)
 {
@@ -177,8 +200,7 @@ static int choose_builder(struct environment *e, const struct envspec *d,
             continue;
         }
         if (b->needs_python && e->python == NULL) {
-            int found =
-                tools_python(tools, d->python != NULL ? d->python : "", &e->python, err);
+            int found = choose_python(e, d, tools, err);
             if (found <= 0) {
                 return found;
             }

@@ -343,6 +343,13 @@ static int make_ready(struct work *w, struct build *b, int build_fd, const char 
     return files_sync_dir(w->folder_fd, err);
 }
 
+static int write_inputs(const struct preparation *p, int inputs_fd, struct error *err)
+{
+    return p->spec->environment.definition.kind == ENVSPEC_LOCK
+               ? environment_inputs_write_lock(p->root, p->spec, inputs_fd, err)
+               : environment_inputs_write(p->root, p->spec, inputs_fd, err);
+}
+
 /* In the open folder of the build. */
 static int fill(struct work *w, int build_fd, const char *name, struct error *err)
 {
@@ -352,7 +359,7 @@ static int fill(struct work *w, int build_fd, const char *name, struct error *er
     CLEANUP_FREE char *prefix = files_join(folder, "prefix");
     CLEANUP_FREE char *inputs = files_join(folder, "inputs");
     CLEANUP_FD int inputs_fd = files_open_or_make_dir(build_fd, "inputs", err);
-    if (inputs_fd < 0 || environment_inputs_write(p->root, p->spec, inputs_fd, err) < 0) {
+    if (inputs_fd < 0 || write_inputs(p, inputs_fd, err) < 0) {
         return -1;
     }
     programs_set_folder(p->programs, inputs_fd);

@@ -49,7 +49,7 @@ struct builder {
     int (*make)(struct build *b, struct error *err);
 };
 
-extern const struct builder builder_uv, builder_pip;
+extern const struct builder builder_uv, builder_uv_lock, builder_pip;
 
 /* The i-th builder, NULL behind the last. */
 const struct builder *environment_builder_at(size_t i);

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,29 +9,6 @@
 #include "executor/environment_version.h"
 
 #define NOTES_MAX ((size_t)1 << 20)
-
-/* "~/x" is below HOME; all else stays. malloc'ed. */
-static char *expand(const char *path)
-{
-    const char *home = getenv("HOME");
-    return strncmp(path, "~/", 2) == 0 && home != NULL ? files_join(home, path + 2)
-                                                       : xstrdup(path);
-}
-
-/* Of a program's name, as execvp(3) looks for it; NULL: nowhere. */
-static char *find_in_path(const char *name)
-{
-    for (const char *at = getenv("PATH"); at != NULL && *at != '\0';) {
-        size_t length = strcspn(at, ":");
-        CLEANUP_FREE char *folder = xstrndup(at, length);
-        CLEANUP_FREE char *path = files_join(folder, name);
-        if (path[0] == '/' && access(path, X_OK) == 0) {
-            return TAKE_PTR(path);
-        }
-        at += length + (at[length] == ':');
-    }
-    return NULL;
-}
 
 static bool is_prefix(const char *folder)
 {
@@ -43,11 +19,11 @@ static bool is_prefix(const char *folder)
 /* The folder of a conda environment by name; NULL: none is noted. */
 static char *find_conda(const char *name)
 {
-    CLEANUP_FREE char *notes = expand("~/.conda/environments.txt");
+    CLEANUP_FREE char *notes = tools_locate("~/.conda/environments.txt");
     struct strbuf text;
     char *found = NULL;
     strbuf_init(&text, NOTES_MAX);
-    if (files_read(AT_FDCWD, notes, &text, NULL) == 0) {
+    if (notes != NULL && files_read(AT_FDCWD, notes, &text, NULL) == 0) {
         char *rest = NULL;
         for (char *line = strtok_r(text.data, "\n", &rest); line != NULL && found == NULL;
              line = strtok_r(NULL, "\n", &rest)) {
@@ -64,9 +40,8 @@ static char *find_conda(const char *name)
 static int find_interpreter(const char *location, struct environment_pin *out,
                             struct error *err)
 {
-    out->interpreter =
-        strchr(location, '/') != NULL ? expand(location) : find_in_path(location);
-    if (out->interpreter == NULL || out->interpreter[0] != '/') {
+    out->interpreter = tools_locate(location);
+    if (out->interpreter == NULL) {
         error_set(err, ERR_NOT_FOUND, "the node has no interpreter %.300s", location);
         return error_hint(err, "name it by its absolute path on the node");
     }
@@ -83,9 +58,11 @@ static int find_interpreter(const char *location, struct environment_pin *out,
 static int find_folder(const char *location, bool is_conda, struct environment_pin *out,
                        struct error *err)
 {
-    out->prefix = is_conda && strchr(location, '/') == NULL ? find_conda(location)
-                                                            : expand(location);
-    if (out->prefix == NULL || out->prefix[0] != '/' || !is_prefix(out->prefix)) {
+    bool is_name = strchr(location, '/') == NULL;
+    out->prefix = !is_name   ? tools_locate(location)
+                  : is_conda ? find_conda(location)
+                             : NULL;
+    if (out->prefix == NULL || !is_prefix(out->prefix)) {
         error_set(err, ERR_NOT_FOUND, "the node has no %s %.300s",
                   is_conda ? "conda environment" : "virtual environment", location);
         return error_hint(err,

@@ -30,28 +30,22 @@ static int open_store(struct inputs *in, struct error *err)
     return in->store == NULL ? -1 : 0;
 }
 
-/* Write what lies at item->path in the snapshot into a folder of its own. */
-static int write_content(struct inputs *in, int folder_fd,
-                         const struct envspec_requirement *item, struct error *err)
+/* Write what lies at path in the snapshot, and has this digest, into a folder; a folder
+ * is called "project" there. */
+static int write_content(struct inputs *in, int folder_fd, const char *path,
+                         const struct oid *digest, struct error *err)
 {
     const struct object_source source = store_source(in->store);
-    struct tree_entry entry = {.kind = TREE_FOLDER,
-                               .size_bytes = UINT64_MAX,
-                               .oid = in->spec->root,
-                               .name = "project",
-                               .name_length = strlen("project")};
-    int found = item->path[0] == '\0'
-                    ? 1
-                    : tree_find(&source, &in->spec->root, item->path, &entry, err);
-    if (found == 0) {
-        return error_set(err, ERR_NOT_FOUND, "the snapshot has no %s", item->path);
+    struct tree_entry entry = {
+        .kind = TREE_FOLDER, .size_bytes = UINT64_MAX, .oid = in->spec->root};
+    int found =
+        path[0] == '\0' ? 1 : tree_find(&source, &in->spec->root, path, &entry, err);
+    if (found <= 0) {
+        return found < 0 ? -1
+                         : error_set(err, ERR_NOT_FOUND, "the snapshot has no %s", path);
     }
-    if (found < 0) {
-        return -1;
-    }
-    if (!oid_equal(&entry.oid, &item->digest)) {
-        return error_set(err, ERR_CORRUPT, "%s is not what the definition says",
-                         item->path);
+    if (!oid_equal(&entry.oid, digest)) {
+        return error_set(err, ERR_CORRUPT, "%s is not what the definition says", path);
     }
     if (entry.kind == TREE_FOLDER) {
         entry.name = "project";
@@ -70,7 +64,7 @@ static int add_local(struct inputs *in, const struct envspec_requirement *item,
     }
     CLEANUP_FD int lock = store_lock(in->store, false, -1, err);
     CLEANUP_FD int fd = lock < 0 ? -1 : files_open_or_make_dir(in->dir_fd, number, err);
-    if (fd < 0 || write_content(in, fd, item, err) < 0) {
+    if (fd < 0 || write_content(in, fd, item->path, &item->digest, err) < 0) {
         return -1;
     }
     strbuf_printf(out, "./%s/%s", number, item->is_folder ? "project" : item->name);
@@ -135,6 +129,38 @@ int environment_inputs_write(const struct noderoot *root, const struct runspec *
     }
     if (result == 0 && d->constraints.count > 0) {
         result = write_list(&in, "constraints.txt", &d->constraints, NULL, err);
+    }
+    store_free(in.store);
+    return result;
+}
+
+/* Make the folders above the last part of path and open the innermost. */
+static int open_parent(int dir_fd, const char *path, struct error *err)
+{
+    CLEANUP_FD int fd = files_open_dir(dir_fd, ".", err);
+    for (const char *at = path; fd >= 0 && strchr(at, '/') != NULL;) {
+        size_t length = strcspn(at, "/");
+        CLEANUP_FREE char *name = xstrndup(at, length);
+        int next = files_open_or_make_dir(fd, name, err);
+        fdio_close(&fd);
+        fd = next;
+        at += length + 1;
+    }
+    return take_fd(&fd);
+}
+
+int environment_inputs_write_lock(const struct noderoot *root, const struct runspec *spec,
+                                  int dir_fd, struct error *err)
+{
+    const struct envspec *d = &spec->environment.definition;
+    struct inputs in = {.spec = spec, .root = root, .dir_fd = dir_fd};
+    int result = open_store(&in, err);
+    CLEANUP_FD int lock = result < 0 ? -1 : store_lock(in.store, false, -1, err);
+    result = lock < 0 ? -1 : 0;
+    for (size_t i = 0; result == 0 && i < d->lock_file_count; i++) {
+        const struct envspec_file *file = &d->lock_files[i];
+        CLEANUP_FD int fd = open_parent(dir_fd, file->path, err);
+        result = fd < 0 ? -1 : write_content(&in, fd, file->path, &file->digest, err);
     }
     store_free(in.store);
     return result;

@@ -19,6 +19,13 @@
 int environment_inputs_write(const struct noderoot *root, const struct runspec *spec,
                              int dir_fd, struct error *err);
 
+/*
+ * Write a uv.lock and the pyproject.toml files that belong to it into the open, empty
+ * folder, each under its path in the snapshot. Errors: as above.
+ */
+int environment_inputs_write_lock(const struct noderoot *root, const struct runspec *spec,
+                                  int dir_fd, struct error *err);
+
 /* How many of the requirements may be another version the next time. */
 int64_t environment_inputs_unpinned(const struct envspec *definition);
 

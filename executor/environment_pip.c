@@ -6,10 +6,16 @@
  */
 #include "executor/environment.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/files.h"
+#include "common/json.h"
 #include "common/variables.h"
+#include "executor/environment_version.h"
+
+#define REPORT_MAX ((size_t)64 << 20)
 
 static bool can_use(const struct tool *python, const struct tool *program)
 {
@@ -32,12 +38,22 @@ static void set_up(struct build *b)
     variables_set(e, "PIP_PROGRESS_BAR=off");
 }
 
+/* pip 22.2 and later say what they installed, with hashes. */
+static bool can_report(const struct build *b)
+{
+    return environment_version_compare(b->python->detail[PYTHON_PIP], "22.2") >= 0;
+}
+
 static int install(struct build *b, const char *python, struct error *err)
 {
-    const char *argv[12] = {python, "-I", "-m", "pip", "install"};
+    const char *argv[16] = {python, "-I", "-m", "pip", "install"};
     size_t n = 5;
     if (!b->has_requirements) {
         return 0;
+    }
+    if (can_report(b)) {
+        argv[n++] = "--report";
+        argv[n++] = "report.json";
     }
     if (strvec_contains(&b->definition->options, "--require-hashes")) {
         argv[n++] = "--require-hashes";
@@ -63,10 +79,70 @@ static int check(struct build *b, const char *python, struct error *err)
     return status < 0 ? -1 : 0;
 }
 
+/* The hash of what was installed under this name; NULL: it is not known. Borrowed. */
+static const char *find_hash(const struct json *report, const char *name, size_t length)
+{
+    const struct json *item = json_first(json_get(report, "install"));
+    for (; item != NULL; item = json_next(item)) {
+        const char *found = json_string(json_get(json_get(item, "metadata"), "name"));
+        const struct json *archive =
+            json_get(json_get(item, "download_info"), "archive_info");
+        if (found != NULL && strlen(found) == length &&
+            strncasecmp(found, name, length) == 0) {
+            return json_string(json_get(json_get(archive, "hashes"), "sha256"));
+        }
+    }
+    return NULL;
+}
+
+/* What a new virtual environment has before anything was asked for. */
+static bool is_seed(const char *name, size_t length)
+{
+    static const char *const seeds[] = {"pip", "setuptools", "wheel"};
+    for (size_t i = 0; i < ARRAY_SIZE(seeds); i++) {
+        if (strlen(seeds[i]) == length && strncmp(seeds[i], name, length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One line of `pip freeze`. */
+static int add_line(struct build *b, const struct json *report, const char *line,
+                    size_t length, struct error *err)
+{
+    size_t name_length = strcspn(line, "= @\n");
+    const char *hash = find_hash(report, line, name_length);
+    if (length == 0 || (hash == NULL && is_seed(line, name_length))) {
+        return 0;
+    }
+    b->packages++;
+    if (strbuf_add(&b->lock, line, length, err) < 0) {
+        return -1;
+    }
+    if (hash != NULL) {
+        strbuf_printf(&b->lock, " \\\n    --hash=sha256:%.64s", hash);
+    }
+    strbuf_putc(&b->lock, '\n');
+    return 0;
+}
+
+static struct json *read_report(const struct build *b)
+{
+    CLEANUP_FREE char *path = files_join(b->inputs, "report.json");
+    struct strbuf text;
+    strbuf_init(&text, REPORT_MAX);
+    struct json *report = files_read(AT_FDCWD, path, &text, NULL) < 0
+                              ? NULL
+                              : json_parse(text.data, text.length, NULL);
+    strbuf_release(&text);
+    return report;
+}
+
 static int record(struct build *b, const char *python, struct error *err)
 {
     const char *const argv[] = {python, "-I", "-m", "pip", "freeze", "--all", NULL};
-    struct strbuf *text = programs_text(b->programs);
+    CLEANUP_JSON struct json *report = read_report(b);
     int status = programs_run(b->programs, argv, true, err);
     if (status != 0) {
         return status < 0
@@ -74,10 +150,14 @@ static int record(struct build *b, const char *python, struct error *err)
                    : error_set(err, ERR_SPAWN, "pip cannot list what it installed");
     }
     b->packages = 0;
-    for (size_t i = 0; i < text->length; i++) {
-        b->packages += text->data[i] == '\n';
+    for (const char *line = programs_text(b->programs)->data; *line != '\0';) {
+        size_t length = strcspn(line, "\n");
+        if (add_line(b, report, line, length, err) < 0) {
+            return -1;
+        }
+        line += length + (line[length] == '\n');
     }
-    return strbuf_add(&b->lock, text->data, text->length, err);
+    return 0;
 }
 
 static int make(struct build *b, struct error *err)

@@ -478,6 +478,32 @@ int tools_python(struct tools *t, const char *specifiers, const struct tool **ou
                            "the system's packages), or change `python`");
 }
 
+static char *locate_in_path(const char *name)
+{
+    for (const char *at = getenv("PATH"); at != NULL && *at != '\0';) {
+        size_t length = strcspn(at, ":");
+        CLEANUP_FREE char *folder = xstrndup(at, length);
+        CLEANUP_FREE char *path = files_join(folder, name);
+        if (path[0] == '/' && access(path, X_OK) == 0) {
+            return TAKE_PTR(path);
+        }
+        at += length + (at[length] == ':');
+    }
+    return NULL;
+}
+
+char *tools_locate(const char *name)
+{
+    const char *home = getenv("HOME");
+    if (strncmp(name, "~/", 2) == 0) {
+        return home != NULL && home[0] == '/' ? files_join(home, name + 2) : NULL;
+    }
+    if (strchr(name, '/') == NULL) {
+        return locate_in_path(name);
+    }
+    return name[0] == '/' ? xstrdup(name) : NULL;
+}
+
 int tools_python_at(struct tools *t, const char *path, const struct tool **out,
                     struct error *err)
 {

@@ -70,6 +70,9 @@ DEFINE_CLEANUP_FREE(tools)
  */
 int tools_python(struct tools *tools, const char *specifiers, const struct tool **out,
                  struct error *err);
+/* The absolute path of a program that is named as a user would: by its path, below "~/",
+ * or as PATH has it. malloc'ed; NULL: it is none of these. */
+char *tools_locate(const char *name);
 /* What an interpreter's path says, where that is one: as tools_python. */
 int tools_python_at(struct tools *tools, const char *path, const struct tool **out,
                     struct error *err);

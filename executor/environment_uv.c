@@ -95,6 +95,28 @@ static int64_t count_lines(const struct strbuf *text)
     return count;
 }
 
+/* What is installed, below the options that say which indexes it came from. */
+static int write_installed(const struct build *b, const struct strbuf *list,
+                           struct error *err)
+{
+    static const char *const kinds[] = {"--index-url ", "--extra-index-url ",
+                                        "--find-links ", "--no-index"};
+    CLEANUP_FREE char *path = files_join(b->inputs, "installed.txt");
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    for (size_t i = 0; i < b->definition->options.count; i++) {
+        const char *option = b->definition->options.items[i];
+        for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+            if (strncmp(option, kinds[k], strlen(kinds[k])) == 0) {
+                strbuf_printf(&text, "%s\n", option);
+            }
+        }
+    }
+    if (strbuf_add(&text, list->data, list->length, err) < 0) {
+        return -1;
+    }
+    return files_write_atomic(AT_FDCWD, path, text.data, text.length, 0600, err);
+}
+
 /* With hashes where the index's answers are still in the cache, which they are right
  * after an installation; else what is installed, without. */
 static int record(struct build *b, struct error *err)
@@ -124,8 +146,7 @@ static int record(struct build *b, struct error *err)
     if (strbuf_add(&b->lock, text->data, text->length, err) < 0) {
         return -1;
     }
-    CLEANUP_FREE char *list = files_join(b->inputs, "installed.txt");
-    if (files_write_atomic(AT_FDCWD, list, text->data, text->length, 0600, err) < 0) {
+    if (write_installed(b, text, err) < 0) {
         return -1;
     }
     status = b->packages > 0 ? programs_run(b->programs, hash, true, err) : 1;
@@ -148,6 +169,40 @@ static int make(struct build *b, struct error *err)
     return 0;
 }
 
+/* As it is locked, without the project itself, which is imported from the work tree. */
+static int sync_lock(struct build *b, struct error *err)
+{
+    const struct envspec *d = b->definition;
+    CLEANUP_FREE char *project =
+        files_join(b->inputs, d->lock_project != NULL ? d->lock_project : "");
+    CLEANUP_STRVEC struct strvec argv = STRVEC_INIT;
+    const char *const words[] = {
+        b->program->real,      "sync",      "--frozen", "--no-install-workspace",
+        "--no-default-groups", "--project", project,    "-p",
+        b->python->real};
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+        strvec_push(&argv, words[i]);
+    }
+    for (size_t i = 0; i < d->lock_groups.count; i++) {
+        strvec_pushf(&argv, "--group=%s", d->lock_groups.items[i]);
+    }
+    for (size_t i = 0; i < d->lock_extras.count; i++) {
+        strvec_pushf(&argv, "--extra=%s", d->lock_extras.items[i]);
+    }
+    variables_setf(programs_environment(b->programs), "UV_PROJECT_ENVIRONMENT=%s",
+                   b->prefix);
+    return environment_builder_run(b, (const char *const *)strvec_argv(&argv), err);
+}
+
+static int make_from_lock(struct build *b, struct error *err)
+{
+    set_up(b);
+    if (sync_lock(b, err) < 0 || check(b, err) < 0 || record(b, err) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
 const struct builder builder_uv = {
     .name = "uv",
     .kinds = 1U << ENVSPEC_PACKAGES,
@@ -156,4 +211,14 @@ const struct builder builder_uv = {
     .version = version,
     .missing = "install uv (curl -LsSf https://astral.sh/uv/install.sh | sh)",
     .make = make,
+};
+
+const struct builder builder_uv_lock = {
+    .name = "uv",
+    .kinds = 1U << ENVSPEC_LOCK,
+    .needs_python = true,
+    .program = TOOL_UV,
+    .version = version,
+    .missing = "install uv (curl -LsSf https://astral.sh/uv/install.sh | sh)",
+    .make = make_from_lock,
 };

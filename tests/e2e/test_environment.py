@@ -1,14 +1,17 @@
 """Environments on the node: built once by content, found in no time, whole or not there."""
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
-from support.environments import definition, environment, is_sealed, pin, prepare_log, run_python
+from support.environments import UV, definition, environment, is_sealed, other_pythons, pin, prepare_log, run_python
+from support.packages import make_wheel
 from support.waiting import wait_for
 
 SHOW = (
@@ -36,7 +39,13 @@ def test_an_environment_is_built_and_the_next_run_finds_it(node, envs, index, bu
     assert made["is_reused"] is False
     assert made["unpinned"] == 1
     lock = (first.folder / "environment.lock").read_text()
-    assert "tiny==1.0" in lock and "other==2.0" in lock
+    digests = {
+        path.name.split("-")[0]: hashlib.sha256(path.read_bytes()).hexdigest() for path in index.folder.iterdir()
+    }
+    assert lock == (
+        f"other==2.0 \\\n    --hash=sha256:{digests['othe']}\ntiny==1.0 \\\n    --hash=sha256:{digests['tiny']}\n"
+    )
+    assert made["packages"] == 2
     assert is_sealed(prefix)
     assert "ready:" in prepare_log(first)
     [ready] = envs.ready()
@@ -237,3 +246,140 @@ def test_a_refresh_builds_anew_and_others_keep_theirs(node, envs, index):
     assert pin(first)["identity"] == pin(second)["identity"]
     assert pin(first)["build"] != pin(second)["build"] == pin(third)["build"]
     assert len(envs.ready()) == 2
+
+
+# ---- what goes into it
+
+
+def oid(content: bytes) -> str:
+    return hashlib.sha256(b"c" + content).hexdigest()
+
+
+def local(node, path: str, **changes) -> dict:
+    """A file of the project as a requirement."""
+    digest = oid((node.project / path).read_bytes())
+    return {
+        "path": path, "name": Path(path).name, "kind": "f", "digest": digest, "extras": "", "marker": "",
+        "is_editable": False, **changes,
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("envs")
+def test_a_wheel_of_the_project_is_installed(node, index, builder):
+    make_wheel(node.project / "wheels", "tiny", "3.0", requires=("other",))
+    index.wheel("other")
+    wish = definition(index=index.url, builder=builder, requirements=[local(node, "wheels/tiny-3.0-py3-none-any.whl")])
+    run = run_python(node, SHOW, environment=environment(wish))
+    assert run.end(120)["state"] == "Completed", prepare_log(run)
+    assert json.loads(run.log())[0] == "3.0"
+    assert pin(run)["unpinned"] == 0
+
+
+@pytest.mark.usefixtures("envs")
+def test_projects_are_imported_from_the_runs_own_folder(node, index):
+    (node.project / "src").mkdir()
+    (node.project / "src" / "mine.py").write_text("name = 'mine'\n")
+    index.wheel("tiny")
+    node.environment |= {"PYTHONPATH": "/elsewhere", "PYTHONHOME": "/nowhere"}
+    code = "import os, mine, tiny\nprint(mine.__file__, os.environ['PYTHONPATH'])\n"
+    wish = environment(definition("tiny", index=index.url, paths=["src", ""]))
+    run = run_python(node, code, environment=wish)
+    assert run.end(120)["state"] == "Completed", prepare_log(run)
+    work = run.folder / "work"
+    assert run.log() == f"{work}/src/mine.py {work}/src:{work}\n"
+
+
+@pytest.mark.usefixtures("envs")
+def test_a_private_index_gets_its_password_and_nobody_else_sees_it(node, index, builder):
+    index.wheel("tiny")
+    index.wants_login = ("alice", "s3cret-word")
+    url = index.url.replace("http://", "http://${ERRAND_CREDENTIALS_1}@")
+    code = "import os, tiny\nassert 'ERRAND_CREDENTIALS_1' not in os.environ\nprint(os.environ['MINE'])\n"
+    (node.project / "train.py").write_text(code)
+    wish = environment(definition("tiny", index=url, builder=builder))
+    names = ["ERRAND_CREDENTIALS_1", "MINE"]
+    run = node.accept(framework="python", script="train.py", environment=wish, secrets=names)
+    secrets = {"ERRAND_CREDENTIALS_1": "alice:s3cret-word", "MINE": "for the script"}
+    node.mkrun("start", run.id, data=json.dumps(secrets).encode())
+    assert run.end(120)["state"] == "Completed", prepare_log(run)
+    assert run.log() == "for the script\n"
+    for folder in (run.folder, node.root / "envs"):
+        for path in folder.rglob("*"):
+            if path.is_file() and "cache" not in path.parts:
+                assert b"s3cret-word" not in path.read_bytes(), path
+
+
+@pytest.mark.usefixtures("envs")
+def test_what_a_builder_says_of_secrets_is_masked(node, index):
+    node.project.joinpath("train.py").write_text("")
+    index.wants_login = ("alice", "another-word")
+    wish = environment(definition("tiny", index=index.url.replace("http://", "http://${ERRAND_CREDENTIALS_1}@")))
+    run = node.accept(framework="python", script="train.py", environment=wish, secrets=["ERRAND_CREDENTIALS_1"])
+    node.mkrun("start", run.id, data=json.dumps({"ERRAND_CREDENTIALS_1": "nosuchpackage"}).encode())
+    assert run.end(120)["exit"] == {"kind": "environment_failed"}
+    assert "nosuchpackage" not in prepare_log(run) + run.journal()[-1]["reason"]
+
+
+def test_a_lock_is_installed_as_it_is(node, envs, index):
+    index.wheel("tiny", "1.0")
+    index.wheel("tiny", "2.0")
+    index.wheel("extra")
+    (node.project / "app").mkdir()
+    (node.project / "app" / "pyproject.toml").write_text(
+        '[project]\nname = "app"\nversion = "1"\nrequires-python = ">=3.8"\ndependencies = ["tiny==1.0"]\n'
+        f'[dependency-groups]\nmore = ["extra"]\n[[tool.uv.index]]\nurl = "{index.url}"\ndefault = true\n'
+    )
+    subprocess.run(
+        [UV, "lock", "-q", "--cache-dir", node.root.parent / "cache"],
+        cwd=node.project / "app", env=node.environment, check=True,
+    )  # fmt: skip
+    files = [
+        {"path": f"app/{name}", "digest": oid((node.project / "app" / name).read_bytes())}
+        for name in ("pyproject.toml", "uv.lock")
+    ]
+    lock = {"project": "app", "files": files, "groups": ["more"], "extras": []}
+    wish = environment(definition(kind="lock", source="app/uv.lock", lock=lock))
+    code = "import extra, tiny\nprint(tiny.__version__)\n"
+    run = run_python(node, code, environment=wish)
+    assert run.end(120)["state"] == "Completed", prepare_log(run)
+    assert run.log() == "1.0\n"
+    assert "app" not in (run.folder / "environment.lock").read_text()
+    assert run_python(node, code, environment=wish).end()["state"] == "Completed"
+    assert len(envs.ready()) == 1
+
+
+# ---- which Python
+
+
+@pytest.mark.usefixtures("envs")
+def test_two_pythons_make_two_environments(node, index):
+    pythons = other_pythons()
+    if not pythons:
+        warnings.warn("this machine has one Python alone: two were not tried", stacklevel=1)
+    index.wheel("tiny")
+    code = "import sys, tiny\nprint('%d.%d' % sys.version_info[:2])\n"
+    made = {}
+    for version in [*pythons, ".".join(map(str, sys.version_info[:2]))]:
+        wish = environment(definition("tiny", index=index.url, python=f"=={version}.*"))
+        run = run_python(node, code, environment=wish)
+        assert run.end(120)["state"] == "Completed", prepare_log(run)
+        assert run.log().strip() == version
+        made[version] = pin(run)["identity"]
+    assert len(set(made.values())) == len(made)
+
+
+def test_a_python_that_no_node_has_is_told_with_those_that_it_has(node):
+    last = run_python(node, "", environment=environment(definition("tiny", python=">=3.99"))).end(60)
+    assert last["exit"] == {"kind": "environment_failed"}
+    assert "no Python on the node fits >=3.99; it has " in last["reason"]
+    assert ".".join(map(str, sys.version_info[:3])) in last["reason"]
+
+
+@pytest.mark.usefixtures("envs")
+def test_the_interpreter_that_a_run_names_is_the_base(node, index):
+    index.wheel("tiny")
+    python = os.path.realpath(sys.executable)
+    code = "import os, sys, tiny\nprint(os.path.realpath(sys.executable))\n"
+    run = run_python(node, code, interpreter=python, environment=environment(definition("tiny", index=index.url)))
+    assert run.end(120)["state"] == "Completed", prepare_log(run)
+    assert run.log().strip() == python

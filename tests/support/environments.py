@@ -17,6 +17,17 @@ def give_uv(node: Node, folder: Path) -> None:
     node.environment["PATH"] = f"{folder}:{node.environment['PATH']}"
 
 
+def other_pythons() -> list[str]:
+    """Versions ("3.9") beside ours of Pythons that a node looks for where they lie."""
+    found = set()
+    for folder in ["/usr/bin", "/usr/local/bin", *Path.home().glob(".pyenv/versions/*/bin")]:
+        for path in Path(folder).glob("python3.*"):
+            if path.name.removeprefix("python3.").isdigit():
+                found.add(path.name.removeprefix("python"))
+    newer = {version for version in found if int(version.split(".")[1]) >= 8}
+    return sorted(newer - {".".join(map(str, sys.version_info[:2]))}, key=lambda one: int(one.split(".")[1]))
+
+
 def definition(*requirements: str, index: str | None = None, **changes) -> dict:
     found = {
         "format": 1,
