@@ -96,6 +96,10 @@ int history_count_runs(struct history *h, const char *experiment, uint64_t *out,
  * learned of the node. */
 int history_last_root(struct history *h, const char *target, const char *store,
                       struct oid *out, struct error *err);
+/* The best base for a snapshot of project: the last that was accepted of it by that
+ * store, else the target's last one of any project; zero: none. */
+int history_base_root(struct history *h, const char *target, const char *store,
+                      const char *project, struct oid *out, struct error *err);
 int history_set_last_root(struct history *h, const char *target, const char *store,
                           const char *node, const struct oid *root, struct error *err);
 /* The node has answered for the store now; when it last did (0: never). */

@@ -293,13 +293,12 @@ int history_count_runs(struct history *h, const char *experiment, uint64_t *out,
     return 0;
 }
 
-int history_last_root(struct history *h, const char *target, const char *store,
-                      struct oid *out, struct error *err)
+/* The digest that a query gives, in its one row and column; zero where there is none. */
+static int find_root(struct history *h, const char *text, const struct sql_value *values,
+                     size_t count, struct oid *out, struct error *err)
 {
-    const struct sql_value values[] = {SQL_TEXT(target), SQL_TEXT(store)};
     __attribute__((cleanup(sql_query_cleanup))) struct sql_query *query =
-        sql_query(h->db, "SELECT last_root FROM targets WHERE name = ?1 AND store = ?2",
-                  values, ARRAY_SIZE(values), err);
+        sql_query(h->db, text, values, count, err);
     int rc = query == NULL ? -1 : sql_step(query, err);
     if (rc < 0) {
         return -1;
@@ -307,6 +306,27 @@ int history_last_root(struct history *h, const char *target, const char *store,
     *out = (struct oid){0};
     const char *hex = rc == 0 ? NULL : sql_text(query, 0);
     return hex == NULL ? 0 : oid_from_hex(hex, out, err);
+}
+
+int history_last_root(struct history *h, const char *target, const char *store,
+                      struct oid *out, struct error *err)
+{
+    const struct sql_value values[] = {SQL_TEXT(target), SQL_TEXT(store)};
+    return find_root(h, "SELECT last_root FROM targets WHERE name = ?1 AND store = ?2",
+                     values, ARRAY_SIZE(values), out, err);
+}
+
+int history_base_root(struct history *h, const char *target, const char *store,
+                      const char *project, struct oid *out, struct error *err)
+{
+    const struct sql_value values[] = {SQL_TEXT(store), SQL_TEXT(project)};
+    if (find_root(h,
+                  "SELECT snapshot_root FROM runs WHERE store = ?1 AND project = ?2"
+                  " ORDER BY created DESC, rowid DESC LIMIT 1",
+                  values, ARRAY_SIZE(values), out, err) != 0) {
+        return -1;
+    }
+    return oid_is_zero(out) ? history_last_root(h, target, store, out, err) : 0;
 }
 
 int history_seen(struct history *h, const char *target, const char *store,

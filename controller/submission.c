@@ -442,8 +442,8 @@ int submission_send(struct submission *submission, struct command_context *conte
     struct counted_source counted = {.inner = store_source(context->store), .sent = sent};
     struct object_source source = {
         .get = counted_get, .has = counted_has, .context = &counted};
-    if (history_last_root(context->history, target->name, client_node(client)->store,
-                          &base, err) != 0) {
+    if (history_base_root(context->history, target->name, client_node(client)->store,
+                          config_project(context->config), &base, err) != 0) {
         return -1;
     }
     /* The snapshot's own root is on its way; what is below it is here. */

@@ -44,7 +44,8 @@ static int list_new(const struct submission *s, struct command_context *context,
                     struct error *err)
 {
     struct oid base;
-    if (history_last_root(context->history, target->name, store, &base, err) != 0) {
+    if (history_base_root(context->history, target->name, store,
+                          config_project(context->config), &base, err) != 0) {
         return -1;
     }
     bool has_base = !oid_is_zero(&base) && store_use_root(context->store, &base);

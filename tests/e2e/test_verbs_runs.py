@@ -84,6 +84,22 @@ def test_a_beginning_of_several_runs_names_them(errand):
     assert errand.ok("show", "sameo", "--offline").text.startswith("run         sameone\n")
 
 
+# ---- what is sent ----
+
+
+def test_two_projects_in_turn_send_nothing_twice(errand, target, make_project):
+    other = make_project({"t.py": "print('other')\n", "data": "x" * 5000}, name="other")
+    write_files(errand.cwd, {"t.py": "print('one')\n", "data": "y" * 5000})
+    for folder in (errand.cwd, other):
+        assert "sent the project's" in errand.ok("run", "--target", target, "t.py", cwd=folder).errors
+    for folder in (errand.cwd, other, errand.cwd):
+        said = errand.ok("run", "--target", target, "t.py", cwd=folder).errors
+        assert "nothing to send: the project's" in said, said
+    write_files(other, {"data": "z" * 5000})
+    said = errand.ok("run", "--target", target, "t.py", cwd=other).errors
+    assert "sent 1 of the project's 2 files, 5.0 KB of 5.0 KB" in said, said
+
+
 # ---- logs ----
 
 

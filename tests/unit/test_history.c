@@ -447,6 +447,28 @@ static void a_targets_last_root_is_of_its_store(void **state)
     assert_string_equal(last, "s2");
 }
 
+/* Two projects in turn on one target sent everything each time. */
+static void a_base_is_of_the_project_where_there_is_one(void **state)
+{
+    const struct place *p = *state;
+    CLEANUP_HISTORY struct history *h = open_history(p);
+    struct oid last, of_run, found;
+    memset(last.digest, 5, sizeof last.digest);
+    memset(of_run.digest, 7, sizeof of_run.digest); /* as fill_spec has it */
+    assert_int_equal(history_set_last_root(h, "gpu1", STORE, NODE, &last, NULL), 0);
+    assert_int_equal(add(h, "aaaa", 1000, NULL), 0);
+    assert_int_equal(history_base_root(h, "gpu1", STORE, "/home/me/p", &found, NULL), 0);
+    assert_true(oid_equal(&found, &last)); /* it is not accepted yet */
+    accept(h, "aaaa");
+    assert_int_equal(history_base_root(h, "gpu1", STORE, "/home/me/p", &found, NULL), 0);
+    assert_true(oid_equal(&found, &of_run));
+    assert_int_equal(history_base_root(h, "gpu1", STORE, "/home/me/q", &found, NULL), 0);
+    assert_true(oid_equal(&found, &last));
+    assert_int_equal(history_base_root(h, "gpu1", "other", "/home/me/p", &found, NULL),
+                     0);
+    assert_true(oid_is_zero(&found));
+}
+
 static void it_is_there_again_after_closing(void **state)
 {
     const struct place *p = *state;
@@ -601,6 +623,7 @@ int main(void)
         place_test(runs_are_visited_newest_first),
         place_test(a_visitor_can_stop),
         place_test(a_targets_last_root_is_of_its_store),
+        place_test(a_base_is_of_the_project_where_there_is_one),
         place_test(it_is_there_again_after_closing),
         place_test(what_is_no_database_gets_a_sentence),
         place_test(a_newer_file_is_read_and_not_written),
