@@ -189,6 +189,11 @@ static int problem(void *context, const char *path, enum ingest_problem problem,
     return 0;
 }
 
+static bool puts_objects(const struct making *m)
+{
+    return !m->options->is_dry && !m->options->is_glance;
+}
+
 static int put(void *context, enum object_kind kind, const struct oid *oid,
                const void *body, size_t length, const char *path, uint64_t offset,
                struct error *err)
@@ -202,9 +207,7 @@ static int put(void *context, enum object_kind kind, const struct oid *oid,
             return -1;
         }
     }
-    return m->options->is_dry || m->options->is_glance
-               ? 0
-               : store_put(m->store, kind, oid, body, length, err);
+    return !puts_objects(m) ? 0 : store_put(m->store, kind, oid, body, length, err);
 }
 
 /* ---- making ---- */
@@ -317,6 +320,21 @@ static int walk(struct making *m, struct error *err)
     return ingest_folder(m->project.fd, &hooks, &m->out->root, &m->out->totals, err);
 }
 
+/* A glance may come in the middle of another walk, which goes on gathering. */
+static int walk_and_put(struct making *m, struct error *err)
+{
+    int walked, flushed;
+
+    if (!puts_objects(m)) {
+        return walk(m, err);
+    }
+    store_gather(m->store);
+    walked = walk(m, err);
+    /* What was read up to a failure need not be written again. */
+    flushed = store_flush(m->store, walked < 0 ? NULL : err);
+    return walked < 0 ? -1 : flushed;
+}
+
 static int make(struct making *m, const struct home *home, const struct config *config,
                 struct error *err)
 {
@@ -332,16 +350,11 @@ static int make(struct making *m, const struct home *home, const struct config *
         snapshot_project_read_rules(&m->project, home, config, err) < 0) {
         return -1;
     }
-    store_gather(m->store);
-    /* What was read up to a failure need not be written again. */
-    int walked = walk(m, err);
-    int flushed = store_flush(m->store, walked < 0 ? NULL : err);
-
-    if (walked < 0 || flushed < 0) {
+    if (walk_and_put(m, err) < 0) {
         return error_wrap(err, "snapshot of %s", m->project.path);
     }
     check_included(m, config_list(config, "snapshot.include"));
-    return m->options->is_dry || m->options->is_glance ? 0 : publish(m, err);
+    return puts_objects(m) ? publish(m, err) : 0;
 }
 
 int snapshot_make(const struct home *home, const struct config *config,

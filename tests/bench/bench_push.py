@@ -30,14 +30,15 @@ class Pushes:
         self.numbers = itertools.count()
 
     def place(self) -> str:
-        return f"bench-place-{self.folder.name}-{next(self.numbers)}"
+        """A new folder of the node, which goes with everything else at the end."""
+        return f"{self.field.sshd.home}/{self.folder.name}-{next(self.numbers)}"
 
     def by_errand(self) -> None:
         """A fresh controller and a fresh root: nothing is known on either side."""
         where = [f"{self.field.sshd.user}@{self.field.sshd.host}", f"--port={self.port}"]
         keys = [f"--identity={self.field.sshd.identity}", f"--known-hosts={self.field.known_hosts(self.port)}"]
         errand = self.field.errand(self.folder)
-        errand.add_target("node", *where, *keys, "--ssh-config=/dev/null", f"--root=~/{self.place()}")
+        errand.add_target("node", *where, *keys, "--ssh-config=/dev/null", f"--root={self.place()}")
         errand.ok("run", "--target", "node", "--yes", "--", "true", deadline_s=600)
 
     def by_rsync(self) -> None:

@@ -96,6 +96,15 @@ def test_many_files_are_much_too(large):
     assert "sending" not in large.ok("run", "train.py").errors
 
 
+def test_a_look_at_what_will_be_sent_does_not_spread_it_over_files(large):
+    """The look is a walk in the middle of the walk that puts objects into the store."""
+    write_files(large.cwd, {f"many/{i}": f"{i}" for i in range(600)})
+    assert "sending up to" in large.ok("run", "train.py").errors
+    store = large.home / "state/store"
+    assert len(list((store / "packs").iterdir())) == 1
+    assert len(list((store / "objects").glob("*/*"))) < 10
+
+
 def sparse(path: Path, size_bytes: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()

@@ -496,6 +496,7 @@ static void a_pack_that_a_crash_tore_is_found_on_the_next_boot(void **state)
     }
     scratch_write(s, "store/synced", OTHER_BOOT);
     store = open_store(s);
+    assert_non_null(store);
     assert_false(scratch_exists(s, path));
     assert_int_equal(count_files(s, "store/bad"), 1);
 }
