@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#define IDENTITY_DIGITS 12
 #define RUNS_MAX 50 /* the last ones: nobody looks through more */
 
 struct finding {
@@ -132,6 +133,39 @@ static void find_runs(const struct finding *f)
     }
 }
 
+/* Those that the last runs had, each once. */
+struct environment_finding {
+    struct finding finding;
+    struct strvec seen;
+};
+
+static int add_environment(void *opaque, const struct history_run *run, struct error *err)
+{
+    struct environment_finding *f = opaque;
+    const struct run_environment *e = &run->status.environment;
+    CLEANUP_FREE char *word = xstrndup(e->identity, IDENTITY_DIGITS);
+    (void)err;
+    if (word[0] == '\0' || strvec_contains(&f->seen, word)) {
+        return 0;
+    }
+    strvec_push(&f->seen, word);
+    CLEANUP_FREE char *help =
+        xasprintf("%s, Python %s, on %s", e->kind, e->python, run->target);
+    add_word(&f->finding, word, help);
+    return 0;
+}
+
+static void find_environments(const struct finding *f)
+{
+    const struct history_query query = {.limit = RUNS_MAX};
+    struct history *history = command_history(f->context, NULL);
+    struct environment_finding visited = {.finding = *f};
+    if (history != NULL) {
+        (void)history_visit(history, &query, add_environment, &visited, NULL);
+    }
+    strvec_release(&visited.seen);
+}
+
 static void find_targets(const struct finding *f)
 {
     const struct home *home = command_home(f->context, NULL);
@@ -182,9 +216,11 @@ static const struct {
     void (*find)(const struct finding *f);
 } values[] = {
     {"ARGUMENT", find_files},
+    {"BUILD", NULL},
     {"COMMAND", find_files},
     {"COUNT", NULL},
     {"DIR", find_folders},
+    {"ENVIRONMENT", find_environments},
     {"EXPERIMENT", NULL},
     {"FILE", find_files},
     {"FRAMEWORK", find_frameworks},

@@ -105,6 +105,17 @@ static void list_names(int dir_fd, bool (*is_wanted)(const char *name),
     strvec_sort(out);
 }
 
+/* By it the controller recognises what its own files come to. */
+static void digest_definition(const struct json *document, struct oid *out)
+{
+    const struct json *definition = json_get(document, "definition");
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    if (definition != NULL) {
+        json_write_sorted(definition, &text);
+        oid_of_bytes(text.data, text.length, out);
+    }
+}
+
 /* A build that is whole. */
 static void take_ready(struct environment_list *list, int folder_fd, const char *identity,
                        const char *build, const char *current)
@@ -134,7 +145,8 @@ static bool is_locked(int folder_fd)
 }
 
 static void take_unready(struct environment_list *list, int folder_fd,
-                         const char *identity, bool has_ready)
+                         const char *identity, const struct json *document,
+                         bool has_ready)
 {
     CLEANUP_JSON struct json *said = read_json(folder_fd, "building", DOCUMENT_MAX);
     bool is_building = said != NULL && is_locked(folder_fd);
@@ -145,8 +157,6 @@ static void take_unready(struct environment_list *list, int folder_fd,
     if (said == NULL) {
         return;
     }
-    CLEANUP_JSON struct json *document =
-        read_json(folder_fd, "identity.json", DOCUMENT_MAX);
     const char *kind = json_string(json_get(json_get(document, "definition"), "kind"));
     const char *build = json_string(json_get(said, "build"));
     struct environment_entry *entry = add_entry(list, identity);
@@ -194,7 +204,12 @@ static void take_folder(struct environment_list *list, int envs_fd, const char *
     for (size_t i = 0; i < builds.count && list->count < ENVIRONMENT_LIST_MAX; i++) {
         take_ready(list, folder_fd, identity, builds.items[i], current);
     }
-    take_unready(list, folder_fd, identity, list->count > before);
+    CLEANUP_JSON struct json *document =
+        read_json(folder_fd, "identity.json", DOCUMENT_MAX);
+    take_unready(list, folder_fd, identity, document, list->count > before);
+    for (size_t i = before; i < list->count; i++) {
+        digest_definition(document, &list->entries[i].definition);
+    }
 }
 
 /* ---- all ---- */
@@ -290,6 +305,8 @@ static struct json *entry_to_json(const struct environment_entry *entry)
 {
     const struct run_environment *facts = &entry->facts;
     struct json *j = json_new_object();
+    char hex[OID_HEX_SIZE];
+    oid_to_hex(&entry->definition, hex);
     json_add_string(j, "identity", facts->identity);
     add_text(j, "build", facts->build);
     json_add_string(j, "name", entry->name);
@@ -306,6 +323,7 @@ static struct json *entry_to_json(const struct environment_entry *entry)
     json_add_bool(j, "is_current", entry->is_current);
     json_add_string(j, "state", state_names[entry->state]);
     json_add_string(j, "message", entry->message);
+    json_add_string(j, "definition_digest", oid_is_zero(&entry->definition) ? NULL : hex);
     json_add_time(j, "created", entry->created_utc_ms);
     json_add_time(j, "last_used", entry->used_utc_ms);
     return j;
@@ -342,7 +360,7 @@ static void add_details(struct json *j, const struct noderoot *root,
     CLEANUP_FD int build_fd = folder_fd >= 0 && entry->facts.build[0] != '\0'
                                   ? files_open_dir(folder_fd, entry->facts.build, NULL)
                                   : -1;
-    json_add(j, "definition", document != NULL ? document : json_new_null());
+    json_add(j, "document", document != NULL ? document : json_new_null());
     add_file(j, "lock", build_fd, "lock.txt", LOCK_MAX, false);
     add_file(j, "log", build_fd, "build.log", LOG_MAX, true);
 }

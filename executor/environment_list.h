@@ -26,9 +26,10 @@ enum environment_state {
 struct environment_entry {
     struct run_environment facts; /* identity is always there */
     enum environment_state state;
-    bool is_current; /* what the next run takes */
-    char *name;      /* what it was asked for by, or NULL */
-    char *message;   /* FAILED: why; BUILDING: the run that builds; or NULL */
+    bool is_current;       /* what the next run takes */
+    char *name;            /* what it was asked for by, or NULL */
+    struct oid definition; /* digest of the definition's identity form; zero: not known */
+    char *message;         /* FAILED: why; BUILDING: the run that builds; or NULL */
     int64_t created_utc_ms, used_utc_ms; /* 0: not known */
     struct strvec used_by;               /* runs that have not ended */
 };

@@ -176,6 +176,8 @@ static void one_is_picked_by_build_or_as_the_current_one(void **state)
     make_build(root, ONE, NEW, 5);
     make_build(root, ONE, OLD, 3); /* the current one, by its link */
     write_text(root, "envs/" ONE "/" OLD "/lock.txt", "six==1\n");
+    write_text(root, "envs/" ONE "/identity.json",
+               "{\"format\":1,\"definition\":{\"kind\":\"packages\",\"format\":1}}\n");
     CLEANUP_LIST struct environment_list current, other, none, several;
     read_list(root, "1", &current);
     assert_int_equal(environment_list_pick(&current, NULL, NULL), 0);
@@ -184,6 +186,12 @@ static void one_is_picked_by_build_or_as_the_current_one(void **state)
     const struct json *first = json_first(json_get(report, "environments"));
     assert_string_equal(json_string(json_get(first, "lock")), "six==1\n");
     assert_true(json_is_null(json_get(first, "log")));
+    assert_int_equal(json_integer(json_get(json_get(first, "document"), "format")), 1);
+    struct oid digest;
+    char hex[OID_HEX_SIZE];
+    oid_of_bytes("{\"format\":1,\"kind\":\"packages\"}", 30, &digest);
+    oid_to_hex(&digest, hex);
+    assert_string_equal(json_string(json_get(first, "definition_digest")), hex);
     read_list(root, "1", &other);
     assert_int_equal(environment_list_pick(&other, NEW, NULL), 0);
     assert_string_equal(other.entries[0].facts.build, NEW);
