@@ -112,6 +112,28 @@ struct process_id {
     uint64_t start; /* field 22 of /proc/pid/stat */
 };
 
+/*
+ * Where the time of an attempt went, in microseconds of the node's monotonic clock:
+ * ROW(symbol, key), in the line that is written when it is over. What nobody measured
+ * from beginning to end, because a supervisor died meanwhile, is not known.
+ */
+#define RUN_TOOK_TABLE(ROW)                                                              \
+    ROW(CHECKOUT, "checkout_us") /* Running: the snapshot became the work tree */        \
+    ROW(LAUNCH,                                                                          \
+        "launch_us") /* Running: the rest, from the order to the script's exec */        \
+    ROW(SCRIPT, "script_us") /* final: the script itself */                              \
+    ROW(ENDING, "ending_us") /* final: from its end to this line: clean-up, outputs */
+
+enum run_took {
+#define ROW(symbol, key) RUN_TOOK_##symbol,
+    RUN_TOOK_TABLE(ROW)
+#undef ROW
+        RUN_TOOK_COUNT
+};
+#define RUN_TOOK_UNKNOWN (-1)
+/* The key of its member of "took". Static storage. */
+const char *run_took_key(enum run_took what);
+
 /* All that a journal says. Strings are the struct's own. */
 struct run_status {
     int64_t seq; /* of the last line taken; 0: none */
@@ -133,6 +155,7 @@ struct run_status {
     uint64_t outputs_files, outputs_size_bytes;
     struct strvec *outputs_warnings;                             /* NULL: none */
     uint64_t driver_log_bytes, control_log_bytes, metrics_bytes; /* final */
+    int64_t took_us[RUN_TOOK_COUNT]; /* of the current attempt, or RUN_TOOK_UNKNOWN */
 };
 
 void run_status_init(struct run_status *status);

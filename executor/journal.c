@@ -81,6 +81,17 @@ static void put_environment(struct jsonline *l, const struct run_environment *e)
     jsonline_end(l);
 }
 
+static void put_took(struct jsonline *l, const int64_t *took_us)
+{
+    jsonline_object(l, "took");
+    for (int i = 0; i < RUN_TOOK_COUNT; i++) {
+        if (took_us[i] != RUN_TOOK_UNKNOWN) {
+            jsonline_integer(l, run_took_key((enum run_took)i), took_us[i]);
+        }
+    }
+    jsonline_end(l);
+}
+
 /* max_reason bounds the reason; without_outputs: the outputs' warnings are too long. */
 static void format_line(struct jsonline *l, const struct journal_entry *e, int64_t seq,
                         size_t max_reason, const char *outputs)
@@ -108,6 +119,9 @@ static void format_line(struct jsonline *l, const struct journal_entry *e, int64
     }
     if (e->has_log_offset) {
         jsonline_integer(l, "log_offset", (int64_t)e->log_offset);
+    }
+    if (e->took_us != NULL) {
+        put_took(l, e->took_us);
     }
     if (e->exit != NULL && e->exit->kind != RUN_EXIT_NONE) {
         put_exit(l, e->exit);

@@ -35,6 +35,7 @@ struct journal_entry {
     const struct run_environment *environment;
     bool has_log_offset;
     uint64_t log_offset;
+    const int64_t *took_us; /* RUN_TOOK_COUNT times, of which those known are written */
     const struct run_exit *exit;
     const char *proof; /* "cgroup", "tree", "none" */
     int64_t ended, survivors;

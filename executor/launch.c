@@ -35,7 +35,7 @@ struct launch {
     struct noderoot *root;
     struct runspec spec;
     int run_fd, exit_fd;
-    int64_t attempt;
+    int64_t attempt, checkout_ns;
     struct log log;
     struct strvec environment, argv;
     char *interpreter; /* of the run's environment; NULL: it has none */
@@ -257,12 +257,13 @@ static int check_out(struct launch *l, struct error *err)
         checkout_make(l->root, l->run_fd, store, &l->spec, &facts, err) < 0) {
         return -1;
     }
+    l->checkout_ns = clock_monotonic_ns() - begin_ns;
     char size[FILES_SIZE_TEXT];
     files_format_size(size, facts.totals.size_bytes);
     log_line(&l->log, "%s %llu files, %s, in %lld ms",
              facts.was_spare ? "brought a spare checkout up to date:" : "checked out",
              (unsigned long long)facts.totals.files, size,
-             (long long)((clock_monotonic_ns() - begin_ns) / NS_PER_MS));
+             (long long)(l->checkout_ns / NS_PER_MS));
     return 0;
 }
 
@@ -297,10 +298,10 @@ static bool wait_for_go(int go_fd)
     return go_fd < 0 || fdio_read(go_fd, &byte, 1) == 1;
 }
 
-static void report(int report_fd, char word)
+static void report(int report_fd, const struct stage_report *said)
 {
     if (report_fd >= 0) {
-        (void)fdio_write(report_fd, &word, 1);
+        (void)fdio_write(report_fd, said, sizeof(*said));
     }
 }
 
@@ -329,11 +330,14 @@ static int start_script(struct launch *l, const struct arguments *args)
         return give_up(l, "exec", EXIT_FAILED, err.text);
     }
     offer_to_oom_killer();
-    report(args->report_fd, STAGE_REPORT_NOW);
+    struct stage_report said = {.word = STAGE_REPORT_NOW,
+                                .checkout_us = l->checkout_ns / NS_PER_US};
+    report(args->report_fd, &said);
     execve(l->program, strvec_argv(&l->argv), strvec_argv(&l->environment));
     code = explain(l->program, errno, text, sizeof(text));
     code = give_up(l, "exec", code, text);
-    report(args->report_fd, STAGE_REPORT_FAILED);
+    said.word = STAGE_REPORT_FAILED;
+    report(args->report_fd, &said);
     return code;
 }
 

@@ -190,13 +190,14 @@ int stage_start(struct stage_process *sp, const struct stage_setting *setting,
 
 bool stage_read_report(struct stage_process *sp)
 {
-    char text[16];
-    ssize_t got = fdio_read(sp->report_fd, text, sizeof(text));
+    struct stage_report said;
+    ssize_t got = fdio_read(sp->report_fd, &said, sizeof(said));
     if (got < 0 && errno == EAGAIN) {
         return false;
     }
-    if (got > 0) {
-        sp->said_now = text[got - 1] == STAGE_REPORT_NOW;
+    if (got == (ssize_t)sizeof(said)) { /* a pipe takes and gives so little whole */
+        sp->said_now = said.word == STAGE_REPORT_NOW;
+        sp->checkout_us = said.checkout_us;
         return false;
     }
     fdio_close(&sp->report_fd);

@@ -24,10 +24,12 @@
 
 #include <sys/types.h>
 
-/* What the child says on its report descriptor: that it executes the script now; that
- * this failed, and its slot says why. */
-#define STAGE_REPORT_NOW 'x'
-#define STAGE_REPORT_FAILED 'f'
+/* What the child says on its report descriptor, a struct as it is: that it executes the
+ * script now; that this failed, and its slot says why. */
+struct stage_report {
+    enum { STAGE_REPORT_NOW, STAGE_REPORT_FAILED } word;
+    int64_t checkout_us; /* what the checkout took */
+};
 
 /* What stays the same over the stages of a run. Borrowed. */
 struct stage_setting {
@@ -51,6 +53,7 @@ struct stage_process {
     int report_fd;        /* -1: none, or it has ended */
     bool is_executed;     /* the script runs, or has run */
     bool said_now;
+    int64_t checkout_us; /* as it said */
 };
 
 void stage_init(struct stage_process *sp);

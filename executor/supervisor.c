@@ -20,6 +20,25 @@ void supervisor_note(struct supervisor *s, enum event event)
     s->events |= 1U << event;
 }
 
+/* From one moment to another, where both were seen. */
+static int64_t took_us(int64_t begin_ns, int64_t end_ns)
+{
+    return begin_ns != 0 && end_ns != 0 ? (end_ns - begin_ns) / NS_PER_US
+                                        : RUN_TOOK_UNKNOWN;
+}
+
+void supervisor_took(const struct supervisor *s, int64_t out[RUN_TOOK_COUNT])
+{
+    bool is_over = s->ended_ns != 0;
+    int64_t start_us =
+        is_over ? RUN_TOOK_UNKNOWN : took_us(s->ordered_ns, s->executed_ns);
+    out[RUN_TOOK_CHECKOUT] = start_us < 0 ? RUN_TOOK_UNKNOWN : s->checkout_us;
+    out[RUN_TOOK_LAUNCH] = start_us < 0 ? RUN_TOOK_UNKNOWN : start_us - s->checkout_us;
+    out[RUN_TOOK_SCRIPT] = took_us(s->executed_ns, s->ended_ns);
+    out[RUN_TOOK_ENDING] =
+        is_over ? took_us(s->ended_ns, clock_monotonic_ns()) : RUN_TOOK_UNKNOWN;
+}
+
 /* Append one line. A failure is noted in control.log; the run goes on, and the next line
  * says what counts. */
 static void append(struct supervisor *s, const struct journal_entry *entry)
@@ -71,6 +90,7 @@ static enum phase launch(struct supervisor *s)
     s->log_offset = supervisor_file_size(s, "driver.log");
     s->oom_kills = supervisor_count_oom_kills();
     supervisor_set_limit(s, clock_boottime_ns() + LAUNCH_LIMIT_NS);
+    s->ordered_ns = clock_monotonic_ns();
     supervisor_order_stage(s, STAGE_RUN);
     return PHASE_LAUNCHING;
 }
@@ -78,6 +98,7 @@ static enum phase launch(struct supervisor *s)
 static enum phase begin(struct supervisor *s)
 {
     bool has_environment = !s->wants_environment || environment_is_pinned(s->run_fd);
+    s->ordered_ns = s->executed_ns = s->ended_ns = 0;
     if (!s->is_fresh) {
         supervisor_clear_leftovers(s);
     }
@@ -107,8 +128,11 @@ static enum phase prepared(struct supervisor *s)
 
 static enum phase started(struct supervisor *s)
 {
+    int64_t took[RUN_TOOK_COUNT];
     s->was_executed = true;
     logcap_restart(&s->logcap);
+    s->executed_ns = clock_monotonic_ns();
+    supervisor_took(s, took);
     supervisor_set_limit(s, s->spec.time_limit_ms > 0
                                 ? clock_boottime_ns() + s->spec.time_limit_ms * NS_PER_MS
                                 : 0);
@@ -122,6 +146,7 @@ static enum phase started(struct supervisor *s)
                                        .reason = "",
                                        .process = &s->process,
                                        .environment = &pin.facts,
+                                       .took_us = took,
                                        .has_log_offset = true,
                                        .log_offset = s->log_offset};
     append(s, &line);
@@ -133,6 +158,7 @@ static enum phase stage_ended(struct supervisor *s)
 {
     s->end = s->incoming;
     s->has_end = true;
+    s->ended_ns = clock_monotonic_ns();
     s->was_executed = s->was_executed || s->end.exit.kind != RUN_EXIT_COULD_NOT_START;
     supervisor_set_limit(s, 0);
     return supervisor_end(s);
@@ -143,6 +169,7 @@ static enum phase end_noted(struct supervisor *s)
 {
     s->end = s->incoming;
     s->has_end = true;
+    s->ended_ns = clock_monotonic_ns();
     return supervisor_round(s);
 }
 

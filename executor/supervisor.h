@@ -102,6 +102,10 @@ struct supervisor {
     bool is_adopted;    /* its process is no child of ours */
     struct process_id process;
     uint64_t log_offset;
+    /* Monotonic, 0: not seen by us: the order of the run stage, the script's exec, the
+     * stage's end. */
+    int64_t ordered_ns, executed_ns, ended_ns;
+    int64_t checkout_us;   /* with EVENT_STARTED */
     uint64_t oom_kills;    /* of the machine, when the attempt began */
     int64_t next_round_ns; /* monotonic; 0: none */
     int64_t round_ms, kill_at_ns, give_up_at_ns;
@@ -118,6 +122,9 @@ void supervisor_deliver(struct supervisor *s);
 /* Work out from the files where the run stands, and go on from there. The caller is
  * acting. */
 void supervisor_recover(struct supervisor *s);
+/* Where the time went, as the next line of the journal has it: before the script's end
+ * what its start took, afterwards the rest. */
+void supervisor_took(const struct supervisor *s, int64_t out[RUN_TOOK_COUNT]);
 /* The name of a phase, for tests and the log. */
 const char *supervisor_phase_name(enum phase phase);
 /* True where the table has a handler. */

@@ -31,6 +31,7 @@ struct letter {
     enum cause cause;
     struct cancel_request cancel;
     struct process_id process;
+    int64_t checkout_us;
     struct exitslot end;
 };
 
@@ -76,11 +77,13 @@ static void announce_started(struct supervisor *s)
 {
     if (s->is_acting) {
         s->process = s->stage.id;
+        s->checkout_us = s->stage.checkout_us;
         supervisor_note(s, EVENT_STARTED);
     } else {
         const struct letter letter = {.message = MESSAGE_STARTED,
                                       .attempt = s->stage.attempt,
-                                      .process = s->stage.id};
+                                      .process = s->stage.id,
+                                      .checkout_us = s->stage.checkout_us};
         send_letter(s, &letter);
     }
 }
@@ -141,6 +144,7 @@ static void take_letter(struct supervisor *s, const struct letter *letter)
         break;
     case MESSAGE_STARTED:
         s->process = letter->process;
+        s->checkout_us = letter->checkout_us;
         supervisor_note(s, EVENT_STARTED);
         break;
     case MESSAGE_ENDED:

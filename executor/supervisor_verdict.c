@@ -258,8 +258,10 @@ enum phase supervisor_finish(struct supervisor *s)
         "{\"root\":null,\"files\":0,\"size_bytes\":0,\"warnings\":[]}";
     char outputs[OUTPUTS_JSON_MAX];
     char reason[REASON_SIZE];
+    int64_t took[RUN_TOOK_COUNT];
     struct run_exit exit = decide_exit(s);
     describe(s, &exit, reason);
+    supervisor_took(s, took);
     bool has_outputs = s->was_executed && outputs_are_there(s->run_fd, &s->spec);
     const char *found = !has_outputs      ? nothing
                         : s->is_collected ? read_outputs(s, outputs)
@@ -272,6 +274,7 @@ enum phase supervisor_finish(struct supervisor *s)
         .state = decide_state(&exit),
         .attempt = s->attempt,
         .reason = reason,
+        .took_us = took,
         .exit = &exit,
         .proof = s->proof != NULL ? s->proof : "none",
         .ended = s->ended,

@@ -46,16 +46,26 @@ static void what_is_written_reads_back(void **state)
                                                 .packages = 12,
                                                 .unpinned = RUN_ENVIRONMENT_UNKNOWN,
                                                 .size_bytes = 262000000};
+    const int64_t begun[RUN_TOOK_COUNT] = {[RUN_TOOK_CHECKOUT] = 12,
+                                           [RUN_TOOK_LAUNCH] = 0,
+                                           [RUN_TOOK_SCRIPT] = RUN_TOOK_UNKNOWN,
+                                           [RUN_TOOK_ENDING] = RUN_TOOK_UNKNOWN};
+    const int64_t over[RUN_TOOK_COUNT] = {[RUN_TOOK_CHECKOUT] = RUN_TOOK_UNKNOWN,
+                                          [RUN_TOOK_LAUNCH] = RUN_TOOK_UNKNOWN,
+                                          [RUN_TOOK_SCRIPT] = 3456,
+                                          [RUN_TOOK_ENDING] = RUN_TOOK_UNKNOWN};
     const struct journal_entry entries[] = {
         {.state = RUN_RUNNING,
          .attempt = 1,
          .process = &process,
          .environment = &environment,
+         .took_us = begun,
          .has_log_offset = true,
          .log_offset = 5},
         {.state = RUN_FAILED,
          .attempt = 1,
          .reason = "was killed",
+         .took_us = over,
          .exit = &exit,
          .proof = "tree",
          .ended = 3,
@@ -93,6 +103,10 @@ static void what_is_written_reads_back(void **state)
     assert_int_equal(status.environment.size_bytes, 262000000);
     assert_int_equal(status.exit.kind, RUN_EXIT_SIGNALED);
     assert_int_equal(status.exit.signal, 9);
+    assert_int_equal(status.took_us[RUN_TOOK_CHECKOUT], 12);
+    assert_int_equal(status.took_us[RUN_TOOK_LAUNCH], 0);
+    assert_int_equal(status.took_us[RUN_TOOK_SCRIPT], 3456);
+    assert_int_equal(status.took_us[RUN_TOOK_ENDING], RUN_TOOK_UNKNOWN);
     assert_int_equal(status.driver_log_bytes, 10);
     assert_int_equal(status.metrics_bytes, 30);
     assert_true(status.has_outputs);

@@ -397,6 +397,28 @@ static void a_new_attempt_has_no_process_yet(void **state)
     run_status_release(&s);
 }
 
+static void times_are_of_the_current_attempt(void **state)
+{
+    struct run_status s;
+
+    (void)state;
+    run_status_init(&s);
+    assert_int_equal(s.took_us[RUN_TOOK_CHECKOUT], RUN_TOOK_UNKNOWN);
+    assert_int_equal(take(&s, FIRST), 0);
+    assert_int_equal(
+        take(&s, "{\"seq\":2," TIME(
+                     1) ",\"attempt\":1,"
+                        "\"state\":\"Running\",\"reason\":\"\","
+                        "\"took\":{\"checkout_us\":5,\"launch_us\":6,\"x\":null}}"),
+        0);
+    assert_int_equal(s.took_us[RUN_TOOK_CHECKOUT], 5);
+    assert_int_equal(s.took_us[RUN_TOOK_LAUNCH], 6);
+    assert_int_equal(s.took_us[RUN_TOOK_SCRIPT], RUN_TOOK_UNKNOWN);
+    assert_int_equal(take_plain(&s, 3, 2, "Starting"), 0);
+    assert_int_equal(s.took_us[RUN_TOOK_CHECKOUT], RUN_TOOK_UNKNOWN);
+    run_status_release(&s);
+}
+
 /* FIRST and QUEUED, then a third line with one thing wrong. */
 static void lines_with_bad_members_are_refused(void **state)
 {
@@ -410,6 +432,10 @@ static void lines_with_bad_members_are_refused(void **state)
         "{\"seq\":3," TIME(2) ",\"attempt\":0,\"state\":\"Running\",\"reason\":\"\"}",
         "{\"seq\":3," TIME(2) ",\"attempt\":1,\"state\":\"Running\",\"reason\":\"\","
                               "\"log_offset\":-1}",
+        "{\"seq\":3," TIME(2) ",\"attempt\":1,\"state\":\"Running\",\"reason\":\"\","
+                              "\"took\":{\"launch_us\":-1}}",
+        "{\"seq\":3," TIME(2) ",\"attempt\":1,\"state\":\"Running\",\"reason\":\"\","
+                              "\"took\":{\"checkout_us\":\"1\"}}",
         "{\"seq\":3," TIME(2) ",\"attempt\":1,\"state\":\"Running\",\"reason\":\"\","
                               "\"process\":{\"boot\":\"\",\"pid\":1}}",
         "{\"seq\":3," TIME(2) ",\"attempt\":1,\"state\":\"Running\",\"reason\":\"\","
@@ -539,6 +565,7 @@ int main(void)
         cmocka_unit_test(states_follow_one_another_only_as_they_may),
         cmocka_unit_test(attempts_only_go_up),
         cmocka_unit_test(a_new_attempt_has_no_process_yet),
+        cmocka_unit_test(times_are_of_the_current_attempt),
         cmocka_unit_test(lines_with_bad_members_are_refused),
         cmocka_unit_test(the_environment_is_what_was_said_last),
         cmocka_unit_test(a_line_that_is_too_long_is_refused),
