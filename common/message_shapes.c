@@ -174,11 +174,16 @@ static const struct shape_member need_members[] = {
 };
 static const struct shape need = OBJECT(need_members);
 
-static const struct shape_member accepted_members[] = {
-    MUST("run", &a_run),
-    MUST("is_new", &a_bool),
-    MUST("journal", &lines),
+static const struct shape_member accepting_took_members[] = {
+    MAY("check_us", &a_count),
+    MAY("accept_us", &a_count),
+    MAY("supervisors_us", &a_count),
     END_OF_MEMBERS,
+};
+static const struct shape accepting_took = OBJECT(accepting_took_members);
+static const struct shape_member accepted_members[] = {
+    MUST("run", &a_run),          MUST("is_new", &a_bool), MUST("journal", &lines),
+    MAY("took", &accepting_took), END_OF_MEMBERS,
 };
 static const struct shape accepted = OBJECT(accepted_members);
 

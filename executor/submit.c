@@ -1,5 +1,6 @@
 #include "executor/service.h"
 
+#include "common/clock.h"
 #include "common/transfer.h"
 #include "executor/rundir.h"
 #include "executor/runview.h"
@@ -33,6 +34,9 @@ struct submit {
     struct receive *receive;
     struct submission *submission; /* for those who follow on this connection */
     bool is_accepted;
+    /* Where the time between the last object and ACCEPTED went, for `run --timing`: the
+     * check of what came and its sync, the run on disk, its supervisors. */
+    int64_t check_ns, accept_ns, supervisors_ns;
 };
 
 static void *submit_start(const struct connection *connection, uint32_t stream)
@@ -206,6 +210,14 @@ static int start_once(struct submit *s, struct error *err)
     return error_wrap(err, "start");
 }
 
+static void add_took(const struct submit *s, struct json *body)
+{
+    struct json *took = json_add(body, "took", json_new_object());
+    json_add_integer(took, "check_us", s->check_ns / NS_PER_US);
+    json_add_integer(took, "accept_us", s->accept_ns / NS_PER_US);
+    json_add_integer(took, "supervisors_us", s->supervisors_ns / NS_PER_US);
+}
+
 static int send_accepted(struct submit *s, bool is_new, struct error *err)
 {
     struct runview view CLEANUP_RUNVIEW;
@@ -217,6 +229,7 @@ static int send_accepted(struct submit *s, bool is_new, struct error *err)
     size_t first = 0;
     json_add_string(body, "run", s->spec.run);
     json_add_bool(body, "is_new", is_new);
+    add_took(s, body);
     json_add(body, "journal", runview_lines(&view, &first, ACCEPTED_LINES_BYTES));
     peer_send(s->connection->peer, s->stream, MSG_ACCEPTED, body);
     s->is_accepted = true;
@@ -227,12 +240,16 @@ static int send_accepted(struct submit *s, bool is_new, struct error *err)
 static int accept_run(struct submit *s, struct error *err)
 {
     const struct connection *c = s->connection;
+    int64_t begin_ns = clock_monotonic_ns();
     int made = rundir_accept(c->root, &s->spec, s->spec_bytes.data, s->spec_bytes.length,
                              store_id(c->store), c->executor, err);
     if (made < 0) {
         return -1;
     }
+    int64_t accepted_ns = clock_monotonic_ns();
     int failed = start_once(s, err);
+    s->accept_ns = accepted_ns - begin_ns;
+    s->supervisors_ns = clock_monotonic_ns() - accepted_ns;
     forget_secrets(s);
     if (failed == 0 && made == 1) {
         spare_start(c->root, s->spec.run, s->spec.files);
@@ -244,12 +261,14 @@ static int take_objects(struct submit *s, const struct peer_event *event,
                         struct error *err)
 {
     bool is_complete = event->type == MSG_PUSH_END;
+    int64_t begin_ns = clock_monotonic_ns();
     if (!s->is_known && receive_event(s->receive, event, &is_complete, err) < 0) {
         return -1;
     }
     if (event->type == MSG_DATA) {
         peer_consumed(s->connection->peer, s->stream, event->length);
     }
+    s->check_ns = clock_monotonic_ns() - begin_ns;
     return is_complete ? accept_run(s, err) : 0;
 }
 

@@ -223,6 +223,8 @@ static void bodies_with_one_thing_wrong_are_refused(void **state)
         {MSG_NEED, "{\"objects\":0}"},
         {MSG_NEED, "{\"objects\":16777217}"},
         {MSG_ACCEPTED, "{" RUN ",\"is_new\":true,\"journal\":[1]}"},
+        {MSG_ACCEPTED, "{" RUN ",\"is_new\":true,\"journal\":[],"
+                       "\"took\":{\"accept_us\":-1}}"},
         {MSG_ACCEPTED, "{\"run\":\"../x\",\"is_new\":true,\"journal\":[]}"},
         {MSG_FOLLOW, "{" RUN ",\"journal_seq\":-1,\"files\":[],\"until\":\"end\"}"},
         {MSG_FOLLOW, "{" RUN ",\"journal_seq\":0,\"files\":[],\"until\":\"later\"}"},
