@@ -31,7 +31,7 @@ struct client {
     struct loop *loop;
     bool owns_loop;
     struct client_options options;
-    int64_t started_ns;
+    int64_t started_ns, spoke_ns; /* monotonic; spoke_ns 0: nothing has come yet */
     struct peer *peer;
     struct client_node node;
     struct client_step steps[CLIENT_STEPS_MAX];

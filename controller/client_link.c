@@ -113,8 +113,11 @@ static int open_link(struct client *c, struct error *err)
 /* Until client_wait nobody reads or writes; the transport's own work goes on. */
 static void comes_about(void *context, unsigned events)
 {
-    (void)context;
-    (void)events;
+    struct client *c = context;
+    if ((events & LOOP_READ) != 0) { /* it waits; nobody needs to be told again */
+        c->spoke_ns = clock_monotonic_ns();
+        link_watch(c->link, c->loop, 0, comes_about, c);
+    }
 }
 
 struct client *client_start(struct command_context *context, const struct target *target,
@@ -137,7 +140,7 @@ struct client *client_start(struct command_context *context, const struct target
         client_free(c);
         return NULL;
     }
-    link_watch(c->link, c->loop, 0, comes_about, c);
+    link_watch(c->link, c->loop, LOOP_READ, comes_about, c);
     return c;
 }
 
@@ -145,6 +148,7 @@ struct client *client_start(struct command_context *context, const struct target
 static int open_again(struct client *c, struct error *err)
 {
     *err = (struct error)ERROR_INIT;
+    c->spoke_ns = 0;
     link_free(TAKE_PTR(c->link));
     free(TAKE_PTR(c->node.version));
     free(TAKE_PTR(c->node.platform));

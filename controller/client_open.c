@@ -105,6 +105,7 @@ static void opening_read(struct opening *o)
     if (length < 0 && errno == EAGAIN) {
         return;
     }
+    c->spoke_ns = c->spoke_ns != 0 ? c->spoke_ns : clock_monotonic_ns();
     if (length <= 0) {
         opening_explain(o, (struct link_end){0});
         return;
@@ -345,6 +346,18 @@ static int take_facts(struct client *c, const struct json *facts, struct error *
     return check_digest(c, facts, err);
 }
 
+
+/* The far end has spoken. */
+static void note_timing(struct client *c)
+{
+    struct timing *timing = &c->context->timing;
+    timing_span(timing, TIMING_CONNECTION, c->started_ns, c->spoke_ns);
+    timing->connection = timing->connection != NULL ? timing->connection
+                         : c->is_kept               ? "kept"
+                                                    : c->transport->name;
+    link_time(c->link, timing, c->spoke_ns);
+}
+
 /* The marker, the executor where it is missing, and the facts. */
 static int open_protocol(struct client *c, struct opening *o, struct error *err)
 {
@@ -356,6 +369,7 @@ static int open_protocol(struct client *c, struct opening *o, struct error *err)
         return -1;
     }
     add_step(c, "connect", c->started_ns, c->transport->name);
+    note_timing(c);
     if (o->kind == MARKER_IS_BOOTSTRAP &&
         bring_executor(o, config_integer(config, "idle_timeout"), err) != 0) {
         return -1;

@@ -12,7 +12,7 @@ struct run_args {
     const char *target, *to;
     struct submission_request request;
     int64_t give_up_after_ms;
-    bool is_json, is_quiet, is_verbose, want_accept_new;
+    bool is_json, is_quiet, is_verbose, want_accept_new, want_timing;
 };
 
 #define FIELD(name) offsetof(struct run_args, name)
@@ -45,6 +45,7 @@ struct run_args {
                  FIELD(want_accept_new)),                                                \
         CLI_DURATION(0, "give-up-after", "TIME", "of an unreachable node",               \
                      FIELD(give_up_after_ms)),                                           \
+        CLI_FLAG(0, "timing", "say where the time went", FIELD(want_timing)),            \
         CLI_FLAG(0, "json", "one JSON document on stdout", FIELD(is_json))
 
 static const struct cli_option run_options[] = {
@@ -284,6 +285,7 @@ static int run_verb(void *opaque_context, void *opaque, char *const *operands,
     } else {
         f.is_json = args->is_json;
         f.to = args->to;
+        f.want_timing = args->want_timing;
         f.watch.options.want_screen = !args->is_json && !args->is_quiet;
         f.watch.options.want_build_log = args->is_verbose;
         status = following_go(&f, &run);
@@ -313,10 +315,16 @@ static int submit_verb(void *opaque_context, void *opaque, char *const *operands
         status = fail_interrupted(&f, &s, args->is_json);
     } else if (!args->is_json) {
         status = printf("%s\n", s.spec.run) < 0 || fflush(stdout) != 0 ? 1 : 0;
+        if (args->want_timing) {
+            command_say_timing(f.context);
+        }
     } else if (history_find(f.context->history, s.spec.run, &run, &err) != 0) {
         status = command_fail(f.context, true, &err, 1);
     } else {
         CLEANUP_JSON struct json *document = command_run_to_json(&run, f.context->home);
+        if (args->want_timing) {
+            json_add(document, "timing", timing_to_json(&f.context->timing));
+        }
         status = command_print_json(f.context, document);
     }
     history_run_release(&run);

@@ -1,5 +1,6 @@
 #include "controller/command.h"
 
+#include "common/clock.h"
 #include "common/fdio.h"
 #include "common/store.h"
 #include "controller/client.h"
@@ -22,12 +23,14 @@ struct config *command_config(struct command_context *context, struct error *err
     if (context->config != NULL) {
         return context->config;
     }
+    int64_t begin_ns = clock_monotonic_ns();
     const struct home *home = command_home(context, err);
     if (home == NULL) {
         return NULL;
     }
     const struct config_options options = {.terminal = context->terminal};
     context->config = config_load(home, &options, err);
+    timing_since(&context->timing, TIMING_CONFIGURATION, begin_ns);
     if (context->config != NULL) {
         const struct strvec *notes = config_notes(context->config);
         for (size_t i = 0; i < notes->count; i++) {
@@ -93,6 +96,15 @@ int command_print_json(struct command_context *context, const struct json *docum
     json_write(document, false, &text);
     strbuf_putc(&text, '\n');
     return command_print(context, &text);
+}
+
+void command_say_timing(struct command_context *context)
+{
+    CLEANUP_STRVEC struct strvec lines = STRVEC_INIT;
+    timing_write(&context->timing, &lines);
+    for (size_t i = 0; i < lines.count; i++) {
+        terminal_note(context->terminal, "%s", lines.items[i]);
+    }
 }
 
 /* What a node has no room for was given its hint where it was heard; what is left is this

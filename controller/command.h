@@ -16,6 +16,7 @@
 #include "controller/config.h"
 #include "controller/history.h"
 #include "controller/terminal.h"
+#include "controller/timing.h"
 
 struct client;
 
@@ -25,6 +26,7 @@ struct command_context {
     struct config *config;   /* NULL until command_config */
     struct history *history; /* NULL until command_history */
     struct store *store;     /* NULL until command_store */
+    struct timing timing;    /* where the time goes */
     bool has_terminator;     /* "--" stood before the first operand */
     struct client *kept;     /* a connection that may stay (keeper.h), or NULL */
 };
@@ -72,6 +74,9 @@ int command_fail_usage(struct command_context *context, const struct cli_command
 int command_print(struct command_context *context, const struct strbuf *text);
 /* Print one JSON document and a newline on stdout. As command_print. */
 int command_print_json(struct command_context *context, const struct json *document);
+
+/* Tell people where the time went so far, on stderr. */
+void command_say_timing(struct command_context *context);
 
 /* Verbs whose name begins with the word group ("target"), as help lists them. Returns how
  * many there are. */

@@ -34,6 +34,7 @@ struct lookup {
 };
 
 struct dial {
+    int64_t resolved_ns;
     char *host;
     uint16_t port;
     int family;
@@ -271,6 +272,7 @@ struct dial *dial_start(const char *host, uint16_t port, int family, struct erro
     /* Most hosts are names; an address needs no child. */
     if (look_up(d, AI_NUMERICHOST, &lookup, d->addresses) == 0) {
         d->count = lookup.count;
+        d->resolved_ns = clock_monotonic_ns();
         try_next(d);
     } else if (start_lookup(d, err) != 0) {
         dial_free(d);
@@ -297,6 +299,7 @@ static void take_lookup(struct dial *d)
     }
     memcpy(d->addresses, d->answer.data + sizeof lookup, size);
     d->count = lookup.count;
+    d->resolved_ns = clock_monotonic_ns();
     interleave(d);
     plan_next(d, 0);
 }
@@ -382,6 +385,11 @@ void dial_describe(const struct dial *d, struct strbuf *out)
 bool dial_is_resolved(const struct dial *d)
 {
     return d->count > 0;
+}
+
+int64_t dial_resolved_ns(const struct dial *d)
+{
+    return d->resolved_ns;
 }
 
 const char *dial_address(const struct dial *d)

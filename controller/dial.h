@@ -43,6 +43,8 @@ int dial_take(struct dial *dial, struct error *err);
 void dial_describe(const struct dial *dial, struct strbuf *out);
 /* Whether the name was looked up, and has addresses. */
 bool dial_is_resolved(const struct dial *dial);
+/* When that was (clock_monotonic_ns); 0: not yet. */
+int64_t dial_resolved_ns(const struct dial *dial);
 /* The address that answered, "10.0.0.1"; "" before. Borrowed. */
 const char *dial_address(const struct dial *dial);
 

@@ -286,6 +286,9 @@ static int report_json(struct following *f, struct history_run *run)
         return fail(f, &err, EXIT_ERRAND);
     }
     CLEANUP_JSON struct json *document = command_run_to_json(run, f->context->home);
+    if (f->want_timing) {
+        json_add(document, "timing", timing_to_json(&f->context->timing));
+    }
     return command_print_json(f->context, document) == 0 ? 0 : EXIT_ERRAND;
 }
 
@@ -296,8 +299,11 @@ static int finish(struct following *f, struct history_run *run)
     CLEANUP(fetch_result_release) struct fetch_result result = {0};
     int collected = 0;
     f->interrupt.run = NULL; /* it has ended: nothing goes on that Ctrl-C could leave */
+    timing_run(&f->context->timing, &run->status);
     if (run->collected_utc_ms == 0) {
+        int64_t begin_ns = clock_monotonic_ns();
         collected = following_collect(f, run, &path, &result, &err);
+        timing_since(&f->context->timing, TIMING_OUTPUTS, begin_ns);
     } else if (run->status.has_outputs) {
         path = fetch_home_path(f->context->home, run->id);
         result.totals = (struct tree_totals){run->status.outputs_files,
@@ -324,6 +330,9 @@ static int finish(struct following *f, struct history_run *run)
     }
     if (!f->is_json) {
         say_outputs(f, &result, path);
+        if (f->want_timing) {
+            command_say_timing(f->context);
+        }
     }
     return run_exit_status(run->status.state, &run->status.exit);
 }

@@ -18,7 +18,7 @@ struct following {
     struct interrupt interrupt;
     struct target *target;
     struct watch watch;
-    bool is_json;
+    bool is_json, want_timing;
     const char *to; /* --to DIR, or NULL */
     /* Where not NULL, what following_go would report as its failure is put here instead.
      */

@@ -75,3 +75,10 @@ struct json *link_facts(const struct link *link)
 {
     return link->type->facts != NULL ? link->type->facts(link) : NULL;
 }
+
+void link_time(const struct link *link, struct timing *timing, int64_t spoke_ns)
+{
+    if (link->type->time != NULL) {
+        link->type->time(link, timing, spoke_ns);
+    }
+}

@@ -20,6 +20,7 @@
 #include "common/json.h"
 #include "common/loop.h"
 #include "common/mem.h"
+#include "controller/timing.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -57,6 +58,8 @@ struct link_type {
     bool (*may_be_asking)(const struct link *link); /* may be NULL: never */
     const char *(*beyond)(const struct link *link); /* may be NULL: nothing is */
     struct json *(*facts)(const struct link *link); /* may be NULL */
+    void (*time)(const struct link *link, struct timing *timing,
+                 int64_t spoke_ns); /* may be NULL */
     void (*disown)(struct link *link);
     void (*free)(struct link *link);
 };
@@ -110,5 +113,9 @@ const char *link_beyond(const struct link *link);
  * to show ("address", "server", "host_key", "cipher", "login" ...); NULL where nothing
  * is known. The caller's to free. */
 struct json *link_facts(const struct link *link);
+
+/* Note what the carrier's own steps took ("key exchange", "login"), up to the moment at
+ * which the far end spoke. */
+void link_time(const struct link *link, struct timing *timing, int64_t spoke_ns);
 
 #endif

@@ -120,6 +120,7 @@ int main(int argc, char **argv)
     char **words = argc > 0 ? argv + 1 : argv;
     bool is_quiet = words[0] != NULL && is_word(words[0], "--quiet", "-q");
     struct command_context context = {.terminal = terminal_new(is_quiet)};
+    timing_init(&context.timing);
     int status = run_words(&context, words + is_quiet);
     command_release(&context);
     terminal_free(context.terminal);

@@ -139,6 +139,7 @@ int submission_snapshot(struct submission *s, struct command_context *context,
                         const struct submission_request *request,
                         struct interrupt *interrupt, struct error *err)
 {
+    int64_t begin_ns = clock_monotonic_ns();
     struct reading reading = {.submission = s,
                               .context = context,
                               .target = target,
@@ -155,6 +156,7 @@ int submission_snapshot(struct submission *s, struct command_context *context,
                      : snapshot_make(context->home, context->config, context->store,
                                      &options, &s->snapshot, err);
     terminal_progress_clear(context->terminal);
+    timing_since(&context->timing, TIMING_SNAPSHOT, begin_ns);
     if (result != 0 || start_rooting(s, context, err) != 0) {
         return -1;
     }
@@ -169,6 +171,7 @@ int submission_snapshot(struct submission *s, struct command_context *context,
 int submission_record(struct submission *s, struct command_context *context,
                       const struct target *target, struct error *err)
 {
+    int64_t begin_ns = clock_monotonic_ns();
     s->lock_fd = home_lock_run(context->home, s->spec.run, err);
     if (s->lock_fd < 0) {
         return -1;
@@ -176,8 +179,11 @@ int submission_record(struct submission *s, struct command_context *context,
     strbuf_reset(&s->bytes);
     s->spec.created_utc_ms = clock_utc_ms();
     runspec_encode(&s->spec, &s->bytes);
-    return history_add_run(context->history, &s->spec, s->bytes.data, s->bytes.length,
-                           target->name, config_project(context->config), err);
+    int result =
+        history_add_run(context->history, &s->spec, s->bytes.data, s->bytes.length,
+                        target->name, config_project(context->config), err);
+    timing_since(&context->timing, TIMING_RECORD, begin_ns);
+    return result;
 }
 
 /* ---- sending ---- */
@@ -211,6 +217,7 @@ static bool counted_has(void *context, enum object_kind kind, const struct oid *
 }
 
 struct sending {
+    int64_t begin_ns;
     struct submission *submission;
     struct command_context *context;
     struct client *client;
@@ -242,10 +249,29 @@ static int sending_room(void *context, struct error *err)
     return 0;
 }
 
+/* Where the node's time went. */
+static void take_took(struct sending *s, const struct json *body)
+{
+    static const struct {
+        const char *key;
+        enum timing_phase phase;
+    } rows[] = {{"check_us", TIMING_CHECK},
+                {"accept_us", TIMING_ACCEPT},
+                {"supervisors_us", TIMING_SUPERVISORS}};
+    const struct json *took = json_get(body, "took");
+    timing_since(&s->context->timing, TIMING_SUBMIT, s->begin_ns);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        const struct json *us = json_get(took, rows[i].key);
+        timing_node(&s->context->timing, rows[i].phase,
+                    us != NULL ? json_integer(us) : RUN_TOOK_UNKNOWN);
+    }
+}
+
 static int take_accepted(struct sending *s, const struct json *body, struct error *err)
 {
     const struct json *journal = NULL;
     s->submission->fate = SUBMISSION_ACCEPTED;
+    take_took(s, body);
     s->is_done = true;
     if (json_get_bool(body, "ACCEPTED", "is_new", &s->submission->is_new, err) != 0 ||
         json_get_array(body, "ACCEPTED", "journal", 1000, &journal, err) != 0) {
@@ -436,7 +462,10 @@ int submission_send(struct submission *submission, struct command_context *conte
                     const bool *is_interrupted, struct error *err)
 {
     struct oid base;
-    struct sending s = {.submission = submission, .context = context, .client = client};
+    struct sending s = {.begin_ns = clock_monotonic_ns(),
+                        .submission = submission,
+                        .context = context,
+                        .client = client};
     submission->has_progress = false;
     CLEANUP(oidset_cleanup) struct oidset *sent = oidset_new(TRANSFER_OBJECTS_MAX);
     struct counted_source counted = {.inner = store_source(context->store), .sent = sent};

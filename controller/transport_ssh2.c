@@ -33,6 +33,8 @@ enum phase {
 struct ssh2_link {
     struct link link;
     enum phase phase;
+    int64_t begun_ns, settled_ns;         /* ssh -G was asked, and has answered */
+    int64_t entered_ns[PHASE_FAILED + 1]; /* when each phase began; 0: not */
     char *by_hand;
     struct strbuf where; /* "gpu1 (me@10.1.2.3 port 22)" */
     char *command, *password_env, *place;
@@ -53,6 +55,12 @@ struct ssh2_link {
 static struct ssh2_link *of(struct link *link)
 {
     return (struct ssh2_link *)link;
+}
+
+static void enter(struct ssh2_link *s, enum phase phase)
+{
+    s->phase = phase;
+    s->entered_ns[phase] = clock_monotonic_ns();
 }
 
 static const char *phase_name(enum phase phase)
@@ -76,7 +84,7 @@ static void fail(struct ssh2_link *s, enum error_code code, const char *text,
                     is_resolving ? "resolve" : phase_name(s->phase), text);
     (void)(hint != NULL ? error_hint(&s->failure, "%s", hint)
                         : error_hint(&s->failure, "by hand: %s", s->by_hand));
-    s->phase = PHASE_FAILED;
+    enter(s, PHASE_FAILED);
 }
 
 static void fail_connect(struct ssh2_link *s, const struct error *cause)
@@ -136,7 +144,7 @@ static void judge_host_key(struct ssh2_link *s)
         .want_accept_new = s->options.want_accept_new,
         .where = s->where.data,
     };
-    s->phase = PHASE_HOST_KEY;
+    enter(s, PHASE_HOST_KEY);
     if (ssh2_host_key_judge(&options, key, length, &s->host_key, &err) != 0) {
         fail(s, err.code, err.text, err.hint);
     }
@@ -166,7 +174,7 @@ static void begin_login(struct ssh2_link *s)
         .password_env = s->password_env,
         .place = s->place,
     };
-    s->phase = PHASE_LOGIN;
+    enter(s, PHASE_LOGIN);
     s->login = ssh2_login_new(s->session, &options);
 }
 
@@ -198,13 +206,13 @@ static bool advance(struct ssh2_link *s)
     case PHASE_LOGIN:
         step = step_login(s);
         if (step == SSH2_DONE) {
-            s->phase = PHASE_START;
+            enter(s, PHASE_START);
         }
         break;
     case PHASE_START:
         step = ssh2_session_exec(s->session, s->command);
         if (step == SSH2_DONE) {
-            s->phase = PHASE_IN;
+            enter(s, PHASE_IN);
             s->may_have_more = true;
             set_deadline(s, INT64_MAX);
         }
@@ -341,7 +349,7 @@ static void dialled(void *context)
     for (size_t i = 0; (kind = known_hosts_kind(s->known, i)) != NULL; i++) {
         strvec_push(&kinds, kind); /* known ones are offered first */
     }
-    s->phase = PHASE_HANDSHAKE;
+    enter(s, PHASE_HANDSHAKE);
     s->session = ssh2_session_new(fd, (const char *const *)strvec_argv(&kinds), &err);
     if (s->session == NULL) {
         fail(s, err.code, err.text, NULL);
@@ -482,6 +490,20 @@ static struct json *ssh2_facts(const struct link *link)
     return facts;
 }
 
+static void ssh2_time(const struct link *link, struct timing *timing, int64_t spoke_ns)
+{
+    const struct ssh2_link *s = (const struct ssh2_link *)link;
+    const int64_t *entered = s->entered_ns;
+    timing_span(timing, TIMING_SETTINGS, s->begun_ns, s->settled_ns);
+    timing_span(timing, TIMING_RESOLVE, s->settled_ns, dial_resolved_ns(s->dial));
+    timing_span(timing, TIMING_CONNECT, dial_resolved_ns(s->dial),
+                entered[PHASE_HANDSHAKE]);
+    timing_span(timing, TIMING_KEY_EXCHANGE, entered[PHASE_HANDSHAKE],
+                entered[PHASE_HOST_KEY]);
+    timing_span(timing, TIMING_LOGIN, entered[PHASE_LOGIN], entered[PHASE_START]);
+    timing_span(timing, TIMING_START, entered[PHASE_START], spoke_ns);
+}
+
 static void ssh2_disown(struct link *link)
 {
     struct ssh2_link *s = of(link);
@@ -517,6 +539,7 @@ static const struct link_type ssh2_type = {
     .may_be_asking = ssh2_may_be_asking,
     .beyond = ssh2_beyond,
     .facts = ssh2_facts,
+    .time = ssh2_time,
     .disown = ssh2_disown,
     .free = ssh2_free,
 };
@@ -539,6 +562,7 @@ static struct ssh2_link *new_link(const struct target *target,
 static int start(struct ssh2_link *s, const struct target *target, struct error *err)
 {
     const struct ssh_settings *settings = &s->settings;
+    s->begun_ns = clock_monotonic_ns();
     if (ssh_settings_resolve(&s->settings, target, s->options.ssh_program, err) != 0) {
         return -1;
     }
@@ -557,7 +581,8 @@ static int start(struct ssh2_link *s, const struct target *target, struct error 
                         s->where.data, beyond);
         return error_hint(err, "set the target's transport to openssh");
     }
-    s->deadline_ns = clock_monotonic_ns() + s->options.connect_timeout_ms * NS_PER_MS;
+    s->settled_ns = clock_monotonic_ns();
+    s->deadline_ns = s->settled_ns + s->options.connect_timeout_ms * NS_PER_MS;
     s->dial = dial_start(settings->hostname, settings->port, settings->family, err);
     return s->dial != NULL ? 0 : -1;
 }

@@ -56,6 +56,9 @@ static int take_data(struct tailing *f, const struct peer_event *event, struct e
     if (runlog_data(&f->log, event->data, event->length, err) != 0) {
         return -1;
     }
+    if (f->log.current == RUNLOG_DRIVER) {
+        timing_moment(&f->watch->context->timing, TIMING_FIRST_OUTPUT);
+    }
     if (f->preparing != NULL && f->log.current == RUN_FILE_PREPARE_LOG) {
         preparing_feed(f->preparing, event->data, event->length);
         f->watch->prepare_shown = f->log.files[RUN_FILE_PREPARE_LOG].offset;

@@ -140,6 +140,11 @@ RUN = SHORT_RUN | {
     ),
     "outputs": Maybe({"root": Maybe(DIGEST), "files": COUNT, "size_bytes": COUNT}),
 }
+TIMING = {
+    "total_us": COUNT,
+    "connection": Maybe(TEXT),
+    "phases": [{"phase": TEXT, "on": {"here", "node"}, "at_us": Maybe(COUNT), "took_us": Maybe(COUNT)}],
+}
 RUNS = {"runs": [SHORT_RUN]}
 ERROR = {"error": {"code": TEXT, "message": TEXT, "hint": Maybe(TEXT)}}
 SNAPSHOT = {
@@ -239,6 +244,11 @@ def test_run_prints_the_run_and_exits_as_the_script(errand):
     result = errand.run("run", "--json", "t.py", code=143)
     check(result.json(), RUN)
     assert result.json()["exit"] == {"kind": "signaled", "signal": "SIGTERM"} and result.out.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("verb", ["run", "submit"])
+def test_timing_is_a_part_of_the_run(errand, verb):
+    check(errand.ok(verb, "--timing", "--json", "train.py").json(), RUN | {"timing": TIMING})
 
 
 @pytest.mark.parametrize(
