@@ -126,71 +126,148 @@ static char *temporary_name(void)
     return xasprintf(FILES_TEMPORARY_PREFIX "%s", text);
 }
 
-static int write_synced(int folder_fd, const char *name, const void *data, size_t length,
-                        mode_t mode, struct error *err)
+void files_start_sync(int fd)
 {
-    CLEANUP_FD int fd =
-        openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-               S_IRUSR | S_IWUSR);
+#ifdef __linux__
+    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+#else
+    (void)fd;
+#endif
+}
 
+static int write_file(int fd, const void *data, size_t length, mode_t mode,
+                      struct error *err)
+{
     if (fd < 0) {
         return error_sys(err, "make a file");
     }
     if (fdio_write_full(fd, data, length) < 0) {
         return error_sys(err, "write");
     }
-    if (fchmod(fd, mode) < 0) {
-        return error_sys(err, "set the mode");
+    return fchmod(fd, mode) < 0 ? error_sys(err, "set the mode") : 0;
+}
+
+int files_aside_write(struct files_aside *aside, int dir_fd, const char *path,
+                      const void *data, size_t length, mode_t mode, struct error *err)
+{
+    CLEANUP_FREE char *folder = folder_of(path);
+
+    *aside = (struct files_aside){.path = xstrdup(path), .fd = -1};
+    aside->folder_fd = openat(dir_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (aside->folder_fd < 0) {
+        error_sys(err, "open its folder");
+        error_wrap(err, "write %s", path);
+        files_aside_drop(aside);
+        return -1;
     }
-    if (fsync(fd) < 0) {
-        return error_sys(err, "sync");
+    aside->temporary = temporary_name();
+    aside->fd =
+        openat(aside->folder_fd, aside->temporary,
+               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    if (write_file(aside->fd, data, length, mode, err) < 0) {
+        error_wrap(err, "write %s", path);
+        files_aside_drop(aside);
+        return -1;
     }
-    if (close(take_fd(&fd)) < 0 && errno != EINTR) {
-        return error_sys(err, "close");
-    }
+    files_start_sync(aside->fd);
     return 0;
 }
 
-static int put_in_place(int folder_fd, const char *temporary, const char *name,
-                        bool may_replace, struct error *err)
+void files_aside_drop(struct files_aside *aside)
 {
-    if (!may_replace) {
-        return files_rename_noreplace(folder_fd, temporary, folder_fd, name, err);
+    if (aside->temporary != NULL) {
+        (void)unlinkat(aside->folder_fd, aside->temporary, 0);
     }
-    if (renameat(folder_fd, temporary, folder_fd, name) < 0) {
+    fdio_close(&aside->fd);
+    fdio_close(&aside->folder_fd);
+    free(aside->temporary);
+    free(aside->path);
+    *aside = (struct files_aside){.fd = -1, .folder_fd = -1};
+}
+
+static int put_in_place(const struct files_aside *aside, bool may_replace,
+                        struct error *err)
+{
+    const char *slash = strrchr(aside->path, '/');
+    const char *name = slash == NULL ? aside->path : slash + 1;
+
+    if (!may_replace) {
+        return files_rename_noreplace(aside->folder_fd, aside->temporary,
+                                      aside->folder_fd, name, err);
+    }
+    if (renameat(aside->folder_fd, aside->temporary, aside->folder_fd, name) < 0) {
         return error_sys(err, "rename the new file");
     }
     return 0;
 }
 
+/* Sync and close the file. */
+static int finish_file(struct files_aside *aside, struct error *err)
+{
+    if (fsync(aside->fd) < 0) {
+        return error_sys(err, "sync");
+    }
+    if (close(take_fd(&aside->fd)) < 0 && errno != EINTR) {
+        return error_sys(err, "close");
+    }
+    return 0;
+}
+
+static int commit(struct files_aside *aside, bool may_replace, struct error *err)
+{
+    int result = finish_file(aside, err);
+
+    if (result == 0) {
+        result = put_in_place(aside, may_replace, err);
+    }
+    if (result == 0) {
+        free(TAKE_PTR(aside->temporary)); /* it is in place */
+        result = files_sync_dir(aside->folder_fd, err);
+    }
+    if (result < 0) {
+        error_wrap(err, "write %s", aside->path);
+    }
+    files_aside_drop(aside);
+    return result;
+}
+
+int files_aside_commit(struct files_aside *aside, struct error *err)
+{
+    return commit(aside, true, err);
+}
+
 static int write_beside(int dir_fd, const char *path, const void *data, size_t length,
                         mode_t mode, bool may_replace, struct error *err)
 {
-    CLEANUP_FREE char *folder = folder_of(path);
-    CLEANUP_FREE char *temporary = temporary_name();
-    const char *slash = strrchr(path, '/');
-    const char *name = slash == NULL ? path : slash + 1;
-    CLEANUP_FD int folder_fd = openat(dir_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct files_aside aside;
 
-    if (folder_fd < 0) {
-        error_sys(err, "open its folder");
-        return error_wrap(err, "write %s", path);
-    }
-    if (write_synced(folder_fd, temporary, data, length, mode, err) < 0 ||
-        put_in_place(folder_fd, temporary, name, may_replace, err) < 0) {
-        unlinkat(folder_fd, temporary, 0);
-        return error_wrap(err, "write %s", path);
-    }
-    if (files_sync_dir(folder_fd, err) < 0) {
-        return error_wrap(err, "write %s", path);
-    }
-    return 0;
+    return files_aside_write(&aside, dir_fd, path, data, length, mode, err) < 0
+               ? -1
+               : commit(&aside, may_replace, err);
 }
 
 int files_write_atomic(int dir_fd, const char *path, const void *data, size_t length,
                        mode_t mode, struct error *err)
 {
     return write_beside(dir_fd, path, data, length, mode, true, err);
+}
+
+int files_replace(int dir_fd, const char *path, const void *data, size_t length,
+                  mode_t mode, struct error *err)
+{
+    struct files_aside aside;
+
+    if (files_aside_write(&aside, dir_fd, path, data, length, mode, err) < 0) {
+        return -1;
+    }
+    int result = put_in_place(&aside, true, err);
+    if (result == 0) {
+        free(TAKE_PTR(aside.temporary));
+    } else {
+        error_wrap(err, "write %s", path);
+    }
+    files_aside_drop(&aside);
+    return result;
 }
 
 int files_create_atomic(int dir_fd, const char *path, const void *data, size_t length,

@@ -43,6 +43,31 @@ int files_write_atomic(int dir_fd, const char *path, const void *data, size_t le
 int files_create_atomic(int dir_fd, const char *path, const void *data, size_t length,
                         mode_t mode, struct error *err);
 
+/* As files_write_atomic, but nothing is waited for: a power cut may leave an empty file.
+ */
+int files_replace(int dir_fd, const char *path, const void *data, size_t length,
+                  mode_t mode, struct error *err);
+
+/*
+ * files_write_atomic in two steps, so that what several files wait for is waited for
+ * together: beside its target the file is on its way to the disk after the first; the
+ * second waits for that, puts it in place, and syncs the folder. Between the two, or
+ * after a failure of the first, nothing is to be seen. path: borrowed for the call.
+ */
+struct files_aside {
+    int folder_fd, fd;
+    char *temporary, *path;
+};
+int files_aside_write(struct files_aside *aside, int dir_fd, const char *path,
+                      const void *data, size_t length, mode_t mode, struct error *err);
+/* What it took is freed in any case. */
+int files_aside_commit(struct files_aside *aside, struct error *err);
+/* Leave nothing over. One that was committed is ignored. */
+void files_aside_drop(struct files_aside *aside);
+
+/* Begin to write a file's data to the disk without waiting for it, so that the syncs of
+ * several files wait together. Only a sync promises anything. */
+void files_start_sync(int fd);
 /* fsync of an open folder; a filesystem that cannot sync folders counts as synced. */
 int files_sync_dir(int dir_fd, struct error *err);
 /* syncfs of the filesystem that holds fd. */

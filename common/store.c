@@ -313,6 +313,50 @@ int store_put(struct store *store, enum object_kind kind, const struct oid *oid,
     return error_wrap(err, "store: write %s %s", object_kind_name(kind), hex);
 }
 
+/* The folder objects/ab that holds the object's name. */
+static int sync_folder(struct store *store, const char path[STORE_PATH_SIZE],
+                       struct error *err)
+{
+    const char digits[] = {path[0], path[1], '\0'};
+    CLEANUP_FD int fd = files_open_dir(store->objects_fd, digits, err);
+
+    return fd < 0 ? -1 : files_sync_dir(fd, err);
+}
+
+static int sync_one(struct store *store, int fd, const char path[STORE_PATH_SIZE],
+                    struct error *err)
+{
+    if (fdatasync(fd) < 0) {
+        return error_sys(err, "sync %s", path);
+    }
+    return sync_folder(store, path, err);
+}
+
+int store_sync_objects(struct store *store, const struct oid *oids, size_t count,
+                       struct error *err)
+{
+    char paths[STORE_SYNC_FEW][STORE_PATH_SIZE];
+    int fds[STORE_SYNC_FEW];
+    int result = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        store_path(&oids[i], paths[i]);
+        fds[i] = openat(store->objects_fd, paths[i], O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (fds[i] >= 0) {
+            files_start_sync(fds[i]);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (result == 0 && fds[i] < 0) {
+            result = error_set(err, ERR_NOT_FOUND, "%s is missing", paths[i]);
+        } else if (result == 0) {
+            result = sync_one(store, fds[i], paths[i], err);
+        }
+        fdio_close(&fds[i]);
+    }
+    return result;
+}
+
 static void move_bad(const struct store *store, const struct oid *oid)
 {
     char path[STORE_PATH_SIZE];

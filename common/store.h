@@ -4,8 +4,9 @@
  * That an object is a file is known here alone. Layout and durability are in FORMATS.md,
  * "Store". An object appears whole or not at all (written aside in tmp/, verified,
  * renamed, read-only); losing a race to the same object is success. Objects are not
- * synced one by one: store_add_root checks the closure, syncs the filesystem once and
- * only then makes the root visible, so a root that is there is complete and durable.
+ * synced as they come: store_add_root checks the closure, syncs what is new in it, or,
+ * where that is much, the filesystem, and only then makes the root visible, so a root
+ * that is there is complete and durable.
  * Objects that arrived after the last sync and before a crash may be torn: the first open
  * after another boot verifies just those and removes the bad.
  *

@@ -16,6 +16,7 @@
 #define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
 #define BOOT_SIZE 64
 #define RECOVER_WAIT_MS 600000
+#define SYNCED_LATELY_MS INT64_C(3600000)
 
 /* The boot's id, or "" where the system has none: then nothing is ever verified again. */
 static void read_boot(char out[BOOT_SIZE])
@@ -51,6 +52,19 @@ static bool read_synced(const struct store *store, char boot[BOOT_SIZE], int64_t
     }
     memcpy(boot, value, strlen(value) + 1);
     return true;
+}
+
+bool store_is_synced_lately(const struct store *store)
+{
+    char boot[BOOT_SIZE], synced_boot[BOOT_SIZE] = "";
+    int64_t utc_ms, age_ms;
+
+    read_boot(boot);
+    if (!read_synced(store, synced_boot, &utc_ms) || strcmp(boot, synced_boot) != 0) {
+        return false;
+    }
+    age_ms = clock_utc_ms() - utc_ms;
+    return age_ms >= 0 && age_ms < SYNCED_LATELY_MS;
 }
 
 int store_write_synced(struct store *store, int64_t utc_ms, struct error *err)

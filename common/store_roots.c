@@ -57,8 +57,9 @@ int store_read_root(const struct store *store, const struct oid *root,
     return 0;
 }
 
-static int write_root(struct store *store, const struct oid *root,
-                      const struct tree_totals *totals, struct error *err)
+static int write_root_aside(struct store *store, const struct oid *root,
+                            const struct tree_totals *totals, struct files_aside *out,
+                            struct error *err)
 {
     CLEANUP_JSON struct json *json = json_new_object();
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
@@ -70,18 +71,32 @@ static int write_root(struct store *store, const struct oid *root,
     json_write(json, false, &text);
     strbuf_putc(&text, '\n');
     oid_to_hex(root, hex);
-    return files_write_atomic(store->roots_fd, hex, text.data, text.length, 0600, err);
+    return files_aside_write(out, store->roots_fd, hex, text.data, text.length, 0600,
+                             err);
+}
+
+static int write_root(struct store *store, const struct oid *root,
+                      const struct tree_totals *totals, struct error *err)
+{
+    struct files_aside aside;
+
+    return write_root_aside(store, root, totals, &aside, err) < 0
+               ? -1
+               : files_aside_commit(&aside, err);
 }
 
 struct closure {
     struct store *store;
     struct oidset *seen;
+    struct oid first[STORE_SYNC_FEW]; /* of what was seen */
+    bool has_packed;                  /* some of it lies in pack files */
 };
 
 static int check_object(void *context, enum object_kind kind, const struct oid *oid,
                         uint64_t size_bytes, struct error *err)
 {
-    const struct closure *closure = context;
+    struct closure *closure = context;
+    size_t count = oidset_count(closure->seen);
     char hex[OID_HEX_SIZE];
     struct store_place place;
     int added = oidset_add(closure->seen, kind, oid, 0, err);
@@ -97,6 +112,10 @@ static int check_object(void *context, enum object_kind kind, const struct oid *
                          : error_set(err, ERR_NOT_FOUND, "%s %s is missing",
                                      object_kind_name(kind), hex);
     }
+    if (count < ARRAY_SIZE(closure->first)) {
+        closure->first[count] = *oid;
+    }
+    closure->has_packed = closure->has_packed || place.pack != NULL;
     store_renew(closure->store, oid, &place);
     if (kind == OBJECT_CONTENT && store_place_size(&place) != size_bytes) {
         oid_to_hex(oid, hex);
@@ -107,14 +126,23 @@ static int check_object(void *context, enum object_kind kind, const struct oid *
     return 0;
 }
 
+static int check_closure(struct store *store, const struct oid *root,
+                         const struct oid *base, struct closure *closure,
+                         struct error *err)
+{
+    struct object_source source = store_source(store);
+
+    closure->store = store;
+    return tree_visit_objects(&source, root, base, check_object, closure, err);
+}
+
 int store_check_closure(struct store *store, const struct oid *root,
                         const struct oid *base, struct error *err)
 {
     CLEANUP(oidset_cleanup) struct oidset *seen = oidset_new(CLOSURE_MAX);
-    struct closure closure = {.store = store, .seen = seen};
-    struct object_source source = store_source(store);
+    struct closure closure = {.seen = seen};
 
-    return tree_visit_objects(&source, root, base, check_object, &closure, err);
+    return check_closure(store, root, base, &closure, err);
 }
 
 /* base: a root, or NULL. */
@@ -160,13 +188,58 @@ bool store_use_root(struct store *store, const struct oid *root)
            write_root(store, root, &known.totals, NULL) == 0;
 }
 
+/* Every file of the filesystem, whoever wrote it; what is verified after a crash begins
+ * anew from here. */
+static int sync_all(struct store *store, struct error *err)
+{
+    int64_t utc_ms;
+
+    /* What arrives after this moment is not synced. */
+    if (store_now(store, &utc_ms, err) < 0 ||
+        files_sync_filesystem(store->root_fd, err) < 0) {
+        return -1;
+    }
+    return store_write_synced(store, utc_ms, err);
+}
+
+/* What the root reaches beyond its base: where that is little, by itself, so that nobody
+ * waits for what others write on the same disk. */
+static int sync_closure(struct store *store, const struct closure *closure,
+                        struct error *err)
+{
+    size_t count = oidset_count(closure->seen);
+
+    if (!closure->has_packed && count <= ARRAY_SIZE(closure->first) && store_is_synced_lately(store)) {
+        return store_sync_objects(store, closure->first, count, err);
+    }
+    return sync_all(store, err);
+}
+
+static int add_root(struct store *store, const struct oid *root, const struct oid *base,
+                    struct error *err)
+{
+    CLEANUP(oidset_cleanup) struct oidset *seen = oidset_new(CLOSURE_MAX);
+    struct closure closure = {.seen = seen};
+    struct tree_totals totals;
+    struct files_aside aside;
+
+    if (check_closure(store, root, base, &closure, err) < 0 ||
+        count_root(store, root, base, &totals, err) < 0 ||
+        write_root_aside(store, root, &totals, &aside, err) < 0) {
+        return -1;
+    }
+    if (sync_closure(store, &closure, err) < 0) {
+        files_aside_drop(&aside);
+        return -1;
+    }
+    return files_aside_commit(&aside, err);
+}
+
 int store_add_root(struct store *store, const struct oid *root, const struct oid *base,
                    struct error *err)
 {
     CLEANUP_FD int lock = store_lock(store, false, -1, err);
-    struct tree_totals totals;
     char hex[OID_HEX_SIZE];
-    int64_t utc_ms;
 
     if (lock < 0) {
         return -1;
@@ -177,13 +250,7 @@ int store_add_root(struct store *store, const struct oid *root, const struct oid
     if (base && !store_has_root(store, base)) {
         base = NULL;
     }
-    /* What arrives after this moment is not synced below. */
-    if (store_now(store, &utc_ms, err) < 0 ||
-        store_check_closure(store, root, base, err) < 0 ||
-        count_root(store, root, base, &totals, err) < 0 ||
-        files_sync_filesystem(store->root_fd, err) < 0 ||
-        store_write_synced(store, utc_ms, err) < 0 ||
-        write_root(store, root, &totals, err) < 0) {
+    if (add_root(store, root, base, err) < 0) {
         oid_to_hex(root, hex);
         return error_wrap(err, "store: add root %s", hex);
     }

@@ -83,14 +83,16 @@ static int draw_ticket(int queue_fd, int64_t *out, struct error *err)
     strbuf_release(&text);
     char line[32];
     int length = snprintf(line, sizeof(line), "%llu\n", (unsigned long long)next + 1);
-    if (files_write_atomic(queue_fd, "ticket", line, (size_t)length, 0600, err) < 0) {
+    /* A power cut may lose it, which costs no more than that. */
+    if (files_replace(queue_fd, "ticket", line, (size_t)length, 0600, err) < 0) {
         return error_wrap(err, "draw a ticket");
     }
     *out = (int64_t)next;
     return 0;
 }
 
-int queue_add(const struct noderoot *root, struct queue_entry *entry, struct error *err)
+int queue_prepare(const struct noderoot *root, struct queue_entry *entry,
+                  struct files_aside *out, struct error *err)
 {
     CLEANUP_FD int fd = open_queue(root, err);
     if (fd < 0 || draw_ticket(fd, &entry->ticket, err) < 0) {
@@ -98,10 +100,21 @@ int queue_add(const struct noderoot *root, struct queue_entry *entry, struct err
     }
     char text[ENTRY_TEXT + 1];
     format_entry(text, entry);
-    if (files_write_atomic(fd, entry->run, text, sizeof(text), 0600, err) < 0) {
+    if (files_aside_write(out, fd, entry->run, text, sizeof(text), 0600, err) < 0) {
         return error_wrap(err, "put the run into the queue");
     }
     return 0;
+}
+
+int queue_add(const struct noderoot *root, struct queue_entry *entry, struct error *err)
+{
+    struct files_aside aside;
+    if (queue_prepare(root, entry, &aside, err) < 0) {
+        return -1;
+    }
+    return files_aside_commit(&aside, err) < 0
+               ? error_wrap(err, "put the run into the queue")
+               : 0;
 }
 
 int queue_remove(const struct noderoot *root, const char *id, struct error *err)

@@ -12,6 +12,7 @@
 #ifndef EXECUTOR_QUEUE_H
 #define EXECUTOR_QUEUE_H
 
+#include "common/files.h"
 #include "common/message.h"
 #include "common/runstate.h"
 #include "executor/noderoot.h"
@@ -32,6 +33,9 @@ int queue_lock(const struct noderoot *root, struct error *err);
 
 /* Draw a ticket and write the entry, synced. The caller holds queue/lock. */
 int queue_add(const struct noderoot *root, struct queue_entry *entry, struct error *err);
+/* The first step of that: files_aside_commit of out puts the entry in place. */
+int queue_prepare(const struct noderoot *root, struct queue_entry *entry,
+                  struct files_aside *out, struct error *err);
 /* Remove the entry; one that is not there is success. */
 int queue_remove(const struct noderoot *root, const char *id, struct error *err);
 bool queue_has(const struct noderoot *root, const char *id);

@@ -37,15 +37,16 @@ static struct aside_name make_aside_name(const char *word, const char *id)
     return name;
 }
 
+/* On its way to the disk, not synced. */
 static int write_new_file(int dir_fd, const char *name, const void *data, size_t length,
                           struct error *err)
 {
     CLEANUP_FD int fd =
         openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 || fdio_write_full(fd, data, length) < 0 ||
-        (length > 0 && fdatasync(fd) < 0)) {
+    if (fd < 0 || fdio_write_full(fd, data, length) < 0) {
         return error_sys(err, "write %s", name);
     }
+    files_start_sync(fd);
     return 0;
 }
 
@@ -107,6 +108,26 @@ static int fill_folder(int run_fd, const void *spec_bytes, size_t spec_length,
     return 0;
 }
 
+/* The run's folder and its queue entry, aside and durable; the entry is in place then. */
+static int make_aside(const struct noderoot *root, int run_fd,
+                      const struct journal_entry *first, struct queue_entry *entry,
+                      const void *spec_bytes, size_t spec_length, struct error *err)
+{
+    struct files_aside queued;
+    /* All is written before the first is waited for, so that they wait together. */
+    if (fill_folder(run_fd, spec_bytes, spec_length, err) < 0 ||
+        journal_create(run_fd, first, err) < 0 ||
+        queue_prepare(root, entry, &queued, err) < 0) {
+        return -1;
+    }
+    if (sync_file(run_fd, "spec.json", err) < 0 ||
+        sync_file(run_fd, "journal", err) < 0 || files_sync_dir(run_fd, err) < 0) {
+        files_aside_drop(&queued);
+        return -1;
+    }
+    return files_aside_commit(&queued, err);
+}
+
 static int make_run(const struct noderoot *root, const char *aside,
                     const struct journal_entry *first, struct queue_entry *entry,
                     const void *spec_bytes, size_t spec_length, struct error *err)
@@ -119,9 +140,7 @@ static int make_run(const struct noderoot *root, const char *aside,
     char path[PATH_TEXT];
     snprintf(path, sizeof(path), "runs/%s", entry->run);
     if (run_fd < 0 || runs_fd < 0 ||
-        fill_folder(run_fd, spec_bytes, spec_length, err) < 0 ||
-        journal_create(run_fd, first, err) < 0 || sync_file(run_fd, "journal", err) < 0 ||
-        files_sync_dir(run_fd, err) < 0 || queue_add(root, entry, err) < 0) {
+        make_aside(root, run_fd, first, entry, spec_bytes, spec_length, err) < 0) {
         return -1;
     }
     if (files_rename_noreplace(root->fd, aside, root->fd, path, err) < 0) {
@@ -308,7 +327,8 @@ int rundir_request(int run_fd, const char *request, const char *reason, const ch
     snprintf(aside, sizeof(aside), ".tmp-%s", hex);
     snprintf(name, sizeof(name), "%lld-%s.json", (long long)clock_utc_ms(), hex);
     struct error failure = ERROR_INIT;
-    if (write_new_file(dir_fd, aside, text.data, text.length, &failure) < 0) {
+    if (write_new_file(dir_fd, aside, text.data, text.length, &failure) < 0 ||
+        sync_file(dir_fd, aside, &failure) < 0) {
         /* On a full disk a name may still be had where bytes are not; an empty request
          * is a cancel without words (FORMATS.md 4.5). */
         if (failure.code != ERR_NO_SPACE || strcmp(request, "cancel") != 0 ||

@@ -91,6 +91,20 @@ static inline void damage(const struct scratch *s, const struct oid *oid,
     scratch_write(s, file, text);
 }
 
+static inline void put_all(struct store *store, const struct objects *objects)
+{
+    size_t cursor = 0;
+    enum object_kind kind;
+    struct oid oid;
+    uint64_t place;
+
+    while (oidset_next(objects->index, &cursor, &kind, &oid, &place)) {
+        const struct body *body = &objects->bodies[place];
+
+        assert_int_equal(store_put(store, kind, &oid, body->data, body->length, NULL), 0);
+    }
+}
+
 /* Objects of a small project in the store: sub/a, run.sh, a link. */
 static inline struct oid put_project(struct store *store, const char *text)
 {
@@ -105,16 +119,8 @@ static inline struct oid put_project(struct store *store, const char *text)
         {.kind = TREE_EXECUTABLE, .name = "run.sh", .text = "#!/bin/sh\n"},
         {.name = NULL}};
     struct oid root = trees_make(objects, rows, NULL);
-    size_t cursor = 0;
-    enum object_kind kind;
-    struct oid oid;
-    uint64_t place;
 
-    while (oidset_next(objects->index, &cursor, &kind, &oid, &place)) {
-        const struct body *body = &objects->bodies[place];
-
-        assert_int_equal(store_put(store, kind, &oid, body->data, body->length, NULL), 0);
-    }
+    put_all(store, objects);
     return root;
 }
 

@@ -466,6 +466,15 @@ static void set_synced(const struct scratch *s, const char *boot, int64_t utc_ms
     scratch_write(s, "store/synced", text);
 }
 
+/* The last sync of everything was long ago, though in this boot. */
+static void age_synced(const struct scratch *s)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    assert_int_equal(files_read(s->fd, "store/synced", &text, NULL), 0);
+    CLEANUP_JSON struct json *json = json_parse(text.data, text.length, NULL);
+    set_synced(s, json_string(json_get(json, "boot")), clock_utc_ms() - 2 * HOUR_MS);
+}
+
 /* A crash: objects that were renamed but not synced come back with any content. */
 static void what_a_crash_tore_is_found_on_the_next_boot(void **state)
 {
@@ -554,6 +563,7 @@ static void adding_a_root_notes_a_time_before_its_sync(void **state)
     struct stat st;
 
     (void)state;
+    age_synced(s);
     before_ms = clock_utc_ms();
     assert_int_equal(store_add_root(store, &root, NULL, NULL), 0);
     assert_int_equal(files_read(s->fd, "store/synced", &text, NULL), 0);
@@ -566,6 +576,41 @@ static void adding_a_root_notes_a_time_before_its_sync(void **state)
     st = scratch_stat(s, file);
     assert_true((int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / NS_PER_MS >=
                 synced_ms);
+}
+
+/* A few objects are synced by themselves: the record of the last sync of everything stays
+ * as it was. */
+static void little_does_not_wait_for_everything(void **state)
+{
+    CLEANUP_SCRATCH struct scratch *s = scratch_new();
+    CLEANUP_STORE struct store *store = open_store(s);
+    struct oid root = put_project(store, "12345");
+    ino_t before = scratch_stat(s, "store/synced").st_ino;
+
+    (void)state;
+    assert_int_equal(store_add_root(store, &root, NULL, NULL), 0);
+    assert_true(store_has_root(store, &root));
+    assert_int_equal(scratch_stat(s, "store/synced").st_ino, before);
+}
+
+static void much_syncs_everything(void **state)
+{
+    CLEANUP_SCRATCH struct scratch *s = scratch_new();
+    CLEANUP_STORE struct store *store = open_store(s);
+    CLEANUP_OBJECTS struct objects *objects = objects_new();
+    char texts[40][16];
+    struct row rows[ARRAY_SIZE(texts) + 1] = {{.name = NULL}};
+    ino_t before = scratch_stat(s, "store/synced").st_ino;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        snprintf(texts[i], sizeof(texts[i]), "%02zu", i);
+        rows[i] = (struct row){.kind = TREE_FILE, .name = texts[i], .text = texts[i]};
+    }
+    struct oid root = trees_make(objects, rows, NULL);
+    put_all(store, objects);
+    assert_int_equal(store_add_root(store, &root, NULL, NULL), 0);
+    assert_int_not_equal(scratch_stat(s, "store/synced").st_ino, before);
 }
 
 int main(void)
@@ -593,6 +638,8 @@ int main(void)
         cmocka_unit_test(a_root_that_a_crash_tore_is_gone),
         cmocka_unit_test(without_a_record_of_syncs_all_is_verified),
         cmocka_unit_test(adding_a_root_notes_a_time_before_its_sync),
+        cmocka_unit_test(little_does_not_wait_for_everything),
+        cmocka_unit_test(much_syncs_everything),
     };
 
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);
