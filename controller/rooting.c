@@ -61,6 +61,11 @@ struct rooting *rooting_start(const char *store_path, const struct oid *root,
     return r;
 }
 
+int rooting_fd(const struct rooting *r)
+{
+    return r->fd;
+}
+
 int rooting_finish(struct rooting *r, struct error *err)
 {
     struct error said = ERROR_INIT;

@@ -19,6 +19,8 @@ struct rooting;
  * ERR_SPAWN, by errno. */
 struct rooting *rooting_start(const char *store_path, const struct oid *root,
                               const struct oid *base, struct error *err);
+/* Can be read from once it is over: rooting_finish does not wait any more. */
+int rooting_fd(const struct rooting *rooting);
 /* Wait for its end, and free it. NULL: 0. Errors: store_add_root's; ERR_INTERNAL where
  * the child was ended. */
 int rooting_finish(struct rooting *rooting, struct error *err);

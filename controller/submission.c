@@ -23,13 +23,63 @@ void submission_over(struct submission *s)
     fdio_close(&s->lock_fd);
 }
 
+/* The rooting is over, or is waited for. */
+static void settle_root(struct submission *s)
+{
+    struct command_context *context = s->base_of.context;
+    struct error why = ERROR_INIT;
+    if (s->base_of.loop != NULL && s->rooting != NULL) {
+        loop_unwatch(s->base_of.loop, rooting_fd(s->rooting));
+    }
+    int result = rooting_finish(TAKE_PTR(s->rooting), &why);
+    if (context == NULL) {
+        return;
+    }
+    s->base_of.context = NULL;
+    /* What is not durable at home is no base of the next submission. */
+    if (result != 0) {
+        terminal_warn(context->terminal, "the snapshot is not kept here: %s", why.text);
+    } else if (history_set_last_root(context->history, s->base_of.target,
+                                     s->base_of.store, s->base_of.node, &s->spec.root,
+                                     &why) != 0) {
+        terminal_warn(context->terminal, "the next submission sends more: %s", why.text);
+    }
+}
+
+static void root_is_settled(void *opaque, int fd, unsigned events)
+{
+    (void)fd;
+    (void)events;
+    settle_root(opaque);
+}
+
+/* The node has all of the snapshot. */
+static void note_base(struct submission *s, struct command_context *context,
+                      struct client *client, const struct target *target)
+{
+    const struct client_node *node = client_node(client);
+    s->base_of.context = context;
+    s->base_of.target = xstrdup(target->name);
+    s->base_of.store = xstrdup(node->store);
+    s->base_of.node = xstrdup(node->node);
+    if (s->rooting == NULL) {
+        settle_root(s);
+        return;
+    }
+    s->base_of.loop = client_loop(client);
+    loop_watch(s->base_of.loop, rooting_fd(s->rooting), LOOP_READ, root_is_settled, s);
+}
+
 void submission_release(struct submission *s)
 {
+    settle_root(s);
+    free(s->base_of.target);
+    free(s->base_of.store);
+    free(s->base_of.node);
     submission_over(s);
     runspec_release(&s->spec);
     strbuf_release(&s->bytes);
     snapshot_release(&s->snapshot);
-    (void)rooting_finish(TAKE_PTR(s->rooting), NULL);
     json_free(TAKE_PTR(s->secrets));
     for (size_t i = 0; i < s->secret_variables.count; i++) {
         variables_wipe(s->secret_variables.items[i]);
@@ -189,10 +239,10 @@ int submission_record(struct submission *s, struct command_context *context,
 /* ---- sending ---- */
 
 /* What is sent is counted where it is read: an object is read once for each time it goes
- * into a pack. */
+ * into a pack. Folders are read on the way to what is sent, too. */
 struct counted_source {
     struct object_source inner;
-    struct oidset *sent;
+    struct oidset *sent;    /* what was read */
     uint64_t content_bytes; /* of files, without trees and lists */
 };
 
@@ -200,7 +250,7 @@ static int counted_get(void *context, enum object_kind kind, const struct oid *o
                        struct strbuf *out, struct error *err)
 {
     struct counted_source *source = context;
-    if (kind != OBJECT_TREE && oidset_add(source->sent, kind, oid, 0, err) < 0) {
+    if (oidset_add(source->sent, kind, oid, 0, err) < 0) {
         return -1;
     }
     if (source->inner.get(source->inner.context, kind, oid, out, err) < 0) {
@@ -417,9 +467,11 @@ static int count_file(void *context, const char *path, const struct tree_entry *
     (void)path;
     (void)err;
     struct file_count *count = context;
-    bool was_sent = entry->kind != TREE_FOLDER &&
-                    oidset_has(count->sent, tree_entry_object(entry), &entry->oid);
-    count->files += was_sent ? 1 : 0;
+    bool was_read = oidset_has(count->sent, tree_entry_object(entry), &entry->oid);
+    if (entry->kind == TREE_FOLDER) {
+        return was_read ? 0 : 1; /* nothing below one that was not read was sent */
+    }
+    count->files += was_read ? 1 : 0;
     return 0;
 }
 
@@ -447,14 +499,8 @@ static int note_accepted(struct sending *s, struct client *client,
         history_add_lines(context->history, submission->spec.run, &s->lines, err) != 0) {
         return -1;
     }
-    /* What is not durable at home is no base of the next submission. */
-    struct error why = ERROR_INIT;
-    if (rooting_finish(TAKE_PTR(submission->rooting), &why) != 0) {
-        terminal_warn(context->terminal, "the snapshot is not kept here: %s", why.text);
-        return 0;
-    }
-    return history_set_last_root(context->history, target->name, node->store, node->node,
-                                 &submission->spec.root, err);
+    note_base(submission, context, client, target);
+    return 0;
 }
 
 int submission_send(struct submission *submission, struct command_context *context,

@@ -51,8 +51,16 @@ struct submission {
     struct runspec spec;
     struct strbuf bytes; /* of spec.json */
     struct snapshot snapshot;
-    struct rooting *rooting; /* of its root, until the run was accepted */
-    struct json *secrets;    /* name to byte string, or NULL; freed memory is wiped */
+    /* Of its root, which becomes the base of the next submission to the store that has
+     * accepted this one: as soon as it is durable at home, at the latest when the
+     * submission is released. Nobody waits for it. */
+    struct rooting *rooting;
+    struct {
+        struct command_context *context; /* NULL: none has accepted it */
+        struct loop *loop;               /* that looks for the rooting's end */
+        char *target, *store, *node;
+    } base_of;
+    struct json *secrets; /* name to byte string, or NULL; freed memory is wiped */
     struct strvec secret_variables; /* of our environment, wiped by submission_release */
     bool has_looked_ahead;
     bool is_size_told; /* that much goes was said, and agreed to where it was asked */
@@ -72,7 +80,8 @@ struct submission {
 };
 
 void submission_init(struct submission *submission);
-/* Forgets the secrets, also in this process's environment: it may stay (keeper.h). */
+/* Waits for the rooting's end. Forgets the secrets, also in this process's environment:
+ * it may stay (keeper.h). */
 void submission_release(struct submission *submission);
 
 /* Errors: ERR_USAGE, ERR_NOT_FOUND (the script: with the nearest name), ERR_CONFIG. */
