@@ -20,7 +20,7 @@
 #include "executor/noderoot.h"
 
 #define SPARES_MAX 2
-#define SPARE_FILES_MIN 500 /* fewer are written at once anyway */
+#define SPARE_FILES_MIN 100 /* fewer are written at once anyway */
 #define SPARE_SIZE_MAX (UINT64_C(1) << 30)
 
 /*
