@@ -70,6 +70,14 @@ void subprocess_stop(struct subprocess *sp, int grace_ms);
 int subprocess_capture(const char *const *argv, struct strbuf *out,
                        struct strbuf *error_out, int timeout_ms, int *out_status,
                        struct error *err);
+/* The same in two steps, so that something else is done meanwhile. argv is borrowed until
+ * the second, which also frees; subprocess_stop does that instead where nobody wants to
+ * know any more. timeout_ms counts from the second. */
+int subprocess_capture_start(struct subprocess *sp, const char *const *argv,
+                             bool want_error, struct error *err);
+int subprocess_capture_finish(struct subprocess *sp, struct strbuf *out,
+                              struct strbuf *error_out, int timeout_ms, int *out_status,
+                              struct error *err);
 
 /* "exited with status 3", "was killed by SIGKILL": for sentences. */
 void subprocess_describe_status(int status, struct strbuf *out);

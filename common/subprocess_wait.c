@@ -214,28 +214,43 @@ static int collect(struct subprocess *sp, struct capture captures[2], int timeou
     return 0;
 }
 
+int subprocess_capture_start(struct subprocess *sp, const char *const *argv,
+                             bool want_error, struct error *err)
+{
+    *sp = (struct subprocess){
+        .argv = argv,
+        .in = SUBPROCESS_NULL,
+        .out = SUBPROCESS_PIPE,
+        .error = want_error ? SUBPROCESS_PIPE : SUBPROCESS_NULL,
+    };
+    return subprocess_start(sp, err);
+}
+
+int subprocess_capture_finish(struct subprocess *sp, struct strbuf *out,
+                              struct strbuf *error_out, int timeout_ms, int *out_status,
+                              struct error *err)
+{
+    struct capture captures[2] = {{.out = out, .fd = &sp->stdout_fd},
+                                  {.out = error_out, .fd = &sp->stderr_fd}};
+
+    if (collect(sp, captures, timeout_ms, err) < 0) {
+        int status;
+
+        kill(sp->pid, SIGKILL);
+        subprocess_wait(sp, &status, NULL);
+        return -1;
+    }
+    return subprocess_wait(sp, out_status, err);
+}
+
 int subprocess_capture(const char *const *argv, struct strbuf *out,
                        struct strbuf *error_out, int timeout_ms, int *out_status,
                        struct error *err)
 {
-    struct subprocess sp = {
-        .argv = argv,
-        .in = SUBPROCESS_NULL,
-        .out = SUBPROCESS_PIPE,
-        .error = error_out != NULL ? SUBPROCESS_PIPE : SUBPROCESS_NULL,
-    };
-    struct capture captures[2] = {{.out = out, .fd = &sp.stdout_fd},
-                                  {.out = error_out, .fd = &sp.stderr_fd}};
+    struct subprocess sp;
 
-    if (subprocess_start(&sp, err) < 0) {
-        return -1;
-    }
-    if (collect(&sp, captures, timeout_ms, err) < 0) {
-        int status;
-
-        kill(sp.pid, SIGKILL);
-        subprocess_wait(&sp, &status, NULL);
-        return -1;
-    }
-    return subprocess_wait(&sp, out_status, err);
+    return subprocess_capture_start(&sp, argv, error_out != NULL, err) < 0
+               ? -1
+               : subprocess_capture_finish(&sp, out, error_out, timeout_ms, out_status,
+                                           err);
 }

@@ -458,57 +458,89 @@ static void take_target(struct ssh_settings *out, const struct target *target)
     strvec_push(&out->global_hosts, "/etc/ssh/ssh_known_hosts");
 }
 
-/* 1: it printed its settings; 0: there is no such program; -1: it failed. */
-static int ask_ssh(struct strvec *argv, struct strbuf *out, struct error *err)
+/* `ssh -G` while it runs. */
+struct asking {
+    struct strvec argv;
+    struct subprocess process;
+    bool is_started;
+};
+
+static void asking_release(struct asking *a)
+{
+    if (a->is_started) {
+        subprocess_stop(&a->process, 0);
+    }
+    strvec_release(&a->argv);
+}
+
+/* 1: it runs; 0: there is no such program; -1: it could not be started. */
+static int ask_ssh(struct asking *a, struct error *err)
+{
+    struct error failure = ERROR_INIT;
+    if (subprocess_capture_start(&a->process, (const char *const *)strvec_argv(&a->argv),
+                                 true, &failure) == 0) {
+        a->is_started = true;
+        return 1;
+    }
+    if (failure.code == ERR_SPAWN) {
+        return 0;
+    }
+    if (err != NULL) {
+        *err = failure;
+    }
+    return -1;
+}
+
+/* Take its answer; nothing of one that does not run. */
+static int hear_ssh(struct asking *a, struct strbuf *out, struct error *err)
 {
     CLEANUP_STRBUF struct strbuf words = STRBUF_INIT;
-    struct error failure = ERROR_INIT;
     int status = 0;
-    if (subprocess_capture((const char *const *)strvec_argv(argv), out, &words,
-                           RESOLVE_TIMEOUT_MS, &status, &failure) != 0) {
-        if (failure.code == ERR_SPAWN) {
-            return 0;
-        }
-        if (err != NULL) {
-            *err = failure;
-        }
+    if (!a->is_started) {
+        return 0;
+    }
+    a->is_started = false;
+    if (subprocess_capture_finish(&a->process, out, &words, RESOLVE_TIMEOUT_MS, &status,
+                                  err) != 0) {
         return -1;
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        return 1;
+        return 0;
     }
     CLEANUP_STRBUF struct strbuf safe = STRBUF_INIT;
     terminal_make_safe(words.data, strcspn(words.data, "\r\n"), &safe);
-    return error_set(err, ERR_CONFIG, "%s -G: %s", argv->items[0], safe.data);
+    return error_set(err, ERR_CONFIG, "%s -G: %s", a->argv.items[0], safe.data);
 }
 
 int ssh_settings_resolve(struct ssh_settings *out, const struct target *target,
                          const char *ssh_program, struct error *err)
 {
-    CLEANUP_STRVEC struct strvec words = STRVEC_INIT;
-    CLEANUP_STRVEC struct strvec bare = STRVEC_INIT;
+    CLEANUP(asking_release) struct asking asked = {.argv = STRVEC_INIT};
+    CLEANUP(asking_release) struct asking bare = {.argv = STRVEC_INIT};
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     CLEANUP_STRBUF struct strbuf defaults = STRBUF_INIT;
     *out = (struct ssh_settings){0};
     if (ssh_settings_check(target, err) != 0) {
         return -1;
     }
-    strvec_push(&words, ssh_program);
-    strvec_push(&words, "-G");
-    ssh_settings_push(&words, target);
-    strvec_push(&words, "--");
-    strvec_push(&words, target->host);
-    strvec_push(&bare, ssh_program);
-    strvec_push(&bare, "-G");
-    strvec_push(&bare, "-Fnone");
-    strvec_push(&bare, "--");
-    strvec_push(&bare, target->host);
-    int asked = ask_ssh(&words, &text, err);
-    if (asked == 0) {
+    strvec_push(&asked.argv, ssh_program);
+    strvec_push(&asked.argv, "-G");
+    ssh_settings_push(&asked.argv, target);
+    strvec_push(&asked.argv, "--");
+    strvec_push(&asked.argv, target->host);
+    strvec_push(&bare.argv, ssh_program);
+    strvec_push(&bare.argv, "-G");
+    strvec_push(&bare.argv, "-Fnone");
+    strvec_push(&bare.argv, "--");
+    strvec_push(&bare.argv, target->host);
+    /* Each takes as long as a program's start: both at once. */
+    int is_there = ask_ssh(&asked, err);
+    if (is_there == 0) {
         take_target(out, target);
         return 0;
     }
-    if (asked < 0 || ask_ssh(&bare, &defaults, err) < 0) {
+    if (is_there < 0 || ask_ssh(&bare, err) < 0 || hear_ssh(&asked, &text, err) < 0 ||
+        hear_ssh(&bare, &defaults, err) < 0) {
         (void)error_wrap(err, "%s: configuration", target->name);
         return name_another(target, err);
     }
