@@ -346,7 +346,6 @@ static int take_facts(struct client *c, const struct json *facts, struct error *
     return check_digest(c, facts, err);
 }
 
-
 /* The far end has spoken. */
 static void note_timing(struct client *c)
 {
