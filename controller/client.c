@@ -283,6 +283,11 @@ void client_move(struct client *c, struct loop *loop)
     }
 }
 
+int64_t client_heard_ns(const struct client *c)
+{
+    return c->heard_ns;
+}
+
 const struct json *client_facts(const struct client *c)
 {
     return c->facts;

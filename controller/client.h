@@ -118,6 +118,8 @@ int client_disconnect(struct command_context *context, const struct target *targ
 /* Nothing is under way and nothing failed: the link may serve somebody else. False for a
  * connection that goes through a keeper. */
 bool client_is_idle(const struct client *client);
+/* When something last came (clock_monotonic_ns). */
+int64_t client_heard_ns(const struct client *client);
 /* Have nothing on the loop any more; on another one from now on, where there is one
  * (borrowed). */
 void client_move(struct client *client, struct loop *loop);

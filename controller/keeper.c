@@ -23,6 +23,10 @@
 #define READ_SIZE ((size_t)256 << 10)
 #define WATCH_NS NS_PER_S        /* between looks at the socket file and the clock */
 #define SLEPT_NS (20 * NS_PER_S) /* a machine that stood still for so long has slept */
+/* A link that nobody used may have died unseen: whoever comes first has it asked, and one
+ * that says nothing for so long is left. It carried nothing else that the answer would
+ * have to wait for. */
+#define PROBE_NS (NS_PER_S + NS_PER_S / 2)
 #define LINK_HIGH ((size_t)16 << 20) /* nobody is read while so much waits */
 #define INHERITED_MAX 4096           /* descriptors that are looked at */
 #define CLIENT_HIGH PEER_INPUT_MAX   /* a client that takes so much too little is left */
@@ -52,7 +56,8 @@ struct keeper {
     size_t seat_count;
     int64_t idle_since_ns;
     int64_t looked_ns; /* boot time of the last look */
-    bool is_over;
+    int64_t probed_ns; /* when the link was last asked */
+    bool is_probing, is_dead, is_over;
     uint8_t *buffer; /* READ_SIZE bytes */
 };
 
@@ -144,8 +149,34 @@ static void seat_ready(void *context, int fd, unsigned events)
     mem_wipe(k->buffer, length > 0 ? (size_t)length : 0);
 }
 
+static void look_for_answer(void *context)
+{
+    struct keeper *k = context;
+    k->is_probing = false;
+    k->is_dead = client_heard_ns(k->link) < k->probed_ns;
+    k->is_over = k->is_over || k->is_dead;
+}
+
+/* Does the link still lead anywhere? */
+static void probe(struct keeper *k)
+{
+    struct peer *peer = client_peer(k->link);
+    if (k->is_probing) {
+        return;
+    }
+    k->is_probing = true;
+    k->probed_ns = clock_monotonic_ns();
+    if (peer_is_answered(peer)) {
+        peer_ping(peer);
+    }
+    (void)loop_timer_at(k->loop, k->probed_ns + PROBE_NS, look_for_answer, k);
+}
+
 static void take_seat(struct keeper *k, int fd)
 {
+    if (k->seat_count == 0) {
+        probe(k);
+    }
     for (size_t i = 0; i < SEATS_MAX; i++) {
         struct seat *seat = &k->seats[i];
         if (seat->keeper == NULL) {
@@ -254,7 +285,12 @@ static void serve(struct keeper *k)
     while (!k->is_over && client_step(k->link, &err) == 0) {
         serve_seats(k);
     }
-    if (!k->is_over) {
+    if (k->is_dead) {
+        (void)error_set(&err, ERR_LINK,
+                        "%s: the connection that was kept leads nowhere any more",
+                        k->place->target);
+    }
+    if (!k->is_over || k->is_dead) {
         tell_why(k, &err);
     }
     if (is_file_ours(k)) {

@@ -6,8 +6,8 @@
  * command forks, and the child goes on with the open session. It listens on a socket and
  * shares the link among the commands that come (mux.h): to each it says the executor's
  * marker, and passes on frames. It ends when nobody used it for a while, when the link
- * ends, when the machine slept, when its socket file is gone, and on SIGTERM; whoever was
- * on it connects anew.
+ * ends or leads nowhere, when the machine slept, when its socket file is gone, and on
+ * SIGTERM; whoever was on it connects anew.
  *
  * Where: state/links/<name>, a socket (0600, in a 0700 folder, and the peer's uid is
  * checked), and <name>.lock, which is held while the keeper lives. The name is a digest
@@ -32,6 +32,7 @@ struct client;
 struct keeper_place {
     char *folder; /* NULL: nowhere; no link is kept */
     char name[OID_HEX_SIZE];
+    char *target;       /* its name */
     char *title;        /* what the process shows itself as in ps */
     char *password_env; /* a variable that the keeper forgets, or NULL */
     int64_t idle_ms;    /* so long without use */

@@ -79,6 +79,7 @@ void keeper_place_init(struct keeper_place *place, const struct home *home,
     make_name(target, executor, ssh, place->name);
     place->password_env =
         target->password_env != NULL ? xstrdup(target->password_env) : NULL;
+    place->target = xstrdup(target->name);
     place->title = xasprintf("errand: link to %s", target->name);
     place->folder = TAKE_PTR(folder);
 }
@@ -86,6 +87,7 @@ void keeper_place_init(struct keeper_place *place, const struct home *home,
 void keeper_place_release(struct keeper_place *place)
 {
     free(place->folder);
+    free(place->target);
     free(place->title);
     free(place->password_env);
     *place = (struct keeper_place){.folder = NULL};

@@ -124,6 +124,18 @@ def test_a_link_that_is_cut_costs_a_new_connection(errand, sshd, kept):
     assert sshd.logins() == 2
 
 
+def test_a_link_that_died_unseen_is_found_at_once(errand, sshd, proxy):
+    """Nothing ends it: as after another network, or a firewall that forgot it. The timeout is not waited for."""
+    link = proxy(sshd.port)
+    errand.configure(keep_connection="10m", idle_timeout="10m")
+    errand.add_target("node", "--transport=ssh2", *sshd.target_arguments(port=link.port))
+    errand.ok("run", "--target", "node", "--", "true")
+    link.freeze()
+    result = errand.ok("run", "--target", "node", "--", "echo", "hello", deadline_s=100)
+    assert result.out == b"hello\n" and "leads nowhere" in result.errors
+    assert sshd.logins() == 2
+
+
 def test_a_keeper_that_hangs_costs_a_new_connection(errand, sshd, kept):
     errand.ok("run", "--target", kept, "--", "true")
     hanging = keeper(errand)
