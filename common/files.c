@@ -252,24 +252,6 @@ int files_write_atomic(int dir_fd, const char *path, const void *data, size_t le
     return write_beside(dir_fd, path, data, length, mode, true, err);
 }
 
-int files_replace(int dir_fd, const char *path, const void *data, size_t length,
-                  mode_t mode, struct error *err)
-{
-    struct files_aside aside;
-
-    if (files_aside_write(&aside, dir_fd, path, data, length, mode, err) < 0) {
-        return -1;
-    }
-    int result = put_in_place(&aside, true, err);
-    if (result == 0) {
-        free(TAKE_PTR(aside.temporary));
-    } else {
-        error_wrap(err, "write %s", path);
-    }
-    files_aside_drop(&aside);
-    return result;
-}
-
 int files_create_atomic(int dir_fd, const char *path, const void *data, size_t length,
                         mode_t mode, struct error *err)
 {

@@ -43,11 +43,6 @@ int files_write_atomic(int dir_fd, const char *path, const void *data, size_t le
 int files_create_atomic(int dir_fd, const char *path, const void *data, size_t length,
                         mode_t mode, struct error *err);
 
-/* As files_write_atomic, but nothing is waited for: a power cut may leave an empty file.
- */
-int files_replace(int dir_fd, const char *path, const void *data, size_t length,
-                  mode_t mode, struct error *err);
-
 /*
  * files_write_atomic in two steps, so that what several files wait for is waited for
  * together: beside its target the file is on its way to the disk after the first; the

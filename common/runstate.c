@@ -282,28 +282,11 @@ int run_exit_status(enum run_state state, const struct run_exit *exit)
 /* --- journal -------------------------------------------------------------------------
  */
 
-const char *run_took_key(enum run_took what)
-{
-    static const char *const keys[] = {
-#define ROW(symbol, key) [RUN_TOOK_##symbol] = key,
-        RUN_TOOK_TABLE(ROW)
-#undef ROW
-    };
-    return keys[what];
-}
-
-static void forget_took(struct run_status *status)
-{
-    for (int i = 0; i < RUN_TOOK_COUNT; i++) {
-        status->took_us[i] = RUN_TOOK_UNKNOWN;
-    }
-}
-
 void run_status_init(struct run_status *status)
 {
     *status = (struct run_status){.state = RUN_STARTING};
     run_environment_init(&status->environment);
-    forget_took(status);
+    run_took_forget(status->took_us);
 }
 
 static void free_warnings(struct strvec *warnings)
@@ -354,23 +337,6 @@ static int take_count(const struct json *line, const char *key, uint64_t *out,
         return -1;
     }
     *out = (uint64_t)n;
-    return 0;
-}
-
-/* The times that the line has; none is known without. */
-static int take_took(const struct json *line, int64_t took_us[RUN_TOOK_COUNT],
-                     struct error *err)
-{
-    const struct json *took = json_get(line, "took");
-
-    for (int i = 0; took != NULL && i < RUN_TOOK_COUNT; i++) {
-        const char *key = run_took_key((enum run_took)i);
-        if (json_get(took, key) != NULL &&
-            json_get_integer(took, WHAT ": took", key, 0, JSON_INTEGER_MAX, &took_us[i],
-                             err) < 0) {
-            return -1;
-        }
-    }
     return 0;
 }
 
@@ -552,7 +518,7 @@ static int read_line(const struct json *line, struct run_status *status,
     }
     if (attempt != status->attempt) {
         status->process = (struct process_id){.pid = 0};
-        forget_took(status);
+        run_took_forget(status->took_us);
     }
     if (status->seq == 0) {
         status->created_utc_ms = time;
@@ -569,7 +535,7 @@ static int read_line(const struct json *line, struct run_status *status,
             0 ||
         take_process(line, &status->process, err) < 0 ||
         take_environment(line, &status->environment, err) < 0 ||
-        take_took(line, status->took_us, err) < 0 ||
+        run_took_take(line, status->took_us, err) < 0 ||
         take_count(line, "log_offset", &status->log_offset, err) < 0) {
         return -1;
     }

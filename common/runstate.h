@@ -133,6 +133,11 @@ enum run_took {
 #define RUN_TOOK_UNKNOWN (-1)
 /* The key of its member of "took". Static storage. */
 const char *run_took_key(enum run_took what);
+/* Nothing is known. */
+void run_took_forget(int64_t took_us[RUN_TOOK_COUNT]);
+/* Take those that a journal line has. Errors: ERR_CORRUPT. */
+int run_took_take(const struct json *line, int64_t took_us[RUN_TOOK_COUNT],
+                  struct error *err);
 
 /* All that a journal says. Strings are the struct's own. */
 struct run_status {

@@ -114,7 +114,8 @@ int store_write_synced(struct store *store, int64_t utc_ms, struct error *err);
 /* True where that was so within the last hour, and in this boot: what arrived since is
  * little to verify after a crash. */
 bool store_is_synced_lately(const struct store *store);
-/* Sync the files of count objects that have one of their own, and their names, at most STORE_SYNC_FEW. Errors: ERR_IO. */
+/* Sync the files of count objects that have one of their own, and their names, at most
+ * STORE_SYNC_FEW. Errors: ERR_IO. */
 #define STORE_SYNC_FEW 32
 int store_sync_objects(struct store *store, const struct oid *oids, size_t count,
                        struct error *err);

@@ -209,7 +209,8 @@ static int sync_closure(struct store *store, const struct closure *closure,
 {
     size_t count = oidset_count(closure->seen);
 
-    if (!closure->has_packed && count <= ARRAY_SIZE(closure->first) && store_is_synced_lately(store)) {
+    if (!closure->has_packed && count <= ARRAY_SIZE(closure->first) &&
+        store_is_synced_lately(store)) {
         return store_sync_objects(store, closure->first, count, err);
     }
     return sync_all(store, err);

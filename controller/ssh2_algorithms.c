@@ -10,7 +10,9 @@
  * CVE-2023-48795. */
 #define HAS_STRICT_KEX 0x010b01
 
-#define CIPHERS "aes256-ctr,aes192-ctr,aes128-ctr"
+/* In the order of OpenSSH, too: libssh2 deciphers block by block, and 128 bits save a
+ * twelfth of all that a long log costs. */
+#define CIPHERS "aes128-ctr,aes192-ctr,aes256-ctr"
 #define NEWER_CIPHERS                                                                    \
     "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com,"
 #define MACS "hmac-sha2-256,hmac-sha2-512"

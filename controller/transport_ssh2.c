@@ -87,11 +87,6 @@ static void fail(struct ssh2_link *s, enum error_code code, const char *text,
     enter(s, PHASE_FAILED);
 }
 
-static void fail_connect(struct ssh2_link *s, const struct error *cause)
-{
-    fail(s, ERR_CONNECT, cause->text, ssh2_hint_of_connect(cause->sys));
-}
-
 /* A step of the session failed. */
 static void fail_session(struct ssh2_link *s)
 {
@@ -341,7 +336,7 @@ static void dialled(void *context)
     CLEANUP_STRVEC struct strvec kinds = STRVEC_INIT;
     int fd = dial_take(s->dial, &err);
     if (fd < 0) {
-        fail_connect(s, &err);
+        fail(s, ERR_CONNECT, err.text, ssh2_hint_of_connect(err.sys));
         notify(s);
         return;
     }

@@ -83,8 +83,12 @@ static int draw_ticket(int queue_fd, int64_t *out, struct error *err)
     strbuf_release(&text);
     char line[32];
     int length = snprintf(line, sizeof(line), "%llu\n", (unsigned long long)next + 1);
-    /* A power cut may lose it, which costs no more than that. */
-    if (files_replace(queue_fd, "ticket", line, (size_t)length, 0600, err) < 0) {
+    /* In place, and nothing is waited for: a power cut may lose it, which costs no more
+     * than that. */
+    CLEANUP_FD int fd =
+        openat(queue_fd, "ticket", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || fdio_pwrite_full(fd, line, (size_t)length, 0) < 0) {
+        error_sys(err, "write queue/ticket");
         return error_wrap(err, "draw a ticket");
     }
     *out = (int64_t)next;
