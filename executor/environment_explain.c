@@ -7,157 +7,213 @@
 #include "common/mem.h"
 #include "common/strbuf.h"
 
+#define WORDS_MAX 2 /* of a row */
 #define WORD_MAX 200
 #define LAST_WORDS_MAX 400
+#define HINT_BUILD                                                                       \
+    "change `python` or the version so that a wheel serves, or install what its build "  \
+    "needs (see the build log)"
+#define HINT_SPACE                                                                       \
+    "free some of it (errand gc --target, or old environments: errand env remove)"
+#define HINT_HASH                                                                        \
+    "make the hashes anew if that is right; else somebody changed the package"
+#define HINT_HASHES "add hashes to every requirement (errand env lock), or drop them all"
+#define HINT_CERTIFICATE                                                                 \
+    "install its authority on the node, or name its file as SSL_CERT_FILE in "           \
+    "`variables`"
+#define HINT_NAME "check the node's network, `index`, and whether a proxy is needed"
+#define HINT_NETWORK "check `index`, and the node's network and proxy"
+#define HINT_VERSION "ask for a version that exists, or change `python`"
 
 /*
- * `said` is looked for in the text, "{}" standing for whatever is there on that line up
- * to what follows; the first "{}" of the sentence becomes the first of those. The first
- * row that is found counts, so that causes stand before their consequences.
+ * `said` is looked for in the text. "{}" stands for a word there, "{*}" for anything on
+ * that line, up to what follows; they become the "{}" of the sentence, in their order.
+ * The first row that is found counts, so that causes stand before their consequences.
  */
 static const struct row {
     const char *said;
     enum error_code code;
     const char *sentence, *hint;
 } rows[] = {
-    {"No space left on device", ERR_NO_SPACE, "the node's disk is full",
-     "free some of it (errand gc --target, or old environments: errand env remove)"},
-    {"Disk quota exceeded", ERR_NO_SPACE, "the quota on the node is used up",
-     "free some of it (errand gc --target, or old environments: errand env remove)"},
-    {"Hash mismatch for `{}`", ERR_CORRUPT,
-     "{} is not the file that its hash in the requirements stands for",
-     "make the hashes anew if that is right; else somebody changed the package"},
+    {"No space left on device", ERR_NO_SPACE, "the node's disk is full", HINT_SPACE},
+    {"Disk quota exceeded", ERR_NO_SPACE, "the quota on the node is used up", HINT_SPACE},
+    {"Hash mismatch for `{*}`", ERR_CORRUPT,
+     "{} is not the file that its hash in the requirements stands for", HINT_HASH},
+    {"tampered with them.\n    {} from", ERR_CORRUPT,
+     "{} is not the file that its hash in the requirements stands for", HINT_HASH},
     {"DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", ERR_CORRUPT,
-     "a package is not the file that its hash in the requirements stands for",
-     "make the hashes anew if that is right; else somebody changed the package"},
-    {"all requirements must have a hash, but none were provided for: {}\n", ERR_CONFIG,
-     "hashes are required, and {} has none",
-     "add hashes to every requirement (errand env lock), or drop them all"},
+     "a package is not the file that its hash in the requirements stands for", HINT_HASH},
+    {"a hash, but none were provided for: {*}\n", ERR_CONFIG,
+     "hashes are required, and {} has none", HINT_HASHES},
+    {"package has a hash.)\n    {} --hash", ERR_CONFIG,
+     "hashes are required, and {} has none", HINT_HASHES},
     {"Hashes are required in --require-hashes mode", ERR_CONFIG,
-     "hashes are required, and a requirement has none",
-     "add hashes to every requirement (errand env lock), or drop them all"},
-    {"must have their versions pinned with ==, but found: {}\n", ERR_CONFIG,
+     "hashes are required, and a requirement has none", HINT_HASHES},
+    {"must have their versions pinned with ==, but found: {*}\n", ERR_CONFIG,
      "hashes are required, and {} is not pinned with ==", "pin it, or drop the hashes"},
-    {"certificate verify failed", ERR_CONNECT,
-     "the certificate of the package index is not trusted on the node",
-     "install its authority on the node, or set SSL_CERT_FILE in `variables`"},
     {"invalid peer certificate", ERR_CONNECT,
-     "the certificate of the package index is not trusted on the node",
-     "install its authority on the node, or set SSL_CERT_FILE in `variables`"},
+     "the certificate of the package index is not trusted on the node", HINT_CERTIFICATE},
+    {"confirming the ssl certificate", ERR_CONNECT,
+     "the certificate of the package index is not trusted on the node", HINT_CERTIFICATE},
+    {"certificate verify failed", ERR_CONNECT,
+     "the certificate of the package index is not trusted on the node", HINT_CERTIFICATE},
+    {"located at {} is not a trusted or secure host", ERR_CONNECT,
+     "pip does not take packages from {} without TLS",
+     "use https, or allow it (--trusted-host in the requirements)"},
+    {"fatal: unable to access '{*}'", ERR_CONNECT, "git on the node cannot reach {}",
+     HINT_NETWORK},
+    {"Cannot find command 'git'", ERR_NOT_FOUND,
+     "the node has no git, which a requirement needs", "install git on the node"},
+    {"Git executable not found", ERR_NOT_FOUND,
+     "the node has no git, which a requirement needs", "install git on the node"},
     {"failed to lookup address information", ERR_CONNECT,
-     "the node cannot find the package index by its name",
-     "check the node's network, `index`, and whether a proxy is needed"},
+     "the node cannot find the package index by its name", HINT_NAME},
     {"Name or service not known", ERR_CONNECT,
-     "the node cannot find the package index by its name",
-     "check the node's network, `index`, and whether a proxy is needed"},
+     "the node cannot find the package index by its name", HINT_NAME},
     {"Temporary failure in name resolution", ERR_CONNECT,
-     "the node cannot find the package index by its name",
-     "check the node's network, `index`, and whether a proxy is needed"},
+     "the node cannot find the package index by its name", HINT_NAME},
     {"Connection refused", ERR_CONNECT, "the package index refused the connection",
-     "check `index`, and the node's network and proxy"},
+     HINT_NETWORK},
     {"operation timed out", ERR_TIMED_OUT, "the package index did not answer in time",
      "check the node's network; UV_HTTP_TIMEOUT in `variables` gives it more time"},
     {"Read timed out", ERR_TIMED_OUT, "the package index did not answer in time",
      "check the node's network; PIP_DEFAULT_TIMEOUT in `variables` gives it more time"},
-    {"Failed to fetch: `{}`", ERR_CONNECT, "{} could not be fetched",
-     "check `index`, and the node's network and proxy"},
-    {"Because {} was not found in the package registry", ERR_NOT_FOUND,
-     "the package index has no package named {}",
-     "check the spelling, and `index`: an index that refuses access looks the same"},
-    {"Because there is no version of {} and ", ERR_NOT_FOUND,
-     "there is no such version: {}",
-     "ask for a version that exists (pip index versions NAME)"},
-    {"{} has no wheels with a matching Python", ERR_UNSUPPORTED,
-     "{} has no wheel for this Python",
-     "change `python`, or ask for another version of it"},
-    {"{} has no usable wheels", ERR_UNSUPPORTED,
+    {"HTTP status server error ({*})", ERR_CONNECT, "the package index answered {}",
+     "try again later; if it stays, check `index`"},
+    {"returned a {*} error. Check that the index URL", ERR_ACCESS,
+     "the package index answered {}", "check `index` and its user and password"},
+    {"Failed to fetch: {}\n", ERR_CONNECT, "{} could not be fetched", HINT_NETWORK},
+    {"cause: Because {} was not found in the package registry", ERR_NOT_FOUND,
+     "the package index has no package {}",
+     "check the spelling, and `index`: one that refuses access looks the same"},
+    {"cause: Because there is no version of {} and you require", ERR_NOT_FOUND,
+     "there is no {}", HINT_VERSION},
+    {"cause: Because only {} is available and you require {},", ERR_NOT_FOUND,
+     "only {} is available, and {} is required", HINT_VERSION},
+    {"cause: Because {} has no wheels with a matching ", ERR_UNSUPPORTED,
+     "{} has no wheel for this Python and machine", HINT_VERSION},
+    {"cause: Because {} has no usable wheels", ERR_UNSUPPORTED,
      "{} has no wheel for this Python and machine, and may not be built from source",
-     "change `python`, or ask for another version of it"},
-    {"Could not find a version that satisfies the requirement {} (from versions: none)",
-     ERR_NOT_FOUND, "the package index has no package {}, or could not be reached",
-     "check the spelling, `index`, and the node's network"},
-    {"Could not find a version that satisfies the requirement {} (from", ERR_NOT_FOUND,
-     "no version of {} is there for this Python",
-     "ask for a version that exists, or change `python`"},
-    {"error: command '{}' failed: No such file", ERR_UNSUPPORTED,
+     HINT_VERSION},
+    {"[Errno 2] No such file or directory: 'gcc'", ERR_UNSUPPORTED,
+     "a package has to be built from source, and the node has no compiler",
+     "install one (apt install build-essential python3-dev), or ask for a version that "
+     "has a wheel"},
+    {"command '{}' failed: No such file", ERR_UNSUPPORTED,
      "a package has to be built from source, and the node has no {}",
      "install a compiler (apt install build-essential python3-dev), or ask for a version "
      "that has a wheel"},
-    {"Failed to build `{}`", ERR_UNSUPPORTED,
-     "{} has no wheel for this Python and machine, and building it from source failed",
-     "change `python` or the version, or install what its build needs (see the build "
-     "log)"},
+    {"fatal error: {}: No such file or directory", ERR_UNSUPPORTED,
+     "a package has to be built from source, and the node has no {}",
+     "install what brings that file (Python.h: python3-dev), or ask for a version that "
+     "has a wheel"},
+    {"requirement {*} (from versions: none)", ERR_NOT_FOUND,
+     "the package index has no package {} for this Python, or cannot be reached",
+     "check the spelling, `index`, `python` and the node's network"},
+    {"requirement {*} (from versions: {*})", ERR_NOT_FOUND,
+     "no version is {} for this Python; there are {}", HINT_VERSION},
     {"Failed building wheel for {}\n", ERR_UNSUPPORTED,
-     "{} has no wheel for this Python and machine, and building it from source failed",
-     "change `python` or the version, or install what its build needs (see the build "
-     "log)"},
+     "{} has no wheel for this Python and machine, and cannot be built from source",
+     HINT_BUILD},
+    {"Failed to build `{*}`", ERR_UNSUPPORTED,
+     "{} has no wheel for this Python and machine, and cannot be built from source",
+     HINT_BUILD},
+    {"Failed to download and build `{*}`", ERR_UNSUPPORTED,
+     "{} cannot be built from source", HINT_BUILD},
+    {"ensurepip is not available", ERR_UNSUPPORTED,
+     "the node's Python cannot make virtual environments with pip",
+     "install what it lacks (apt install python3-venv), or uv"},
 };
 
-/* Where `said` is found: the end of the match, and what its "{}" stands for, which may be
- * at its beginning. NULL: nowhere. */
-static bool find(const char *text, const char *said, char word[WORD_MAX])
+/* Whether text goes on as said does, whose gaps become words. */
+static bool goes_on(const char *text, const char *said, char words[][WORD_MAX])
 {
-    const char *gap = strstr(said, "{}");
-    word[0] = '\0';
-    if (gap == NULL) {
-        return strstr(text, said) != NULL;
+    size_t length = strcspn(said, "{");
+    if (strncmp(text, said, length) != 0) {
+        return false;
     }
-    CLEANUP_FREE char *before = xstrndup(said, (size_t)(gap - said));
-    const char *after = gap + 2;
-    for (const char *at = text;
-         (at = strstr(at, before[0] != '\0' ? before : after)) != NULL; at++) {
-        const char *from = at + strlen(before);
-        const char *to = strstr(from, after);
-        if (before[0] == '\0') {
-            to = at;
-            while (from > text && from[-1] != '\n' && from[-1] != ' ') {
-                from--;
-            }
+    text += length;
+    said += length;
+    if (*said == '\0') {
+        return true;
+    }
+    bool is_any = said[1] == '*';
+    const char *rest = said + (is_any ? 3 : 2);
+    for (size_t taken = 0; taken < WORD_MAX - 1; taken++) {
+        if ((taken > 0 || is_any) && goes_on(text + taken, rest, words + 1)) {
+            snprintf(words[0], WORD_MAX, "%.*s", (int)taken, text);
+            return true;
         }
-        const char *newline = strchr(from, '\n');
-        if (to != NULL && to > from && to - from < WORD_MAX &&
-            (newline == NULL || to <= newline)) {
-            snprintf(word, WORD_MAX, "%.*s", (int)(to - from), from);
+        if (text[taken] == '\0' || text[taken] == '\n' ||
+            (!is_any && text[taken] == ' ')) {
+            return false;
+        }
+    }
+    return false;
+}
+
+static bool find(const char *text, const char *said, char words[][WORD_MAX])
+{
+    for (; *text != '\0'; text++) {
+        if (*text == *said && goes_on(text, said, words)) {
             return true;
         }
     }
     return false;
 }
 
-static int say(struct error *err, const struct row *row, const char *word)
+static int say(struct error *err, const struct row *row, char words[][WORD_MAX])
 {
-    const char *gap = strstr(row->sentence, "{}");
-    if (gap == NULL) {
-        error_set(err, row->code, "%s", row->sentence);
-    } else {
-        error_set(err, row->code, "%.*s%s%s", (int)(gap - row->sentence), row->sentence,
-                  word, gap + 2);
+    CLEANUP_STRBUF struct strbuf sentence = STRBUF_INIT;
+    size_t word = 0;
+    for (const char *at = row->sentence; *at != '\0'; at++) {
+        if (*at == '{') {
+            strbuf_puts(&sentence, words[word++]);
+            at++;
+        } else {
+            strbuf_putc(&sentence, *at);
+        }
     }
+    error_set(err, row->code, "%s", sentence.data);
     return error_hint(err, "%s", row->hint);
 }
 
-/* What the resolver found out, on one line: uv's "cause: Because ...". */
+/* The lines from `at` on, as one, up to an empty one or a hint. */
+static void join_lines(const char *at, const char *between, struct strbuf *out)
+{
+    while (*at != '\0' && out->length < LAST_WORDS_MAX) {
+        size_t length = strcspn(at, "\n");
+        size_t blanks = strspn(at, " ");
+        if (length == 0 || blanks == length || strncmp(at, "hint", 4) == 0) {
+            return;
+        }
+        strbuf_printf(out, "%s%.*s", out->length > 0 ? between : "",
+                      (int)(length - blanks), at + blanks);
+        at += length + (at[length] == '\n');
+    }
+}
+
+/* What the resolver found out: uv's "cause: Because ...", or pip's list. */
 static bool find_conflict(const char *text, struct strbuf *out)
 {
-    const char *at = strstr(text, "Because ");
-    if (at == NULL) {
-        return false;
-    }
-    for (; *at != '\0' && out->length < LAST_WORDS_MAX; at++) {
-        bool is_break = *at == '\n';
-        if (is_break &&
-            (at[1] == '\n' || at[1] == '\0' || strncmp(at + 1, "hint", 4) == 0)) {
-            break;
+    static const char uv[] = "cause: Because ";
+    static const char *const ends[] = {" And because you require ",
+                                       ", we can conclude that your requirements are"};
+    static const char pip[] = "The conflict is caused by:\n";
+    const char *at = strstr(text, uv);
+    if (at != NULL) {
+        join_lines(at + strlen(uv), " ", out);
+        for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+            const char *end = strstr(out->data, ends[i]);
+            strbuf_truncate(out, end != NULL ? (size_t)(end - out->data) : out->length);
         }
-        if (is_break || *at == ' ') {
-            if (out->length > 0 && out->data[out->length - 1] != ' ') {
-                strbuf_putc(out, ' ');
-            }
-        } else {
-            strbuf_putc(out, *at);
-        }
+        return true;
     }
-    return true;
+    at = strstr(text, pip);
+    if (at != NULL) {
+        join_lines(at + strlen(pip), ", ", out);
+    }
+    return at != NULL;
 }
 
 /* The last line that is not empty, or the one that begins with "error". */
@@ -184,21 +240,21 @@ static void find_last_words(const char *text, struct strbuf *out)
 int environment_explain(const char *builder, const char *text, int status,
                         struct error *err)
 {
-    char word[WORD_MAX];
+    char words[WORDS_MAX + 1][WORD_MAX] = {""};
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        if (find(text, rows[i].said, word)) {
-            return say(err, &rows[i], word);
+        if (find(text, rows[i].said, words)) {
+            return say(err, &rows[i], words);
         }
     }
-    CLEANUP_STRBUF struct strbuf words = STRBUF_INIT;
-    if (find_conflict(text, &words)) {
-        error_set(err, ERR_NOT_FOUND, "the requirements cannot all be met: %s",
-                  words.data);
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    if (find_conflict(text, &why)) {
+        error_set(err, ERR_NOT_FOUND, "the requirements cannot all be met: %.*s",
+                  LAST_WORDS_MAX, why.data);
         return error_hint(err, "loosen one of them; the build log has the whole text");
     }
-    find_last_words(text, &words);
+    find_last_words(text, &why);
     error_set(err, ERR_SPAWN, "%s failed (%s %d)%s%s", builder,
               status > 128 ? "signal" : "status", status > 128 ? status - 128 : status,
-              words.length > 0 ? ": " : "", words.data);
+              why.length > 0 ? ": " : "", why.data);
     return error_hint(err, "the build log has the whole text");
 }

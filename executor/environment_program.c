@@ -17,7 +17,7 @@
 #define SECRET_MIN 4
 #define GRACE_MS 500
 #define LOOK_MS 1000
-#define HIDDEN "***"
+#define STARS 3 /* what is shown instead; a secret is never shorter */
 
 struct programs {
     int stop_fd, run_log_fd, build_log_fd, dir_fd;
@@ -90,10 +90,10 @@ static void hide(struct strbuf *line, const char *secret)
             return;
         }
         size_t offset = (size_t)(at - line->data);
-        memcpy(at, HIDDEN, strlen(HIDDEN));
-        memmove(at + strlen(HIDDEN), at + length, line->length - offset - length + 1);
-        strbuf_truncate(line, line->length - length + strlen(HIDDEN));
-        from = offset + strlen(HIDDEN);
+        memset(at, '*', STARS);
+        memmove(at + STARS, at + length, line->length - offset - length + 1);
+        strbuf_truncate(line, line->length - length + STARS);
+        from = offset + STARS;
     }
 }
 
@@ -135,7 +135,7 @@ static void take(struct programs *p, const char *data, size_t length)
         if (data[i] == '\r') {
             strbuf_reset(&p->line);
         } else if (data[i] != '\n') {
-            strbuf_putc(&p->line, data[i] == '\0' ? '?' : data[i]);
+            strbuf_putc(&p->line, (char)(data[i] == '\0' ? '?' : data[i]));
         }
     }
 }

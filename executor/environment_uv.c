@@ -40,6 +40,26 @@ static bool can_clone(const char *folder)
     return result;
 }
 
+/* uv trusts authorities of its own; the node's, where it has any, are its user's. Older
+ * versions call it native TLS. */
+static void trust_system(struct strvec *e)
+{
+    static const char *const bundles[] = {"/etc/ssl/certs/ca-certificates.crt",
+                                          "/etc/pki/tls/certs/ca-bundle.crt",
+                                          "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
+    for (size_t i = 0; i < ARRAY_SIZE(bundles); i++) {
+        if (access(bundles[i], R_OK) == 0) {
+            if (variables_find(e, "UV_SYSTEM_CERTS") == NULL) {
+                variables_set(e, "UV_SYSTEM_CERTS=1");
+            }
+            if (variables_find(e, "UV_NATIVE_TLS") == NULL) {
+                variables_set(e, "UV_NATIVE_TLS=1");
+            }
+            return;
+        }
+    }
+}
+
 static void set_up(struct build *b)
 {
     struct strvec *e = programs_environment(b->programs);
@@ -48,6 +68,7 @@ static void set_up(struct build *b)
     variables_setf(e, "UV_LINK_MODE=%s", can_clone(b->folder) ? "clone" : "copy");
     variables_set(e, "UV_PYTHON_DOWNLOADS=never");
     variables_set(e, "UV_NO_PROGRESS=1");
+    trust_system(e);
 }
 
 static bool wants_hashes(const struct envspec *d)

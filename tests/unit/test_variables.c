@@ -67,9 +67,30 @@ static void forgotten_ones_leave_no_text(void **state)
     assert_string_equal(value, ""); /* glibc keeps the memory of what was set */
 }
 
+static void a_list_is_changed_by_name(void **state)
+{
+    struct strvec list CLEANUP_STRVEC = STRVEC_INIT;
+    (void)state;
+    strvec_push(&list, "PATH=/a");
+    strvec_push(&list, "PATHS=/b");
+    strvec_push(&list, "PATH=/c");
+    assert_string_equal(variables_find(&list, "PATH"), "/c");
+    assert_null(variables_find(&list, "PAT"));
+    variables_setf(&list, "PATH=%s:%s", "/first", variables_find(&list, "PATH"));
+    assert_string_equal(variables_find(&list, "PATH"), "/first:/c");
+    assert_int_equal(list.count, 2);
+    variables_set(&list, "EMPTY=");
+    assert_string_equal(variables_find(&list, "EMPTY"), "");
+    variables_unset(&list, "PATH");
+    variables_unset(&list, "NONE");
+    assert_null(variables_find(&list, "PATH"));
+    assert_string_equal(variables_find(&list, "PATHS"), "/b");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_list_is_changed_by_name),
         cmocka_unit_test_setup(own_variables_begin_with_the_prefix, set_some),
         cmocka_unit_test_setup(all_others_are_inherited, set_some),
         cmocka_unit_test_setup(forgotten_ones_leave_no_text, set_some),
