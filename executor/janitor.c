@@ -11,6 +11,7 @@
 #include "executor/supervise.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
