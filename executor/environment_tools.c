@@ -1,9 +1,10 @@
 #define _GNU_SOURCE /* st_mtim */
 #include "executor/environment_tools.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #define TOOLS_FILE_MAX ((size_t)1 << 20)
 #define TOOLS_MAX 512
 #define TOOLS_FORMAT 1
+#define NAMES_MAX 256 /* that match a pattern in one folder */
 #define ANSWER_MAX ((size_t)64 << 10)
 #define ASK_TIMEOUT_MS 10000
 #define MINOR_MIN 6
@@ -169,21 +171,46 @@ static void look_in_path(struct tools *t)
     }
 }
 
-static void look_at_pattern(struct tools *t, const char *pattern)
+/* The names in folder that match, sorted, so that what is found first is so each time. */
+static void match_names(const char *folder, const char *pattern, struct strvec *out)
 {
-    glob_t found;
-    if (glob(pattern, 0, NULL, &found) == 0) {
-        for (size_t i = 0; i < found.gl_pathc; i++) {
-            look_in_folder(t, found.gl_pathv[i], false);
+    DIR *dir = opendir(folder);
+    for (const struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+        if (fnmatch(pattern, entry->d_name, FNM_PERIOD) == 0 && out->count < NAMES_MAX) {
+            strvec_push(out, entry->d_name);
         }
-        globfree(&found);
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
+    }
+    strvec_sort(out);
+}
+
+/* Look in all folders below this one that the pattern names, component by component. */
+static void look_below(struct tools *t, const char *folder, const char *pattern)
+{
+    size_t length = strcspn(pattern, "/");
+    if (length == 0) {
+        look_in_folder(t, folder, false);
+        return;
+    }
+    CLEANUP_FREE char *name = xstrndup(pattern, length);
+    CLEANUP_STRVEC struct strvec names = STRVEC_INIT;
+    if (strchr(name, '*') == NULL) {
+        strvec_push(&names, name);
+    } else {
+        match_names(folder, name, &names);
+    }
+    for (size_t i = 0; i < names.count; i++) {
+        CLEANUP_FREE char *path = files_join(folder, names.items[i]);
+        look_below(t, path, pattern + length + (pattern[length] == '/'));
     }
 }
 
 static void look_everywhere(struct tools *t)
 {
-    static const char *const folders[] = {"/usr/local/bin", "/usr/bin",
-                                          "/opt/python*/bin", "/opt/*/python*/bin"};
+    static const char *const patterns[] = {"usr/local/bin", "usr/bin", "opt/python*/bin",
+                                           "opt/*/python*/bin"};
     static const struct {
         const char *variable, *fallback, *below;
     } places[] = {{"HOME", NULL, ".local/bin"},
@@ -193,8 +220,8 @@ static void look_everywhere(struct tools *t)
     const char *home = getenv("HOME");
     CLEANUP_FREE char *own = files_join(t->root->top, "bin");
     look_in_path(t);
-    for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-        look_at_pattern(t, folders[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(patterns); i++) {
+        look_below(t, "/", patterns[i]);
     }
     for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
         const char *at = getenv(places[i].variable);
@@ -202,9 +229,8 @@ static void look_everywhere(struct tools *t)
                                   : home != NULL && places[i].fallback != NULL
                                       ? files_join(home, places[i].fallback)
                                       : xstrdup("");
-        CLEANUP_FREE char *pattern = files_join(base, places[i].below);
         if (base[0] == '/') {
-            look_at_pattern(t, pattern);
+            look_below(t, base, places[i].below);
         }
     }
     look_in_folder(t, own, false);
