@@ -362,7 +362,11 @@ static void add_details(struct json *j, const struct noderoot *root,
                                   : -1;
     json_add(j, "document", document != NULL ? document : json_new_null());
     add_file(j, "lock", build_fd, "lock.txt", LOCK_MAX, false);
-    add_file(j, "log", build_fd, "build.log", LOG_MAX, true);
+    if (entry->state == ENVIRONMENT_FAILED) {
+        add_file(j, "log", folder_fd, "failed.log", LOG_MAX, true);
+    } else {
+        add_file(j, "log", build_fd, "build.log", LOG_MAX, true);
+    }
 }
 
 struct json *environment_list_report(const struct noderoot *root,

@@ -150,3 +150,71 @@ def test_gc_removes_environments_that_nobody_used_for_long(errand, target, root)
     assert not (root / "envs" / ONE).exists()
     assert errand.json("node", "gc", target, "--keep-environments", "10")["environments"] == 1
     assert not (root / "envs" / TWO).exists()
+
+
+def test_what_differs_between_two_is_told(errand, root, target):
+    make_build(root, ONE)
+    folder = make_build(root, TWO, name="other", python=">=3.12", requirements=["numpy<3", "six"])
+    (folder / "lock.txt").write_text("numpy==2.1.0 --hash=sha256:00\nsix==1.16.0\n")
+    result = errand.ok("env", "diff", "--target", target, "requirements.txt", "other")
+    assert result.text.splitlines() == [
+        "- python >=3.11",
+        "+ python >=3.12",
+        "- requirement numpy<2",
+        "+ requirement numpy<3",
+        f"- requirement my.whl [gpu] (content {'ab' * 6})",
+        "",
+        "installed:",
+        "- numpy==1.26.4",
+        "+ numpy==2.1.0",
+    ]
+    assert errand.json("env", "diff", "--target", target, ONE, ONE) == {
+        "same": True,
+        "definition": [],
+        "installed": [],
+    }
+    assert errand.json("env", "diff", "--target", target, ONE, TWO)["installed"] == [
+        "- numpy==1.26.4",
+        "+ numpy==2.1.0",
+    ]
+    alike = errand.ok("env", "diff", "--target", target, ONE, ONE)
+    assert "are defined alike" in alike.errors and alike.out == b""
+
+
+def test_a_lock_is_written_into_the_project_and_nothing_else_is_overwritten(errand, root, target):
+    make_build(root, ONE)
+    result = errand.ok("env", "lock", "--target", target, ONE)
+    lock = errand.cwd / "requirements.lock"
+    text = lock.read_text()
+    assert text.startswith("# Written by errand env lock on ")
+    assert text.endswith(LOCK)
+    assert "2 packages" in result.errors
+    lock.write_text(text.replace("numpy", "other"))
+    errand.ok("env", "lock", "--target", target, ONE)
+    assert lock.read_text().endswith(LOCK), "errand wrote it, so errand writes it anew"
+    lock.write_text("mine==1\n")
+    kept = errand.run("env", "lock", "--target", target, ONE, code=1)
+    assert "errand did not write it" in kept.errors
+    assert lock.read_text() == "mine==1\n"
+    errand.ok("env", "lock", "--target", target, ONE, "--output", errand.cwd / "other.txt")
+    assert (errand.cwd / "other.txt").read_text().endswith(LOCK)
+    errand.ok("env", "lock", "--target", target, ONE, "--force")
+    assert lock.read_text().endswith(LOCK)
+
+
+def test_an_export_is_a_folder_that_can_be_used_elsewhere(errand, root, target):
+    make_build(root, ONE)
+    errand.ok("env", "export", "--target", target, ONE, errand.cwd / "away")
+    assert (errand.cwd / "away" / "requirements.lock").read_text().endswith(LOCK)
+    definition = (errand.cwd / "away" / "environment.yaml").read_text()
+    lines = [line for line in definition.splitlines() if not line.startswith("#")]
+    assert lines == ["requirements: requirements.lock", 'python: "3.11"']
+    assert "#   requirement numpy<2\n" in definition
+
+
+def test_without_a_lock_it_is_said_what_is_missing(errand, root, target):
+    (make_build(root, ONE) / "lock.txt").unlink()
+    assert "is not known here" in errand.run("env", "lock", "--target", target, ONE, code=1).errors
+    run = errand.submit("--target", target, "--", "true")
+    errand.ok("wait", run)
+    assert "had no environment of its own" in errand.run("env", "lock", run, code=1).errors

@@ -1,0 +1,234 @@
+/* errand env lock, errand env export: what was installed, to be installed again.
+ * [controller] */
+#include "common/clock.h"
+#include "common/files.h"
+#include "controller/environment_lines.h"
+#include "controller/environment_source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LOCK_NAME "requirements.lock"
+#define DEFINITION_NAME "environment.yaml"
+#define MARK "# Written by errand env "
+#define FILE_MODE 0644
+#define MARK_MAX ((size_t)64 << 20)
+
+struct env_lock_args {
+    const char *target, *output;
+    bool is_forced;
+};
+
+#define FIELD(name) offsetof(struct env_lock_args, name)
+
+/* ---- the texts ---- */
+
+/* Comments, so that who finds the file knows what it is and how it is used. */
+static void put_head(struct strbuf *out, const struct environment_source *source,
+                     const char *verb)
+{
+    char time[CLOCK_TEXT_SIZE];
+    clock_format(time, clock_utc_ms());
+    strbuf_printf(out, MARK "%s on %.10s: what %s has.\n", verb, time, source->label);
+    if (source->facts.python[0] != '\0') {
+        strbuf_printf(out, "# Python %s%s%s\n", source->facts.python,
+                      source->facts.builder[0] != '\0' ? ", by " : "",
+                      source->facts.builder);
+    }
+}
+
+/* "3.11" of "3.11.7": what the lock was made for. */
+static void put_python(struct strbuf *out, const char *version)
+{
+    size_t length = strcspn(version, ".");
+    length += version[length] == '.' ? 1 + strcspn(version + length + 1, ".") : 0;
+    if (length > 0) {
+        strbuf_printf(out, "python: \"%.*s\"\n", (int)length, version);
+    }
+}
+
+/* A file of ours may be written anew; another one is the person's. */
+static int check_ours(const char *path, bool is_forced, struct error *err)
+{
+    struct error why = ERROR_INIT;
+    struct strbuf text CLEANUP_STRBUF = STRBUF_INIT;
+    strbuf_init(&text, MARK_MAX);
+    if (is_forced) {
+        return 0;
+    }
+    if (files_read(AT_FDCWD, path, &text, &why) != 0) {
+        return why.code == ERR_NOT_FOUND ? 0 : error_set(err, why.code, "%s", why.text);
+    }
+    if (strncmp(text.data, MARK, strlen(MARK)) == 0) {
+        return 0;
+    }
+    error_set(err, ERR_EXISTS, "%s is there already, and errand did not write it", path);
+    return error_hint(err, "--force writes it anew; --output FILE writes another one");
+}
+
+static int write_text(const char *path, const struct strbuf *text, bool is_forced,
+                      struct error *err)
+{
+    return check_ours(path, is_forced, err) != 0
+               ? -1
+               : files_write_atomic(AT_FDCWD, path, text->data, text->length, FILE_MODE,
+                                    err);
+}
+
+static int read_source(struct environment_source *out, struct command_context *context,
+                       const char *name, const char *target, struct error *err)
+{
+    if (command_config(context, err) == NULL ||
+        environment_source_read(out, context, name, target, err) != 0) {
+        return -1;
+    }
+    if (out->lock != NULL) {
+        return 0;
+    }
+    error_set(err, ERR_NOT_FOUND,
+              "what is installed in the environment of %s is not "
+              "known here",
+              out->label);
+    return error_hint(err, "errand follow brings it home; an interpreter or virtual "
+                           "environment that was there before has no lock");
+}
+
+/* ---- lock ---- */
+
+static int write_lock(struct command_context *context, const struct env_lock_args *args,
+                      const struct environment_source *source, struct error *err)
+{
+    CLEANUP_STRVEC struct strvec lines = STRVEC_INIT;
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    CLEANUP_FREE char *inside = files_join(config_project(context->config), LOCK_NAME);
+    const char *path = args->output != NULL ? args->output : inside;
+    put_head(&text, source, "lock");
+    strbuf_puts(&text, source->lock);
+    if (write_text(path, &text, args->is_forced, err) != 0) {
+        return -1;
+    }
+    environment_lock_lines(source->lock, &lines);
+    terminal_note(context->terminal, "wrote %s: %zu package%s, as %s has them", path,
+                  lines.count, lines.count == 1 ? "" : "s", source->label);
+    if (args->output == NULL) {
+        terminal_note(context->terminal,
+                      "to have the same ones again: environment: {requirements: %s}",
+                      LOCK_NAME);
+    }
+    return 0;
+}
+
+static int lock_verb(void *opaque, void *opaque_args, char *const *operands,
+                     size_t operand_count)
+{
+    struct command_context *context = opaque;
+    const struct env_lock_args *args = opaque_args;
+    struct error err = ERROR_INIT;
+    struct environment_source source CLEANUP_ENVIRONMENT_SOURCE = {.label = NULL};
+    if (read_source(&source, context, operand_count > 0 ? operands[0] : "@", args->target,
+                    &err) != 0 ||
+        write_lock(context, args, &source, &err) != 0) {
+        return command_fail(context, false, &err, 1);
+    }
+    return 0;
+}
+
+static const struct cli_option lock_options[] = {
+    CLI_STRING('t', "target", "TARGET", "look there for what is no run", FIELD(target)),
+    CLI_STRING('o', "output", "FILE", "write this file", FIELD(output)),
+    CLI_FLAG(0, "force", "also over a file that errand did not write", FIELD(is_forced)),
+    CLI_END,
+};
+
+const struct cli_command cmd_env_lock = {
+    .name = "env lock",
+    .usage = "[ENVIRONMENT] [options]",
+    .help = "write what is installed, with hashes, into the project",
+    .details =
+        "ENVIRONMENT is a run (the last one where none is named), the beginning of an "
+        "identity, or what it was made from. The file is " LOCK_NAME
+        " at the top of the project: pip and uv read it, and so does errand.",
+    .options = lock_options,
+    .args_size_bytes = sizeof(struct env_lock_args),
+    .max_operands = 1,
+    .run = lock_verb,
+};
+
+/* ---- export ---- */
+
+static int make_folder(const char *path, struct error *err)
+{
+    return mkdir(path, 0777) == 0 || errno == EEXIST
+               ? 0
+               : error_sys(err, "make the folder %s", path);
+}
+
+static int export_to(struct command_context *context, const struct env_lock_args *args,
+                     const struct environment_source *source, const char *folder,
+                     struct error *err)
+{
+    CLEANUP_STRBUF struct strbuf lock = STRBUF_INIT, definition = STRBUF_INIT;
+    CLEANUP_FREE char *lock_path = files_join(folder, LOCK_NAME);
+    CLEANUP_FREE char *definition_path = files_join(folder, DEFINITION_NAME);
+    CLEANUP_STRVEC struct strvec lines = STRVEC_INIT;
+    environment_lines(source->definition, &lines);
+    put_head(&lock, source, "export");
+    strbuf_puts(&lock, source->lock);
+    put_head(&definition, source, "export");
+    for (size_t i = 0; i < lines.count; i++) {
+        strbuf_puts(&definition, "#   ");
+        terminal_make_safe(lines.items[i], strlen(lines.items[i]), &definition);
+        strbuf_putc(&definition, '\n');
+    }
+    strbuf_puts(&definition, "requirements: " LOCK_NAME "\n");
+    put_python(&definition, source->facts.python);
+    if (make_folder(folder, err) != 0 ||
+        write_text(lock_path, &lock, args->is_forced, err) != 0 ||
+        write_text(definition_path, &definition, args->is_forced, err) != 0) {
+        return -1;
+    }
+    terminal_note(context->terminal,
+                  "wrote %s and %s; elsewhere: uv pip install -r %s, or errand run "
+                  "--environment %s",
+                  definition_path, lock_path, LOCK_NAME, DEFINITION_NAME);
+    return 0;
+}
+
+static int export_verb(void *opaque, void *opaque_args, char *const *operands,
+                       size_t operand_count)
+{
+    struct command_context *context = opaque;
+    const struct env_lock_args *args = opaque_args;
+    struct error err = ERROR_INIT;
+    struct environment_source source CLEANUP_ENVIRONMENT_SOURCE = {.label = NULL};
+    (void)operand_count;
+    if (read_source(&source, context, operands[0], args->target, &err) != 0 ||
+        export_to(context, args, &source, operands[1], &err) != 0) {
+        return command_fail(context, false, &err, 1);
+    }
+    return 0;
+}
+
+static const struct cli_option export_options[] = {
+    CLI_STRING('t', "target", "TARGET", "look there for what is no run", FIELD(target)),
+    CLI_FLAG(0, "force", "also over files that errand did not write", FIELD(is_forced)),
+    CLI_END,
+};
+
+const struct cli_command cmd_env_export = {
+    .name = "env export",
+    .usage = "ENVIRONMENT DIR [options]",
+    .help = "write what is installed to a folder, for use elsewhere",
+    .details = "ENVIRONMENT is a run, the beginning of an identity, or what it was made "
+               "from. DIR "
+               "gets " DEFINITION_NAME ", which errand reads, and " LOCK_NAME
+               ", which pip and uv read as well.",
+    .options = export_options,
+    .args_size_bytes = sizeof(struct env_lock_args),
+    .min_operands = 2,
+    .max_operands = 2,
+    .run = export_verb,
+};
