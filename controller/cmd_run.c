@@ -20,7 +20,9 @@ struct run_args {
 
 #define OPTIONS_OF_BOTH                                                                  \
     CLI_STRING('t', "target", "TARGET", "where to run", FIELD(target)),                  \
-        CLI_STRING('e', "experiment", "EXPERIMENT", "the series it belongs to",          \
+        CLI_STRING('e', "environment", "WHAT", "a file, a name, or none",                \
+                   REQUEST(environment)),                                                \
+        CLI_STRING(0, "experiment", "EXPERIMENT", "the series it belongs to",            \
                    REQUEST(experiment)),                                                 \
         CLI_LIST(0, "env", "K=V", "set a variable; K alone: as it is here",              \
                  REQUEST(variables)),                                                    \

@@ -1,9 +1,11 @@
 #include "controller/completion.h"
 
 #include "common/clock.h"
+#include "controller/envplan.h"
 #include "controller/target.h"
 #include "controller/transport.h"
 
+#include <dirent.h>
 #include <string.h>
 
 #define IDENTITY_DIGITS 12
@@ -184,6 +186,25 @@ static void find_targets(const struct finding *f)
     }
 }
 
+/* Names, and what lies in this folder. */
+static void find_wishes(const struct finding *f)
+{
+    const struct home *home = command_home(f->context, NULL);
+    CLEANUP_STRVEC struct strvec names = STRVEC_INIT;
+    CLEANUP_DIR DIR *dir = opendir(".");
+    const struct dirent *entry;
+    envplan_names(".", home != NULL ? home->config : NULL, &names);
+    for (size_t i = 0; i < names.count; i++) {
+        add_word(f, names.items[i], "an environment by its name");
+    }
+    add_word(f, "none", "the node's own Python");
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        if (envplan_is_source(entry->d_name)) {
+            add_word(f, entry->d_name, "a file");
+        }
+    }
+}
+
 static void find_frameworks(const struct finding *f)
 {
 #define ROW(symbol, name, meaning) add_word(f, name, meaning);
@@ -241,6 +262,7 @@ static const struct {
     {"TIME", NULL},
     {"TRANSPORT", find_transports},
     {"VERB", find_verbs},
+    {"WHAT", find_wishes},
 };
 
 /* "a|b": each. */

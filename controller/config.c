@@ -200,15 +200,15 @@ static void add_outer(struct config *config, struct config_values *outer)
 
 /* text is YAML: of a list, a map, or a default. NULL: err. */
 static struct config_value *read_text(const struct config_key *key, const char *path,
-                                      const char *text, const char *origin,
-                                      struct error *err)
+                                      const char *text, const char *dir,
+                                      const char *origin, struct error *err)
 {
     CLEANUP_FREE char *yaml = xasprintf("value: %s", text);
     __attribute__((cleanup(yaml_node_cleanup))) struct yaml_node *root =
         yaml_parse(origin, yaml, strlen(yaml), err);
     return root == NULL || root->first == NULL
                ? NULL
-               : config_value_read(path, key, root->first, "/", origin, err);
+               : config_value_read(path, key, root->first, dir, origin, err);
 }
 
 int config_set(struct config *config, const char *key, const char *text,
@@ -218,8 +218,9 @@ int config_set(struct config *config, const char *key, const char *text,
     assert(row != NULL);
     struct config_value *value = NULL;
     CLEANUP_FREE char *cwd = getcwd(NULL, 0);
-    if (row->type == CONFIG_LIST || row->type == CONFIG_MAP) {
-        value = read_text(row, key, text, option, err);
+    if (row->type == CONFIG_LIST || row->type == CONFIG_MAP ||
+        (row->type == CONFIG_ENVIRONMENT && text[0] == '{')) {
+        value = read_text(row, key, text, cwd == NULL ? "/" : cwd, option, err);
     } else {
         CLEANUP_FREE char *copy = xstrdup(text);
         const struct yaml_node node = {.kind = YAML_SCALAR, .text = copy};
@@ -255,7 +256,7 @@ static int add_fallbacks(struct config *config, struct error *err)
             continue;
         }
         struct config_value *value =
-            read_text(key, key->path, key->fallback, "default", err);
+            read_text(key, key->path, key->fallback, "/", "default", err);
         if (value == NULL) {
             return -1;
         }

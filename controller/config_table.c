@@ -6,6 +6,7 @@
 #include "common/files.h"
 #include "common/json.h"
 #include "common/runspec.h"
+#include "controller/envwish.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -157,6 +158,7 @@ static const struct {
 } ranges[] = {
     {"port", 1, PORT_MAX},
     {"attempts", 1, RUNSPEC_ATTEMPTS_MAX},
+    {"prepare_slots", 1, RUNSPEC_PREPARE_SLOTS_MAX},
 };
 
 static int read_integer(struct config_value *value, struct error *err)
@@ -236,6 +238,7 @@ static int read_scalar(struct config_value *value, const char *file_dir,
         return read_number(value, err);
     case CONFIG_LIST:
     case CONFIG_MAP:
+    case CONFIG_ENVIRONMENT:
     case CONFIG_TYPE_COUNT:
         break;
     }
@@ -264,6 +267,19 @@ static int read_items(struct config_value *value, const struct yaml_node *node,
     return 0;
 }
 
+static int read_environment(struct config_value *value, const struct yaml_node *node,
+                            const char *file_dir, struct error *err)
+{
+    CLEANUP_JSON struct json *wish = envwish_read(node, file_dir, value->origin, err);
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    if (wish == NULL) {
+        return -1;
+    }
+    json_write(wish, false, &text);
+    value->text = strbuf_detach(&text);
+    return 0;
+}
+
 struct config_value *config_value_read(const char *path, const struct config_key *key,
                                        const struct yaml_node *node, const char *file_dir,
                                        const char *origin, struct error *err)
@@ -273,6 +289,9 @@ struct config_value *config_value_read(const char *path, const struct config_key
     value->path = xstrdup(path);
     value->key = key;
     value->origin = xstrdup(origin);
+    if (key->type == CONFIG_ENVIRONMENT) {
+        return read_environment(value, node, file_dir, err) == 0 ? TAKE_PTR(value) : NULL;
+    }
     enum yaml_kind wanted = key->type == CONFIG_LIST  ? YAML_LIST
                             : key->type == CONFIG_MAP ? YAML_MAP
                                                       : YAML_SCALAR;

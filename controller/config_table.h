@@ -27,7 +27,8 @@
     ROW(DURATION, "a length of time (90s, 15m, 2h, 7d)")                                 \
     ROW(SIZE, "a size (64K, 10M, 2G)")                                                   \
     ROW(LIST, "a list of texts")                                                         \
-    ROW(MAP, "a map of names to texts")
+    ROW(MAP, "a map of names to texts")                                                  \
+    ROW(ENVIRONMENT, "an environment: a text or a map")
 
 enum config_type {
 #define ROW(symbol, word) CONFIG_##symbol,
@@ -77,7 +78,8 @@ struct config_value {
     char *path;
     const struct config_key *key;
     char *origin;        /* "errand.yaml:12" */
-    char *text;          /* of all types but LIST and MAP; a FILE's is absolute */
+    char *text;          /* of all types but LIST and MAP; a FILE's is absolute; an
+                            ENVIRONMENT's is JSON (envwish.h) */
     uint64_t number;     /* INTEGER; DURATION: milliseconds; SIZE: bytes */
     struct strvec items; /* LIST; MAP: "K=V", sorted by K */
 };

@@ -289,8 +289,7 @@ static bool is_there(const char *top, const char *name, mode_t type)
     return stat(path, &st) == 0 && (st.st_mode & S_IFMT) == type;
 }
 
-/* Where the project's modules are imported from: src/ where it has one. */
-static void add_import_path(struct requirements *r, const char *folder)
+void pyproject_import_from(struct requirements *r, const char *folder)
 {
     CLEANUP_FREE char *top = absolute(r, folder);
     bool has_src =
@@ -345,7 +344,7 @@ static int add_project(struct requirements *r, const struct json *document,
         add_indexes(r, document, folder, shown, err) < 0) {
         return -1;
     }
-    add_import_path(r, folder);
+    pyproject_import_from(r, folder);
     return 1;
 }
 
@@ -395,4 +394,22 @@ int pyproject_groups(struct requirements *r, const char *folder,
         }
     }
     return 0;
+}
+
+int pyproject_script(struct requirements *r, const struct json *document,
+                     const char *script, struct error *err)
+{
+    const char *python = json_string(json_get(document, "requires-python"));
+    CLEANUP_FREE char *where = xasprintf("%s: dependencies", script);
+    CLEANUP_FREE char *python_origin = xasprintf("%s: requires-python", script);
+    CLEANUP_FREE char *folder = xstrdup(script);
+    char *slash = strrchr(folder, '/');
+
+    *(slash != NULL ? slash : folder) = '\0';
+    if ((python != NULL && pyproject_want_python(r, python, python_origin, err) < 0) ||
+        add_list(r, document, json_get(document, "dependencies"), folder, where, err) <
+            0) {
+        return -1;
+    }
+    return add_indexes(r, document, folder, script, err);
 }

@@ -25,6 +25,13 @@ int pyproject_expand(struct requirements *r, const char *folder, const char *ext
 int pyproject_groups(struct requirements *r, const char *folder,
                      const struct strvec *groups, struct error *err);
 
+/* What a script's own header (PEP 723) asks for; document is its TOML, script its path in
+ * the snapshot. Errors: as pyproject_expand. */
+int pyproject_script(struct requirements *r, const struct json *document,
+                     const char *script, struct error *err);
+/* The project in folder is imported from there: its src/ where it has one. */
+void pyproject_import_from(struct requirements *r, const char *folder);
+
 /* Read and parse folder/pyproject.toml; out_shown is its name in sentences, the caller's.
  * NULL: err, ERR_NOT_FOUND where there is none. */
 struct json *pyproject_read(const struct requirements *r, const char *folder,

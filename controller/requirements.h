@@ -73,6 +73,11 @@ int requirements_finish(struct requirements *r, struct error *err);
 int requirements_decode(const char *data, size_t length, struct strbuf *out,
                         struct error *err);
 
+/* A channel's address with variables and credentials seen to, as in a requirement.
+ * Errors: ERR_CONFIG. */
+int requirements_channel(struct requirements *r, const char *text, struct strbuf *out,
+                         struct error *err);
+
 /* A path as sentences show it: relative to the project where it lies there. The caller's.
  */
 char *requirements_shown(const struct requirements *r, const char *path);

@@ -231,3 +231,9 @@ int requirements_expand(struct requirements *r, const char *text, struct strbuf 
     mem_wipe(expanded.data, expanded.length);
     return result;
 }
+
+int requirements_channel(struct requirements *r, const char *text, struct strbuf *out,
+                         struct error *err)
+{
+    return requirements_expand(r, text, out, err);
+}

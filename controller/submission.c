@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/fdio.h"
 #include "common/variables.h"
+#include "controller/submission_environment.h"
 #include "controller/submission_plan.h"
 
 #include <stdlib.h>
@@ -215,7 +216,9 @@ int submission_snapshot(struct submission *s, struct command_context *context,
     s->spec.root = s->snapshot.root;
     s->spec.files = s->snapshot.totals.files;
     s->spec.size_bytes = s->snapshot.totals.size_bytes;
-    return check_script(s, context, err);
+    return check_script(s, context, err) != 0
+               ? -1
+               : submission_environment_digests(s, context, err);
 }
 
 int submission_record(struct submission *s, struct command_context *context,

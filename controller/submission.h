@@ -24,6 +24,7 @@
 /* What the command line says beyond the configuration; NULL, zero or empty: nothing. */
 struct submission_request {
     const char *experiment, *framework, *interpreter;
+    const char *environment; /* as --environment has it */
     struct strvec variables; /* "K=V", or "K": as it is here */
     struct strvec tags;      /* "k=v" */
     struct strvec secrets;   /* names, taken from the environment */

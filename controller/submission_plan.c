@@ -7,6 +7,7 @@
 #include "common/files.h"
 #include "common/mem.h"
 #include "common/variables.h"
+#include "controller/submission_environment.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -427,7 +428,12 @@ int submission_plan(struct submission *s, struct command_context *context,
         }
         strvec_push(&spec->outputs, outputs->items[i]);
     }
-    if (check_experiment(spec->experiment, err) != 0 ||
+    CLEANUP_ENVPLAN struct envplan environment;
+    envplan_init(&environment);
+    int has_environment =
+        submission_environment_open(s, context, target, request, &environment, err);
+    if (has_environment < 0 || check_experiment(spec->experiment, err) != 0 ||
+        set_variables(&spec->variables, &environment.variables, err) != 0 ||
         set_variables(&spec->variables, &target->variables, err) != 0 ||
         set_variables(&spec->variables, config_map(config, "variables"), err) != 0 ||
         set_variables(&spec->variables, &request->variables, err) != 0 ||
@@ -435,5 +441,10 @@ int submission_plan(struct submission *s, struct command_context *context,
         set_tags(&spec->tags, &request->tags, err) != 0) {
         return -1;
     }
-    return plan_secrets(s, config, &request->secrets, err);
+    if (plan_secrets(s, config, &request->secrets, err) != 0) {
+        return -1;
+    }
+    return has_environment > 0
+               ? submission_environment_fill(s, context, target, &environment, err)
+               : 0;
 }
