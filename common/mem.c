@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -12,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* mallopt(3): no larger threshold is taken on 64 bits. */
+#define KEPT_MAX (32 << 20)
 
 void mem_abort(const char *why)
 {
@@ -134,9 +136,21 @@ void mem_wipe_freed(void)
 void mem_keep_freed(size_t bytes)
 {
 #ifdef M_TRIM_THRESHOLD
-    (void)mallopt(M_TRIM_THRESHOLD, bytes < INT_MAX ? (int)bytes : INT_MAX);
+    int kept = bytes < KEPT_MAX ? (int)bytes : KEPT_MAX;
+
+    /* What is mapped by itself goes back when it is freed, whatever is kept; and setting
+     * either ends the library's own choice of both. */
+    (void)mallopt(M_TRIM_THRESHOLD, kept);
+    (void)mallopt(M_MMAP_THRESHOLD, kept);
 #else
     (void)bytes;
+#endif
+}
+
+void mem_give_back(void)
+{
+#ifdef M_TRIM_THRESHOLD
+    (void)malloc_trim(0);
 #endif
 }
 

@@ -39,10 +39,13 @@ void mem_wipe(void *bytes, size_t length);
  * it; for a process that holds secrets. Source: mallopt(3), M_PERTURB; elsewhere nothing.
  */
 void mem_wipe_freed(void);
-/* From now on so much freed memory stays with the process instead of going back to the
- * system at once; for who frees and allocates the like again and again. Source:
- * mallopt(3), M_TRIM_THRESHOLD; elsewhere nothing. */
+/* From now on so much freed memory, at most 32 MiB, stays with the process instead of
+ * going back to the system at once; for who frees and allocates the like again and again.
+ * Source: mallopt(3), M_TRIM_THRESHOLD, M_MMAP_THRESHOLD; elsewhere nothing. */
 void mem_keep_freed(size_t bytes);
+/* What was kept goes back to the system as far as it can. Source: malloc_trim(3);
+ * elsewhere nothing. */
+void mem_give_back(void);
 
 /* Cleanup handlers; not called by name. Each accepts the empty value (NULL, -1). errno is
  * kept. */

@@ -62,6 +62,7 @@ static void submit_finish(void *request)
     submissions_end(s->connection->submissions, s->submission, s->is_accepted);
     forget_secrets(s);
     receive_free(s->receive);
+    mem_give_back();
     runspec_release(&s->spec);
     strbuf_release(&s->spec_bytes);
     free(s);
