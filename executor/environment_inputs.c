@@ -94,19 +94,36 @@ static int add_requirements(struct inputs *in, const struct envspec_requirements
     return 0;
 }
 
+static int add_options(struct inputs *in, const struct envspec *d, struct strbuf *out,
+                       struct error *err)
+{
+    for (size_t i = 0; i < d->options.count; i++) {
+        /* uv takes this one on its command line alone. */
+        if (strcmp(d->options.items[i], "--require-hashes") != 0) {
+            strbuf_printf(out, "%s\n", d->options.items[i]);
+        }
+    }
+    for (size_t i = 0; i < d->find_links.count; i++) {
+        strbuf_puts(out, "--find-links ");
+        if (add_local(in, &d->find_links.items[i], out, err) < 0) {
+            return error_wrap(err, "%s", d->find_links.items[i].path);
+        }
+        strbuf_putc(out, '\n');
+    }
+    return 0;
+}
+
+/* options: those of this definition go first; NULL: none. */
 static int write_list(struct inputs *in, const char *name,
                       const struct envspec_requirements *list,
-                      const struct strvec *options, struct error *err)
+                      const struct envspec *options, struct error *err)
 {
     struct strbuf text;
     strbuf_init(&text, REQUIREMENTS_MAX);
-    for (size_t i = 0; options != NULL && i < options->count; i++) {
-        /* uv takes this one on its command line alone. */
-        if (strcmp(options->items[i], "--require-hashes") != 0) {
-            strbuf_printf(&text, "%s\n", options->items[i]);
-        }
+    int result = options == NULL ? 0 : add_options(in, options, &text, err);
+    if (result == 0) {
+        result = add_requirements(in, list, &text, err);
     }
-    int result = add_requirements(in, list, &text, err);
     CLEANUP_FD int fd =
         result < 0
             ? -1
@@ -125,7 +142,7 @@ int environment_inputs_write(const struct noderoot *root, const struct runspec *
     struct inputs in = {.spec = spec, .root = root, .dir_fd = dir_fd};
     int result = 0;
     if (d->requirements.count > 0) {
-        result = write_list(&in, "requirements.txt", &d->requirements, &d->options, err);
+        result = write_list(&in, "requirements.txt", &d->requirements, d, err);
     }
     if (result == 0 && d->constraints.count > 0) {
         result = write_list(&in, "constraints.txt", &d->constraints, NULL, err);

@@ -116,22 +116,34 @@ static int64_t count_lines(const struct strbuf *text)
     return count;
 }
 
-/* What is installed, below the options that say which indexes it came from. */
-static int write_installed(const struct build *b, const struct strbuf *list,
-                           struct error *err)
+/* Of the lines that the builder read, those that say where packages come from. */
+static void add_sources(const char *requirements, struct strbuf *out)
 {
     static const char *const kinds[] = {"--index-url ", "--extra-index-url ",
                                         "--find-links ", "--no-index"};
-    CLEANUP_FREE char *path = files_join(b->inputs, "installed.txt");
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    for (size_t i = 0; i < b->definition->options.count; i++) {
-        const char *option = b->definition->options.items[i];
+    for (const char *line = requirements; *line != '\0';) {
+        size_t length = strcspn(line, "\n");
         for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
-            if (strncmp(option, kinds[k], strlen(kinds[k])) == 0) {
-                strbuf_printf(&text, "%s\n", option);
+            if (strncmp(line, kinds[k], strlen(kinds[k])) == 0) {
+                strbuf_printf(out, "%.*s\n", (int)length, line);
             }
         }
+        line += length + (line[length] == '\n');
     }
+}
+
+/* What is installed, below the options that say where it came from. */
+static int write_installed(const struct build *b, const struct strbuf *list,
+                           struct error *err)
+{
+    CLEANUP_FREE char *requirements = files_join(b->inputs, "requirements.txt");
+    CLEANUP_FREE char *path = files_join(b->inputs, "installed.txt");
+    CLEANUP_STRBUF struct strbuf asked = STRBUF_INIT;
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    if (b->has_requirements && files_read(AT_FDCWD, requirements, &asked, err) < 0) {
+        return -1;
+    }
+    add_sources(asked.data, &text);
     if (strbuf_add(&text, list->data, list->length, err) < 0) {
         return -1;
     }

@@ -13,6 +13,7 @@ import pytest
 from support.environments import UV, definition, environment, is_sealed, other_pythons, pin, prepare_log, run_python
 from support.packages import make_wheel
 from support.waiting import wait_for
+from support.wire import Snapshot
 
 SHOW = (
     "import json, os, sys, tiny\n"
@@ -43,7 +44,7 @@ def test_an_environment_is_built_and_the_next_run_finds_it(node, envs, index, bu
         path.name.split("-")[0]: hashlib.sha256(path.read_bytes()).hexdigest() for path in index.folder.iterdir()
     }
     assert lock == (
-        f"other==2.0 \\\n    --hash=sha256:{digests['othe']}\ntiny==1.0 \\\n    --hash=sha256:{digests['tiny']}\n"
+        f"other==2.0 \\\n    --hash=sha256:{digests['other']}\ntiny==1.0 \\\n    --hash=sha256:{digests['tiny']}\n"
     )
     assert made["packages"] == 2
     assert is_sealed(prefix)
@@ -76,7 +77,7 @@ def test_a_build_that_fails_says_why_and_leaves_its_log(node, envs, index):
     run = run_python(node, "", environment=environment(definition("nosuchpackage", index=index.url)))
     last = run.end(120)
     assert (last["state"], last["exit"]) == ("Failed", {"kind": "environment_failed"})
-    assert "no package named nosuchpackage" in last["reason"]
+    assert "no package nosuchpackage" in last["reason"]
     assert "nosuchpackage was not found" in prepare_log(run)
     [identity] = envs.identities()
     assert "nosuchpackage was not found" in (identity / "failed.log").read_text()
@@ -169,7 +170,7 @@ def test_those_that_wait_take_the_failure_too(node, envs, index):
     index.gate.set()
     reasons = {run.end(120)["reason"] for run in runs}
     assert len(reasons) == 1
-    assert "no package named nosuchpackage" in reasons.pop()
+    assert "no package nosuchpackage" in reasons.pop()
     assert len(index.asked) <= 2, "one asked, once or again"
     assert not envs.half_made()
 
@@ -257,11 +258,16 @@ def oid(content: bytes) -> str:
 
 def local(node, path: str, **changes) -> dict:
     """A file of the project as a requirement."""
-    digest = oid((node.project / path).read_bytes())
+    if "digest" not in changes:
+        changes["digest"] = oid((node.project / path).read_bytes())
     return {
-        "path": path, "name": Path(path).name, "kind": "f", "digest": digest, "extras": "", "marker": "",
-        "is_editable": False, **changes,
+        "path": path, "name": Path(path).name, "kind": "f", "extras": "", "marker": "", "is_editable": False, **changes,
     }  # fmt: skip
+
+
+def folder_oid(folder: Path) -> str:
+    """The digest of a folder of files."""
+    return Snapshot({path.name: path.read_bytes() for path in folder.iterdir()}).root
 
 
 @pytest.mark.usefixtures("envs")
@@ -273,6 +279,21 @@ def test_a_wheel_of_the_project_is_installed(node, index, builder):
     assert run.end(120)["state"] == "Completed", prepare_log(run)
     assert json.loads(run.log())[0] == "3.0"
     assert pin(run)["unpinned"] == 0
+
+
+@pytest.mark.usefixtures("envs")
+def test_wheels_that_came_with_the_project_need_no_index(node, builder):
+    for name, requires in (("tiny", ("other",)), ("other", ())):
+        make_wheel(node.project / "wheels", name, requires=requires)
+    wish = definition(
+        "tiny", builder=builder, options=["--no-index"],
+        find_links=[local(node, "wheels", kind="d", digest=folder_oid(node.project / "wheels"))],
+    )  # fmt: skip
+    run = run_python(node, SHOW, environment=environment(wish))
+    assert run.end(120)["state"] == "Completed", prepare_log(run)
+    lock = (run.folder / "environment.lock").read_text()
+    assert "tiny==1.0" in lock
+    assert "other==1.0" in lock
 
 
 @pytest.mark.usefixtures("envs")

@@ -142,7 +142,7 @@ def test_a_failure_that_both_supervisors_did_not_live_to_tell(node, envs, index)
     run.adopt()
     last = run.end()
     assert last["exit"] == {"kind": "environment_failed"}
-    assert "no package named tiny" in last["reason"]
+    assert "no package tiny" in last["reason"]
     assert not envs.builds()
 
 

@@ -82,8 +82,13 @@ def prepare_log(run: Run) -> str:
 
 
 def is_sealed(folder: Path) -> bool:
-    """No file or folder below may be written."""
-    for here, _, files in os.walk(folder):
+    """No file or folder below may be written, but those where the interpreter keeps what it compiled, beside every
+    source."""
+    for here, folders, files in os.walk(folder):
+        if any(name.endswith(".py") for name in files) and "__pycache__" not in folders:
+            return False
+        if Path(here).name == "__pycache__":
+            continue
         for path in [Path(here), *(Path(here) / name for name in files)]:
             if not path.is_symlink() and path.stat().st_mode & 0o222:
                 return False
