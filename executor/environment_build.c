@@ -487,6 +487,17 @@ static int prepare_chosen(struct work *w, struct error *err)
     return 0;
 }
 
+/* A build was named, and environment_find did not find it. */
+static int complain_of_pin(const struct runspec_environment *wish, struct error *err)
+{
+    error_set(err, ERR_NOT_FOUND, "the environment %.12s%s%s is not on the node",
+              wish->pin_identity, wish->pin_build != NULL ? ", build " : "",
+              wish->pin_build != NULL ? wish->pin_build : "");
+    return error_hint(err,
+                      "it was removed, or never built there: name what it is made of "
+                      "instead (errand env list shows what there is)");
+}
+
 /* Nothing is built: it is there, or it is an error. */
 static int prepare_existing(struct work *w, struct tools *tools, struct error *err)
 {
@@ -512,6 +523,9 @@ int environment_prepare(const struct preparation *p, struct error *err)
                      .begin_utc_ms = clock_utc_ms()};
     CLEANUP(tools_cleanup)
     struct tools *tools = tools_new(p->root, true, p->spec->environment.is_refresh);
+    if (!p->spec->environment.has_definition) {
+        return complain_of_pin(&p->spec->environment, err);
+    }
     if (p->spec->environment.definition.kind == ENVSPEC_EXISTING) {
         return prepare_existing(&w, tools, err);
     }

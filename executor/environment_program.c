@@ -25,6 +25,7 @@ struct programs {
     struct strbuf line; /* what has come of the line that is not whole yet */
     struct strbuf text;
     bool is_quiet;
+    uint64_t logged; /* bytes so far */
 };
 
 struct programs *programs_new(int stop_fd, int run_log_fd)
@@ -98,8 +99,17 @@ static void hide(struct strbuf *line, const char *secret)
 }
 
 /* Logs are best effort: a full disk is found out by the build itself. */
-static void write_logs(const struct programs *p, const char *data, size_t length)
+static void write_logs(struct programs *p, const char *data, size_t length)
 {
+    static const char end[] = "(what follows is not shown: the log is full)\n";
+    if (p->logged > PROGRAM_LOG_MAX) {
+        return;
+    }
+    p->logged += length;
+    if (p->logged > PROGRAM_LOG_MAX) {
+        data = end;
+        length = strlen(end);
+    }
     const int fds[] = {p->run_log_fd, p->build_log_fd};
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
         if (fds[i] >= 0) {

@@ -17,8 +17,10 @@
 #include "common/strvec.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define PROGRAM_SILENCE_S 3600
+#define PROGRAM_LOG_MAX ((uint64_t)64 << 20) /* no more goes into the logs */
 #define PROGRAM_TEXT_MAX ((size_t)512 << 10) /* so much of what one said is kept */
 
 struct programs;

@@ -19,6 +19,7 @@
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/variables.h"
+#include "executor/environment_settings.h"
 
 static const char *version(const struct tool *python, const struct tool *program)
 {
@@ -38,6 +39,17 @@ static bool can_clone(const char *folder)
     (void)unlink(from);
     (void)unlink(to);
     return result;
+}
+
+/* Whether the definition says itself where packages come from. */
+static bool has_sources(const struct envspec *d)
+{
+    bool has_any = d->find_links.count > 0;
+    for (size_t i = 0; i < d->options.count; i++) {
+        has_any |= strstr(d->options.items[i], "index") != NULL ||
+                   strstr(d->options.items[i], "--find-links") != NULL;
+    }
+    return has_any;
 }
 
 /* uv trusts authorities of its own; the node's, where it has any, are its user's. Older
@@ -68,6 +80,7 @@ static void set_up(struct build *b)
     variables_setf(e, "UV_LINK_MODE=%s", can_clone(b->folder) ? "clone" : "copy");
     variables_set(e, "UV_PYTHON_DOWNLOADS=never");
     variables_set(e, "UV_NO_PROGRESS=1");
+    environment_settings_for_uv(e, has_sources(b->definition));
     trust_system(e);
 }
 

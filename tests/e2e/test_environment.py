@@ -10,8 +10,20 @@ import warnings
 from pathlib import Path
 
 import pytest
-from support.environments import UV, definition, environment, is_sealed, other_pythons, pin, prepare_log, run_python
+from support.environments import (
+    UV,
+    Environments,
+    definition,
+    environment,
+    is_sealed,
+    other_pythons,
+    pin,
+    prepare_log,
+    run_python,
+)
+from support.errand import MARK
 from support.packages import make_wheel
+from support.supervision import Node
 from support.waiting import wait_for
 from support.wire import Snapshot
 
@@ -404,3 +416,31 @@ def test_the_interpreter_that_a_run_names_is_the_base(node, index):
     run = run_python(node, code, interpreter=python, environment=environment(definition("tiny", index=index.url)))
     assert run.end(120)["state"] == "Completed", prepare_log(run)
     assert run.log().strip() == python
+
+
+# ---- environments of others
+
+
+def test_a_folder_that_an_administrator_keeps_is_used(node, envs, index, tmp_path):
+    index.wheel("tiny")
+    wish = definition("tiny", index=index.url)
+    first = run_python(node, SHOW, environment=environment(wish))
+    assert first.end(120)["state"] == "Completed", prepare_log(first)
+    other = Node(tmp_path / "other", node.project, node.environment[MARK])
+    other.environment = node.environment
+    run = run_python(other, SHOW, environment=environment(wish, shared=[str(envs.folder)]))
+    assert run.end(120)["state"] == "Completed", prepare_log(run)
+    assert pin(run)["prefix"] == pin(first)["prefix"]
+    assert pin(run)["is_reused"] is True
+    assert not Environments(other).identities()
+    envs.folder.chmod(0o777)
+    third = run_python(other, SHOW, environment=environment(wish, shared=[str(envs.folder)]))
+    assert third.end(120)["state"] == "Completed", prepare_log(third)
+    assert pin(third)["prefix"].startswith(str(other.root)), "one that everybody may write is not trusted"
+
+
+def test_a_build_that_is_not_there_any_more_is_told(node):
+    wish = {"pin": {"identity": "ab" * 32, "build": "20261128T061500Z-3f2a"}, "variables": {}}
+    last = run_python(node, "", environment=wish).end()
+    assert last["exit"] == {"kind": "environment_failed"}
+    assert "abababababab, build 20261128T061500Z-3f2a is not on the node" in last["reason"]
