@@ -71,8 +71,10 @@ void envplan_names(const char *project, const char *user_folder, struct strvec *
 /* True where a file of this name is one that an environment may be read from. */
 bool envplan_is_source(const char *name);
 
-/* The names of those that come with errand, and what each is ("scikit-learn ..."): row i,
- * false behind the last. */
-bool envplan_curated(size_t i, const char **out_name, const char **out_help);
+/* Row i of those that come with errand: its name, what it is, its YAML. False behind the
+ * last.
+ */
+bool envplan_curated(size_t i, const char **out_name, const char **out_help,
+                     const char **out_text);
 
 #endif

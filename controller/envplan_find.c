@@ -19,50 +19,46 @@
 /* ---- those that come with errand ---- */
 
 static const struct {
-    const char *name, *help, *text;
+    const char *name, *help, *others, *text;
 } curated[] = {
-#define ENVIRONMENT(name, help, text) {name, help, text},
-#define ALIAS(name, other)
+#define ENVIRONMENT(name, help, others, text) {name, help, others, text},
 #include "controller/curated.def"
 #undef ENVIRONMENT
-#undef ALIAS
 };
 
-static const struct {
-    const char *name, *other;
-} aliases[] = {
-#define ENVIRONMENT(name, help, text)
-#define ALIAS(name, other) {name, other},
-#include "controller/curated.def"
-#undef ENVIRONMENT
-#undef ALIAS
-};
-
-bool envplan_curated(size_t i, const char **out_name, const char **out_help)
+bool envplan_curated(size_t i, const char **out_name, const char **out_help,
+                     const char **out_text)
 {
     if (i >= ARRAY_SIZE(curated)) {
         return false;
     }
     *out_name = curated[i].name;
     *out_help = curated[i].help;
+    *out_text = curated[i].text;
     return true;
+}
+
+/* True where name is one of others. */
+static bool is_called(const char *others, const char *name)
+{
+    while (others[0] != '\0') {
+        size_t length = strcspn(others, " ");
+        bool is_open = others[length - 1] == '*';
+
+        if (is_open ? strncmp(name, others, length - 1) == 0
+                    : strlen(name) == length && strncmp(name, others, length) == 0) {
+            return true;
+        }
+        others += length + (others[length] == ' ' ? 1 : 0);
+    }
+    return false;
 }
 
 /* NULL without err: there is none of that name. */
 static struct json *find_curated(const char *name, struct error *err)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(aliases); i++) {
-        size_t length = strlen(aliases[i].name);
-        bool is_prefix = length > 0 && aliases[i].name[length - 1] == '*';
-
-        if (is_prefix ? strncmp(name, aliases[i].name, length - 1) == 0
-                      : strcmp(name, aliases[i].name) == 0) {
-            name = aliases[i].other;
-            break;
-        }
-    }
     for (size_t i = 0; i < ARRAY_SIZE(curated); i++) {
-        if (strcmp(curated[i].name, name) == 0) {
+        if (strcmp(curated[i].name, name) == 0 || is_called(curated[i].others, name)) {
             __attribute__((cleanup(yaml_node_cleanup))) struct yaml_node *node =
                 yaml_parse(name, curated[i].text, strlen(curated[i].text), err);
 

@@ -232,11 +232,12 @@ static void every_environment_that_comes_along_is_good(void **state)
     CLEANUP_SCRATCH struct scratch *s = scratch_new();
     const char *name;
     const char *help;
+    const char *text;
     size_t count = 0;
 
     (void)state;
     scratch_write(s, "train.py", "");
-    for (; envplan_curated(count, &name, &help); count++) {
+    for (; envplan_curated(count, &name, &help, &text); count++) {
         CLEANUP_TRIAL struct trial t;
 
         try_wish(&t, s, name, "train.py");
@@ -247,6 +248,25 @@ static void every_environment_that_comes_along_is_good(void **state)
         assert_true(help[0] != '\0' && strlen(help) < 60);
     }
     assert_true(count >= 4);
+}
+
+static void conf_has_them_as_files(void **state)
+{
+    const char *source = getenv("ERRAND_SOURCE_DIR");
+    const char *name;
+    const char *help;
+    const char *text;
+
+    (void)state;
+    for (size_t i = 0; envplan_curated(i, &name, &help, &text); i++) {
+        CLEANUP_FREE char *path =
+            xasprintf("%s/conf/environments/%s.yaml", source ? source : ".", name);
+        CLEANUP_FREE char *expected = xasprintf("# %s\n%s", help, text);
+        CLEANUP_STRBUF struct strbuf file = STRBUF_INIT;
+
+        assert_int_equal(files_read(AT_FDCWD, path, &file, NULL), 0);
+        assert_string_equal(file.data, expected);
+    }
 }
 
 static void the_original_s_names_lead_to_them(void **state)
@@ -360,6 +380,7 @@ int main(void)
         cmocka_unit_test(a_text_is_a_file_a_name_or_on_the_node),
         cmocka_unit_test(an_environment_extends_another),
         cmocka_unit_test(every_environment_that_comes_along_is_good),
+        cmocka_unit_test(conf_has_them_as_files),
         cmocka_unit_test(the_original_s_names_lead_to_them),
         cmocka_unit_test(a_conda_file_of_pip_packages_needs_no_conda),
         cmocka_unit_test(a_conda_file_with_more_is_for_conda),
