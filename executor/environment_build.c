@@ -450,7 +450,7 @@ static int obtain(struct work *w, struct environment_pin *pin, struct error *err
     }
     if (!is_refresh || w->awaited[0] != '\0') {
         int taken = environment_take(&w->e, w->p->run_fd, is_refresh ? w->awaited : NULL,
-                                     false, spent_ms(w), pin, err);
+                                     true, spent_ms(w), pin, err);
         if (taken != 0) {
             return taken < 0 ? -1 : 0;
         }
