@@ -190,10 +190,10 @@ static int export_to(struct command_context *context, const struct env_lock_args
         write_text(definition_path, &definition, args->is_forced, err) != 0) {
         return -1;
     }
-    terminal_note(context->terminal,
-                  "wrote %s and %s; elsewhere: uv pip install -r %s, or errand run "
-                  "--environment %s",
-                  definition_path, lock_path, LOCK_NAME, DEFINITION_NAME);
+    terminal_note(
+        context->terminal,
+        "wrote %s and %s; in environments/ of a project they are one of its own",
+        definition_path, lock_path);
     return 0;
 }
 

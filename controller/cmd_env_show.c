@@ -45,7 +45,8 @@ static void put_lines(struct strbuf *out, const char *head, const struct strvec 
     for (size_t i = 0; i < lines->count; i++) {
         size_t word = strcspn(lines->items[i], " ");
         const char *rest = lines->items[i] + word;
-        strbuf_printf(out, "  %-11.*s", (int)word, lines->items[i]);
+        strbuf_printf(out, rest[0] != '\0' ? "  %-11.*s" : "  %.*s", (int)word,
+                      lines->items[i]);
         terminal_make_safe(rest, strlen(rest), out);
         strbuf_putc(out, '\n');
     }

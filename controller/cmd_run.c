@@ -42,6 +42,7 @@ struct run_args {
         CLI_STRING(0, "log-max-size", "SIZE", "of the log on the node; 0: no limit",     \
                    REQUEST(log_max_size)),                                               \
         CLI_FLAG(0, "force", "also for / or your home folder", REQUEST(want_force)),     \
+        CLI_FLAG(0, "refresh", "build the environment anew", REQUEST(want_refresh)),     \
         CLI_FLAG('y', "yes", "do not ask about large folders", REQUEST(want_yes)),       \
         CLI_FLAG(0, "accept-new", "take the host key of a new machine",                  \
                  FIELD(want_accept_new)),                                                \
@@ -365,4 +366,51 @@ const struct cli_command cmd_submit = {
     .max_operands = SIZE_MAX,
     .stops_at_operand = true,
     .run = submit_verb,
+};
+
+/* ---- env prepare: a run of nothing ---- */
+
+static int prepare_verb(void *opaque_context, void *opaque, char *const *operands,
+                        size_t operand_count)
+{
+    struct command_context *context = opaque_context;
+    struct run_args *args = opaque;
+    char word[] = "true";
+    char *command[] = {word, NULL};
+    args->request.is_preparation = true;
+    args->request.environment = operand_count > 0 ? operands[0] : NULL;
+    context->has_terminator = true; /* the operands are a command */
+    return run_verb(context, args, command, 1);
+}
+
+static const struct cli_option prepare_options[] = {
+    CLI_STRING('t', "target", "TARGET", "where to build it", FIELD(target)),
+    CLI_FLAG(0, "refresh", "build it anew although it is there", REQUEST(want_refresh)),
+    CLI_LIST(0, "env", "K=V", "set a variable; K alone: as it is here",
+             REQUEST(variables)),
+    CLI_LIST(0, "secret", "NAME", "a variable that is never stored", REQUEST(secrets)),
+    CLI_FLAG('y', "yes", "do not ask about large folders", REQUEST(want_yes)),
+    CLI_FLAG(0, "accept-new", "take the host key of a new machine",
+             FIELD(want_accept_new)),
+    CLI_DURATION(0, "give-up-after", "TIME", "of an unreachable node",
+                 FIELD(give_up_after_ms)),
+    CLI_FLAG('v', "verbose", "show all of the build log", FIELD(is_verbose)),
+    CLI_FLAG(0, "json", "one JSON document on stdout", FIELD(is_json)),
+    CLI_END,
+};
+
+const struct cli_command cmd_env_prepare = {
+    .name = "env prepare",
+    .usage = "[WHAT] [options]",
+    .help = "build an environment on a target, for the runs to come",
+    .details =
+        "WHAT is a file (requirements.txt, pyproject.toml, environment.yml), or the name "
+        "of an "
+        "environment; without it, the project's. It is built by a run that does nothing "
+        "else, and which may be canceled like any other.",
+    .options = prepare_options,
+    .args_size_bytes = sizeof(struct run_args),
+    .max_operands = 1,
+    .usage_status = EXIT_ERRAND,
+    .run = prepare_verb,
 };

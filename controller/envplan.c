@@ -158,7 +158,7 @@ int envplan_open(struct envplan *plan, const struct envplan_request *request,
     plan->script = request->script != NULL ? xstrdup(request->script) : NULL;
     if (request->wish != NULL) {
         wish = json_copy(request->wish);
-    } else if (request->may_discover && plan->script != NULL) {
+    } else if (request->may_discover) {
         struct error why = ERROR_INIT;
 
         wish = envplan_discover(plan, &plan->name, &why);

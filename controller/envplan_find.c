@@ -180,9 +180,10 @@ static const char *key_of_file(const char *path)
 {
     static const struct {
         const char *end, *key;
-    } rows[] = {{".txt", "requirements"}, {".in", "requirements"},
-                {"uv.lock", "lock"},      {"pyproject.toml", "pyproject"},
-                {".yml", "conda"},        {".yaml", "conda"}};
+    } rows[] = {{".txt", "requirements"},  {".in", "requirements"},
+                {"uv.lock", "lock"},       {"pyproject.toml", "pyproject"},
+                {".lock", "requirements"}, {".yml", "conda"},
+                {".yaml", "conda"}};
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         if (ends_with(path, rows[i].end)) {
@@ -328,6 +329,9 @@ static struct json *discover_in(const struct envplan *plan, const char *folder,
 struct json *envplan_discover(const struct envplan *plan, char **out_name,
                               struct error *err)
 {
+    if (plan->script == NULL) {
+        return discover_in(plan, plan->project, out_name);
+    }
     CLEANUP_FREE char *path = files_join(plan->project, plan->script);
     CLEANUP_FREE char *folder = xstrdup(path);
     CLEANUP_STRBUF struct strbuf header = STRBUF_INIT;

@@ -31,8 +31,11 @@ struct submission_request {
     int64_t time_limit_ms, grace_ms, attempts;
     const char *log_max_size; /* as a person writes a size; NULL: as configured */
     bool is_plain_command;    /* operands are a command, not a script */
-    bool want_force;          /* also / and $HOME */
-    bool want_yes;            /* large folders: do not ask */
+    bool is_preparation; /* the environment is what the run is about: there must be one,
+                            and the project's is looked for */
+    bool want_refresh;   /* build it anew although it is there */
+    bool want_force;     /* also / and $HOME */
+    bool want_yes;       /* large folders: do not ask */
     /* Before the person is asked about a large folder: so that the question does not
      * stand beside one of the connection's. May be NULL. */
     int (*before_question)(void *context, struct error *err);

@@ -39,9 +39,18 @@ int submission_environment_open(struct submission *s, struct command_context *co
         .wish = document,
         .script = s->spec.script,
         .may_discover =
-            s->spec.framework == FRAMEWORK_PYTHON && s->spec.interpreter == NULL,
+            request->is_preparation ||
+            (s->spec.framework == FRAMEWORK_PYTHON && s->spec.interpreter == NULL),
     };
-    return envplan_open(plan, &what, err);
+    s->spec.environment.is_refresh = request->want_refresh;
+    int result = envplan_open(plan, &what, err);
+    if (result == 0 && request->is_preparation) {
+        error_set(err, ERR_NOT_FOUND, "nothing in %s says what the environment is",
+                  what.project);
+        return error_hint(err, "name a file, or write requirements.txt or `environment:` "
+                               "in errand.yaml");
+    }
+    return result;
 }
 
 /* Passwords that stood in addresses travel as secrets, and only the builder gets them. */

@@ -1,0 +1,189 @@
+"""What a person sees of environments that are really built, by uv and by pip, here and over ssh."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from support.environments import UV
+from support.projects import write_files
+
+SHOW = "import sys, tiny\nprint(tiny.__version__, sys.prefix)\n"
+
+
+# Each builder here, and each over a network: what is between them does not depend on the other.
+PLACES = {
+    "uv-local": ("uv", "local"),
+    "pip-local": ("pip", "local"),
+    "uv-ssh2": ("uv", "ssh2"),
+    "pip-openssh": ("pip", "openssh"),
+}
+
+
+@pytest.fixture(params=PLACES)
+def place(request) -> tuple[str, str]:
+    return PLACES[request.param]
+
+
+@pytest.fixture
+def transport(place) -> str:
+    return place[1]
+
+
+@pytest.fixture
+def builder(request, errand, place) -> str:
+    """The node has uv where it looks for it, or only Python."""
+    if place[0] == "uv":
+        home = errand.user_home if place[1] == "local" else request.getfixturevalue("sshd").home
+        (home / ".local" / "bin").mkdir(parents=True, exist_ok=True)
+        (home / ".local" / "bin" / "uv").symlink_to(UV)
+    return place[0]
+
+
+@pytest.fixture
+def tiny(errand, index):
+    """A project whose script needs a package that the index has in two versions."""
+    index.wheel("tiny", "1.0")
+    index.wheel("tiny", "2.0")
+    write_files(errand.cwd, {"t.py": SHOW, "requirements.txt": f"--index-url {index.url}\ntiny<2\n"})
+    return index
+
+
+def run(errand, target, *options, code: int = 0):
+    return errand.run("run", "--target", target, *options, "t.py", code=code)
+
+
+def ids(errand) -> list[str]:
+    return [one["id"] for one in errand.json("list")["runs"]]
+
+
+def test_the_first_run_builds_and_the_second_does_not(errand, target, builder, tiny):
+    first = run(errand, target)
+    assert first.text.startswith("1.0 ")
+    assert "errand: environment: requirements.txt, 1 package, 1 not pinned\n" in first.errors
+    assert f" with {builder} " in first.errors
+    assert "errand: environment ready: 1 package, " in first.errors
+    assert "  | " in first.errors
+    asked = len(tiny.asked)
+    again = run(errand, target)
+    assert again.out == first.out
+    assert "errand: environment ready (used before): 1 package, " in again.errors
+    assert "  | " not in again.errors
+    assert len(tiny.asked) == asked, "no package manager was started"
+    shown = errand.show()["environment"]
+    assert (shown["kind"], shown["reused"], shown["packages"]) == ("packages", True, 1)
+    listed = errand.json("env", "list", "--target", target)["environments"]
+    assert [(one["identity"], one["build"], one["ready"]) for one in listed] == [
+        (shown["identity"], shown["build"], True)
+    ]
+    assert listed[0]["name"] == "requirements.txt"
+
+
+@pytest.mark.usefixtures("builder", "tiny")
+def test_an_environment_is_prepared_ahead(errand, target):
+    prepared = errand.ok("env", "prepare", "--target", target)
+    assert "environment ready: 1 package" in prepared.errors
+    assert prepared.out == b""
+    assert "used before" in run(errand, target).errors
+    fresh = errand.ok("env", "prepare", "--target", target, "--refresh")
+    assert "environment ready: 1 package" in fresh.errors
+    builds = errand.json("env", "list", "--target", target)["environments"]
+    assert len({one["build"] for one in builds}) == 2 and len({one["identity"] for one in builds}) == 1
+    assert errand.show("@")["environment"]["build"] == max(one["build"] for one in builds)
+
+
+@pytest.mark.usefixtures("builder")
+def test_what_is_recorded_is_installed_again(errand, target, tiny):
+    """The lock of a run pins what the run had, though the index has moved on."""
+    write_files(errand.cwd, {"requirements.txt": f"--index-url {tiny.url}\ntiny\n"})
+    run(errand, target)
+    errand.ok("env", "lock")
+    lock = (errand.cwd / "requirements.lock").read_text()
+    assert "tiny==2.0" in lock and "--hash=sha256:" in lock
+    tiny.wheel("tiny", "3.0")
+    (errand.cwd / "requirements.lock").write_text(f"--index-url {tiny.url}\n" + lock)
+    assert run(errand, target, "-e", "requirements.lock").text.startswith("2.0 ")
+    assert run(errand, target, "--refresh").text.startswith("3.0 ")
+    told = errand.ok("env", "diff", ids(errand)[1], "@")
+    assert "- tiny==2.0\n+ tiny==3.0\n" in told.text
+
+
+@pytest.mark.usefixtures("builder")
+def test_a_build_that_fails_says_why_and_where_the_log_is(errand, target, tiny):
+    write_files(errand.cwd, {"requirements.txt": f"--index-url {tiny.url}\nnosuch\n"})
+    result = run(errand, target, code=125)
+    shown = errand.show()
+    assert shown["status"] == "Failed"
+    assert shown["exit"] == {"kind": "environment_failed"}
+    assert "nosuch" in shown["reason"]
+    assert shown["reason"] in result.errors
+    assert f"errand: all of its build log: errand logs --prepare {shown['id']}\n" in result.errors
+    assert "nosuch" in errand.ok("logs", "--prepare", "@").text
+    failed = errand.json("env", "list", "--target", target)["environments"]
+    assert [one["ready"] for one in failed] == [False]
+    assert "nosuch" in errand.ok("env", "show", "--target", target, failed[0]["identity"]).text
+
+
+@pytest.mark.usefixtures("builder")
+def test_of_several_at_once_one_builds_and_all_see_it(errand, target, tiny):
+    tiny.hang = lambda path: path.startswith("/files/")
+    runs = [errand.start("run", "--target", target, "t.py") for _ in range(3)]
+    for one in runs:
+        one.wait_output(b"  | ", "err")
+    tiny.gate.set()
+    results = [one.finish() for one in runs]
+    assert [one.code for one in results] == [0, 0, 0], "\n".join(map(str, results))
+    assert len({one.out for one in results}) == 1
+    said = [one.errors for one in results]
+    assert sum("environment ready: 1 package" in one for one in said) == 1
+    assert sorted(one["environment"]["reused"] for one in map(errand.show, ids(errand))) == [False, True, True]
+    assert len(errand.json("env", "list", "--target", target)["environments"]) == 1
+
+
+@pytest.mark.usefixtures("builder")
+def test_a_build_is_canceled_and_leaves_nothing(errand, target, tiny):
+    tiny.hang = lambda path: path.startswith("/files/")
+    building = errand.start("run", "--target", target, "t.py")
+    building.wait_output(b"  | ", "err")
+    errand.ok("cancel", *ids(errand))
+    assert building.finish().code == 143
+    assert errand.show()["status"] == "Canceled"
+    assert [one["ready"] for one in errand.json("env", "list", "--target", target)["environments"]] in ([], [False])
+    tiny.gate.set()
+    assert run(errand, target).text.startswith("1.0 ")
+
+
+@pytest.mark.usefixtures("builder")
+def test_a_follower_that_is_ended_loses_nothing_of_the_build(errand, target, tiny):
+    tiny.hang = lambda path: path.startswith("/files/")
+    first = errand.start("run", "--target", target, "t.py")
+    first.wait_output(b"  | ", "err")
+    os.kill(first.pid, signal.SIGKILL)
+    first.finish()
+    (run_id,) = ids(errand)
+    second = errand.follow(run_id)
+    second.wait_output(b"  | ", "err")
+    tiny.gate.set()
+    result = second.finish()
+    assert result.code == 0 and result.text.startswith("1.0 ")
+    log = errand.ok("logs", "--prepare", run_id).text
+    assert [f"  | {line}" for line in log.splitlines() if line.strip()] == [
+        line.rstrip() if not line.strip("| ") else line
+        for line in result.errors.splitlines()
+        if line.startswith("  | ")
+    ]
+
+
+@pytest.mark.usefixtures("builder")
+def test_an_export_works_in_another_project(errand, make_project, target, tiny):
+    run(errand, target)
+    errand.ok("env", "export", "@", errand.cwd / "away")
+    folder = errand.cwd / "away"
+    text = (folder / "requirements.lock").read_text()
+    (folder / "requirements.lock").write_text(f"--index-url {tiny.url}\n{text}")
+    assert "tiny==1.0" in text
+    other: Path = make_project({"t.py": SHOW}, name="other")
+    write_files(other, {"environments/away.yaml": (folder / "environment.yaml").read_text()})
+    write_files(other, {"environments/requirements.lock": (folder / "requirements.lock").read_text()})
+    result = errand.ok("run", "--target", target, "-e", "away", "t.py", cwd=other)
+    assert result.text.startswith("1.0 ")
