@@ -3,8 +3,9 @@
  *
  * Source: docs.astral.sh/uv, and what uv 0.13 was seen to do. uv shares its cache's files
  * with environments by hard links unless told otherwise: then a script that writes into
- * its environment changes every other one. So files are cloned where the filesystem can,
- * else copied.
+ * its environment changes every other one. So files are cloned where the filesystem can.
+ * Else they are linked, as what is ready is read-only, and copied for root, whom that
+ * does not keep from writing.
  */
 #define _GNU_SOURCE /* FICLONE */
 #include "executor/environment.h"
@@ -77,7 +78,10 @@ static void set_up(struct build *b)
     struct strvec *e = programs_environment(b->programs);
     const struct noderoot *root = b->environment->root;
     variables_setf(e, "UV_CACHE_DIR=%s/envs/cache/uv", root->path);
-    variables_setf(e, "UV_LINK_MODE=%s", can_clone(b->folder) ? "clone" : "copy");
+    variables_setf(e, "UV_LINK_MODE=%s",
+                   can_clone(b->folder) ? "clone"
+                   : geteuid() == 0     ? "copy"
+                                        : "hardlink");
     variables_set(e, "UV_PYTHON_DOWNLOADS=never");
     variables_set(e, "UV_NO_PROGRESS=1");
     environment_settings_for_uv(e, has_sources(b->definition));

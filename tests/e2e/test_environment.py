@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -23,7 +25,7 @@ from support.environments import (
 )
 from support.errand import MARK
 from support.packages import make_wheel
-from support.supervision import Node
+from support.supervision import EXECUTOR, Node
 from support.waiting import wait_for
 from support.wire import Snapshot
 
@@ -444,3 +446,50 @@ def test_a_build_that_is_not_there_any_more_is_told(node):
     last = run_python(node, "", environment=wish).end()
     assert last["exit"] == {"kind": "environment_failed"}
     assert "abababababab, build 20261128T061500Z-3f2a is not on the node" in last["reason"]
+
+
+# ---- who may write into it
+
+
+WRITES = """
+import os, tiny
+print(os.path.exists(tiny.__cached__))
+for path in (tiny.__file__, os.path.join(os.path.dirname(tiny.__file__), "more.py")):
+    try:
+        open(path, "a")
+        print("written")
+    except PermissionError:
+        print("refused")
+"""
+
+
+@pytest.fixture
+def users_node(mark):
+    """A node whose user is not root, where we are; accepts as root, runs as the user."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    (folder / "project").mkdir()
+    (folder / "home").mkdir()
+    shutil.copy(EXECUTOR, folder / "errand-executor")
+    shutil.copy(UV, folder / "uv")
+    one = Node(folder / "root", folder / "project", mark)
+    one.environment |= {"PATH": f"{folder}:/usr/bin:/bin", "HOME": str(folder / "home")}
+    one.environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    yield one
+    shutil.rmtree(folder)
+
+
+def test_a_script_cannot_write_into_its_environment_but_what_it_compiles(users_node, index):
+    index.wheel("tiny")
+    (users_node.project / "train.py").write_text(WRITES)
+    folder = users_node.root.parent
+    wish = environment(definition("tiny", index=index.url))
+    run = users_node.accept(framework="python", script="train.py", environment=wish)
+    prefix = []
+    if os.geteuid() == 0:
+        prefix = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+        subprocess.run(["chown", "-R", "65534:65534", folder], check=True)
+    argv = [*prefix, folder / "errand-executor", "supervise", "--root", users_node.root, "--run", run.id]
+    subprocess.run(argv, env=users_node.environment, check=True, timeout=60)
+    assert run.end(120)["state"] == "Completed", prepare_log(run)
+    assert run.log().split() == ["True", "refused", "refused"]
