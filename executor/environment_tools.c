@@ -591,7 +591,6 @@ void tools_describe_pythons(struct tools *t, struct strbuf *out)
     int shown = 0;
     for (const struct tool *tool = next_older(t, NULL); tool != NULL && shown < SHOWN_MAX;
          tool = next_older(t, tool)) {
-        strbuf_printf(out, "%s%s (%.200s)", shown++ > 0 ? ", " : "", tool->version,
-                      tool->real);
+        strbuf_printf(out, "%s%s", shown++ > 0 ? ", " : "", tool->version);
     }
 }

@@ -80,8 +80,7 @@ int tools_python_at(struct tools *tools, const char *path, const struct tool **o
  * the result 1. */
 int tools_find(struct tools *tools, enum tool_sort sort, const struct tool **out);
 
-/* Append "3.9.18 (/usr/bin/python3.9), 3.11.7 (/opt/...)": the usable interpreters, the
- * newest first, at most 8. */
+/* Append "3.11.7, 3.9.18": the versions that are there, the newest first, at most 8. */
 void tools_describe_pythons(struct tools *tools, struct strbuf *out);
 
 #endif
