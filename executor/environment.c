@@ -314,6 +314,8 @@ static int read_ready(int build_fd, const char *identity, const char *build,
     const char *activation = json_string(json_get(j, "activation"));
     snprintf(out->activation, sizeof(out->activation), "%s",
              activation != NULL ? activation : "venv");
+    free(out->interpreter);
+    out->interpreter = take_path(j, "interpreter", NULL);
     return 0;
 }
 
@@ -347,9 +349,10 @@ static int look_in(const char *base, const char *identity, const char *build,
     }
     CLEANUP_FREE char *inside = xasprintf("%s/%s/prefix", path, name);
     free(out->prefix);
-    free(out->interpreter);
     out->prefix = TAKE_PTR(inside);
-    out->interpreter = files_join(out->prefix, "bin/python");
+    if (out->interpreter == NULL) {
+        out->interpreter = files_join(out->prefix, "bin/python");
+    }
     *out_build_fd = take_fd(&build_fd);
     return 1;
 }

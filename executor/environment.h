@@ -37,8 +37,8 @@ struct environment {
 struct environment_pin {
     struct run_environment facts;
     char *prefix;       /* the folder whose bin/ comes first in PATH; or NULL */
-    char *interpreter;  /* what starts a Python script */
-    char activation[8]; /* "venv", "conda" or "none": which variables tell of it */
+    char *interpreter;  /* what starts a Python script; of an image, its engine */
+    char activation[8]; /* "venv", "conda", "image" or "none": how it is made use of */
 };
 
 void environment_pin_init(struct environment_pin *pin);

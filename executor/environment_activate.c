@@ -5,7 +5,7 @@
 
 #include "common/files.h"
 #include "common/variables.h"
-#include "executor/environment.h"
+#include "executor/container.h"
 
 static bool is_set_by_run(const struct runspec *spec, const char *name)
 {
@@ -78,23 +78,21 @@ static void set_variables(const struct environment_pin *pin, struct strvec *vari
     }
 }
 
-int environment_activate(int run_fd, const struct runspec *spec, const char *work,
-                         struct strvec *variables, char **out_interpreter,
-                         struct error *err)
+int environment_activate(const struct environment_pin *pin, const struct runspec *spec,
+                         const char *work, struct strvec *variables,
+                         char **out_interpreter, struct error *err)
 {
-    struct environment_pin pin CLEANUP_PIN;
-    environment_pin_init(&pin);
-    if (environment_read_pin(run_fd, &pin, err) < 0) {
-        return error_wrap(err, "the run's environment");
-    }
-    if (pin.interpreter == NULL || access(pin.interpreter, X_OK) < 0) {
+    bool is_image = strcmp(pin->activation, CONTAINER_ACTIVATION) == 0;
+    if (pin->interpreter == NULL || access(pin->interpreter, X_OK) < 0) {
         return error_set(err, ERR_NOT_FOUND,
                          "the run's environment is gone: %.300s cannot be started",
-                         pin.interpreter != NULL ? pin.interpreter : "nothing");
+                         pin->interpreter != NULL ? pin->interpreter : "nothing");
     }
-    forget_others(spec, variables);
-    set_variables(&pin, variables);
+    if (!is_image) {
+        forget_others(spec, variables);
+        set_variables(pin, variables);
+        *out_interpreter = xstrdup(pin->interpreter);
+    }
     add_paths(spec, work, variables);
-    *out_interpreter = TAKE_PTR(pin.interpreter);
     return 0;
 }

@@ -9,16 +9,17 @@
 #ifndef EXECUTOR_ENVIRONMENT_ACTIVATE_H
 #define EXECUTOR_ENVIRONMENT_ACTIVATE_H
 
-#include "common/runspec.h"
 #include "common/strvec.h"
+#include "executor/environment.h"
 
 /*
  * Change variables (those of the node, changed by the run's) to the pinned environment's.
  * work is the absolute path of the work tree. *out_interpreter: what starts a Python
- * script, malloc'ed. Errors: ERR_NOT_FOUND (no pin, or it was removed), ERR_CORRUPT.
+ * script, malloc'ed; an image leaves it alone, and has its own. Errors: ERR_NOT_FOUND (it
+ * was removed).
  */
-int environment_activate(int run_fd, const struct runspec *spec, const char *work,
-                         struct strvec *variables, char **out_interpreter,
-                         struct error *err);
+int environment_activate(const struct environment_pin *pin, const struct runspec *spec,
+                         const char *work, struct strvec *variables,
+                         char **out_interpreter, struct error *err);
 
 #endif

@@ -331,6 +331,9 @@ static int make_ready(struct work *w, struct build *b, int build_fd, const char 
     json_add_integer(j, "files", (int64_t)seal.files);
     json_add_time(j, "created", clock_utc_ms());
     json_add_string(j, "activation", b->activation);
+    if (b->start != NULL) {
+        json_add_bytes(j, "interpreter", b->start, strlen(b->start));
+    }
     if (write_note(build_fd, "READY", j, err) < 0) {
         return -1;
     }
@@ -348,6 +351,20 @@ static int write_inputs(const struct preparation *p, int inputs_fd, struct error
     return p->spec->environment.definition.kind == ENVSPEC_LOCK
                ? environment_inputs_write_lock(p->root, p->spec, inputs_fd, err)
                : environment_inputs_write(p->root, p->spec, inputs_fd, err);
+}
+
+static int check_interpreter(const struct preparation *p, const char *interpreter,
+                             struct error *err)
+{
+    const char *const start[] = {interpreter, NULL};
+    return environment_check(p->programs, start, &p->spec->environment.imports, err);
+}
+
+static int check_prefix(const struct preparation *p, const char *prefix,
+                        struct error *err)
+{
+    CLEANUP_FREE char *python = files_join(prefix, "bin/python");
+    return check_interpreter(p, python, err);
 }
 
 /* In the open folder of the build. */
@@ -380,9 +397,8 @@ static int fill(struct work *w, int build_fd, const char *name, struct error *er
     strbuf_init(&b.lock, (size_t)32 << 20);
     int result = w->e.builder->make(&b, err);
     if (result == 0) {
-        CLEANUP_FREE char *python = files_join(prefix, "bin/python");
-        result =
-            environment_check(p->programs, python, &p->spec->environment.imports, err);
+        result = w->e.builder->check != NULL ? w->e.builder->check(&b, err)
+                                             : check_prefix(p, prefix, err);
     }
     if (result == 0 && !programs_wait(p->programs, 0)) {
         result = canceled(err);
@@ -469,6 +485,9 @@ static void say_choice(struct work *w)
         programs_say(w->p->programs, "Python %s (%s), %s %s", e->python->version,
                      e->python->real, e->builder->name,
                      e->builder->version(e->python, e->program));
+    } else {
+        programs_say(w->p->programs, "%s %s (%s)", e->builder->name,
+                     e->builder->version(e->python, e->program), e->program->real);
     }
 }
 
@@ -505,8 +524,7 @@ static int prepare_existing(struct work *w, struct tools *tools, struct error *e
     environment_pin_init(&pin);
     programs_say(w->p->programs, "environment: %s", environment_source(w->p->spec));
     if (environment_existing(w->p->spec, tools, &pin, err) < 0 ||
-        environment_check(w->p->programs, pin.interpreter,
-                          &w->p->spec->environment.imports, err) < 0 ||
+        check_interpreter(w->p, pin.interpreter, err) < 0 ||
         environment_write_pin(w->p->run_fd, &pin, err) < 0) {
         return -1;
     }

@@ -4,8 +4,8 @@
 #include "executor/environment_explain.h"
 
 /* In the order in which they are tried. */
-static const struct builder *const builders[] = {&builder_uv, &builder_uv_lock,
-                                                 &builder_pip, NULL};
+static const struct builder *const builders[] = {
+    &builder_uv, &builder_uv_lock, &builder_pip, &builder_podman, &builder_docker, NULL};
 
 const struct builder *environment_builder_at(size_t i)
 {

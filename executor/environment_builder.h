@@ -31,7 +31,9 @@ struct build {
      * known. */
     struct strbuf lock;
     int64_t packages;       /* in it; -1: not known */
-    const char *activation; /* "venv" or "conda"; static */
+    const char *activation; /* "venv", "conda" or "image"; static */
+    const char *start; /* what starts it; NULL: prefix/bin/python. Borrowed as long as the
+                          build is */
 };
 
 struct builder {
@@ -47,9 +49,13 @@ struct builder {
     /* Fill the prefix. A failure's sentence is environment_explain's or the system's.
      * ERR_CANCELED: the run is being ended. */
     int (*make)(struct build *b, struct error *err);
+    /* Whether it works, once it is made. NULL: as any prefix with bin/python. Errors: as
+     * environment_check. */
+    int (*check)(struct build *b, struct error *err);
 };
 
-extern const struct builder builder_uv, builder_uv_lock, builder_pip;
+extern const struct builder builder_uv, builder_uv_lock, builder_pip, builder_podman,
+    builder_docker;
 
 /* The i-th builder, NULL behind the last. */
 const struct builder *environment_builder_at(size_t i);

@@ -12,7 +12,7 @@ static const char *last_line(struct strbuf *text)
     return newline != NULL ? newline + 1 : text->data;
 }
 
-int environment_check(struct programs *programs, const char *interpreter,
+int environment_check(struct programs *programs, const char *const *start,
                       const struct strvec *imports, struct error *err)
 {
     static const char program[] = "import sys, importlib\n"
@@ -23,7 +23,9 @@ int environment_check(struct programs *programs, const char *interpreter,
                                   "        sys.exit('%s cannot be imported: %s: %s' % "
                                   "(name, type(e).__name__, e))\n";
     CLEANUP_STRVEC struct strvec argv = STRVEC_INIT;
-    strvec_push(&argv, interpreter);
+    for (size_t i = 0; start[i] != NULL; i++) {
+        strvec_push(&argv, start[i]);
+    }
     strvec_push(&argv, "-I");
     strvec_push(&argv, "-c");
     strvec_push(&argv, program);

@@ -23,7 +23,9 @@
  */
 #define TOOL_TABLE(ROW)                                                                  \
     ROW(PYTHON, "python3")                                                               \
-    ROW(UV, "uv")
+    ROW(UV, "uv")                                                                        \
+    ROW(PODMAN, "podman")                                                                \
+    ROW(DOCKER, "docker")
 
 enum tool_sort {
 #define ROW(symbol, name) TOOL_##symbol,

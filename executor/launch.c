@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -18,6 +21,8 @@
 #include "common/variables.h"
 #include "executor/arguments.h"
 #include "executor/checkout.h"
+#include "executor/command.h"
+#include "executor/container.h"
 #include "executor/environment.h"
 #include "executor/environment_activate.h"
 #include "executor/exitslot.h"
@@ -27,9 +32,7 @@
 #include "executor/stage.h"
 
 #define EXIT_FAILED 125
-#define EXIT_NOT_EXECUTABLE 126
-#define EXIT_NOT_FOUND 127
-#define OOM_SCORE "500\n"
+#define IMAGE_MAX ((size_t)4 << 10)
 
 struct launch {
     struct noderoot *root;
@@ -37,9 +40,11 @@ struct launch {
     int run_fd, exit_fd;
     int64_t attempt, checkout_ns;
     struct log log;
-    struct strvec environment, argv;
+    struct strvec environment;
+    struct command command;
+    struct environment_pin pin;
     char *interpreter; /* of the run's environment; NULL: it has none */
-    char *program;     /* what is executed */
+    bool is_contained;
 };
 
 /* Why it could not start: {step, code, sentence}, into the slot. Returns the exit status.
@@ -76,12 +81,12 @@ static void add_secret(void *context, const char *setting)
     }
 }
 
-/* The login environment that the supervisors kept, then the run's variables and secrets,
- * then errand's own. */
+/* The login environment that the supervisors kept (an image has its own), then the run's
+ * variables and secrets, then errand's own. */
 static int make_environment(struct launch *l, int secrets_fd, struct error *err)
 {
     struct strvec *e = &l->environment;
-    for (char *const *at = environ; *at != NULL; at++) {
+    for (char *const *at = environ; *at != NULL && !l->is_contained; at++) {
         strvec_push(e, *at);
     }
     for (size_t i = 0; i < l->spec.variables.count; i++) {
@@ -103,7 +108,7 @@ static int make_environment(struct launch *l, int secrets_fd, struct error *err)
     CLEANUP_FREE char *dir = xasprintf("%s/runs/%s", l->root->path, l->spec.run);
     CLEANUP_FREE char *work = files_join(dir, "work");
     if (environment_is_wanted(&l->spec) &&
-        environment_activate(l->run_fd, &l->spec, work, e, &l->interpreter, err) < 0) {
+        environment_activate(&l->pin, &l->spec, work, e, &l->interpreter, err) < 0) {
         return -1;
     }
     variables_setf(e, "%s=%s", RUN_ID_VARIABLE, l->spec.run);
@@ -116,116 +121,6 @@ static int make_environment(struct launch *l, int secrets_fd, struct error *err)
     }
     variables_setf(e, "PWD=%s", work);
     return 0;
-}
-
-/* ---- What is executed */
-
-/* Look name up in the run's own PATH, as execvp(3) does. NULL: not found, or (errno
- * EACCES) found where it may not be executed. The working folder is work/. */
-static char *find_in_path(const char *name, const char *path)
-{
-    bool is_denied = false;
-    for (const char *at = path; at != NULL;) {
-        size_t length = strcspn(at, ":");
-        CLEANUP_FREE char *dir = xstrndup(length > 0 ? at : ".", length > 0 ? length : 1);
-        CLEANUP_FREE char *file = files_join(dir, name);
-        struct stat st;
-        if (stat(file, &st) == 0 && S_ISREG(st.st_mode)) {
-            if (access(file, X_OK) == 0) {
-                return TAKE_PTR(file);
-            }
-            is_denied = true;
-        }
-        at = at[length] == ':' ? at + length + 1 : NULL;
-    }
-    errno = is_denied ? EACCES : ENOENT;
-    return NULL;
-}
-
-/*
- * What starts a python script, malloc'ed: as it was named, "~/" being the run's HOME.
- * Python looks for its virtual environment from argv[0], so that this is what stands
- * there too. NULL: there is no HOME.
- */
-static char *find_interpreter(const struct launch *l)
-{
-    const char *name = l->interpreter != NULL ? l->interpreter : l->spec.interpreter;
-    const char *home = variables_find(&l->environment, "HOME");
-    if (name == NULL || strncmp(name, "~/", 2) != 0) {
-        return xstrdup(name != NULL ? name : "python3");
-    }
-    return home != NULL && home[0] == '/' ? files_join(home, name + 2) : NULL;
-}
-
-/* Fill argv and program. Returns 0, or an exit status (126, 127) with a sentence. */
-static int resolve(struct launch *l, char *text, size_t size)
-{
-    const struct runspec *spec = &l->spec;
-    bool is_python = spec->framework == FRAMEWORK_PYTHON && spec->script != NULL;
-    CLEANUP_FREE char *interpreter = is_python ? find_interpreter(l) : NULL;
-    const char *first = is_python ? interpreter : spec->script;
-    if (is_python && first == NULL) {
-        snprintf(text, size, "%.100s: HOME is not set on the node", spec->interpreter);
-        return EXIT_NOT_FOUND;
-    }
-    if (first != NULL) {
-        strvec_push(&l->argv, first);
-    }
-    if (is_python) {
-        strvec_push(&l->argv, spec->script);
-    }
-    for (size_t i = 0; i < spec->command.count; i++) {
-        strvec_push(&l->argv, spec->command.items[i]);
-    }
-    if (l->argv.count == 0 || l->argv.items[0][0] == '\0') {
-        snprintf(text, size, "the command is empty");
-        return EXIT_NOT_FOUND;
-    }
-    const char *name = l->argv.items[0];
-    bool is_script = !is_python && spec->script != NULL;
-    if (is_script || strchr(name, '/') != NULL) {
-        /* A script without a slash lies in the working folder, not in PATH. */
-        l->program = is_script ? xasprintf("./%s", name) : xstrdup(name);
-        return 0;
-    }
-    l->program = find_in_path(name, variables_find(&l->environment, "PATH"));
-    if (l->program == NULL) {
-        bool is_denied = errno == EACCES;
-        snprintf(text, size,
-                 is_denied ? "%.100s in PATH may not be executed"
-                           : "%.100s: not found in PATH",
-                 name);
-        return is_denied ? EXIT_NOT_EXECUTABLE : EXIT_NOT_FOUND;
-    }
-    return 0;
-}
-
-/* Say why execve failed, so that a person knows what to change. */
-static int explain(const char *program, int failure, char *text, size_t size)
-{
-    switch (failure) {
-    case ENOENT:
-        if (access(program, F_OK) == 0) {
-            snprintf(text, size, "%.100s: the program in its #! line was not found",
-                     program);
-        } else {
-            snprintf(text, size, "%.100s: not found", program);
-        }
-        return EXIT_NOT_FOUND;
-    case EACCES:
-        snprintf(text, size, "%.100s: may not be executed (chmod +x?)", program);
-        return EXIT_NOT_EXECUTABLE;
-    case ENOEXEC:
-        snprintf(text, size, "%.100s: neither a program nor a script with a #! line",
-                 program);
-        return EXIT_NOT_EXECUTABLE;
-    case E2BIG:
-        snprintf(text, size, "%.100s: arguments and environment are too long", program);
-        return EXIT_NOT_EXECUTABLE;
-    default:
-        snprintf(text, size, "%.80s: %.60s", program, strerror(failure));
-        return EXIT_NOT_EXECUTABLE;
-    }
 }
 
 /* ---- The steps */
@@ -281,15 +176,6 @@ static int open_streams(const struct launch *l, struct error *err)
     return 0;
 }
 
-/* Where the kernel has to choose, the script goes before its supervisors. */
-static void offer_to_oom_killer(void)
-{
-    CLEANUP_FD int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)fdio_write(fd, OOM_SCORE, sizeof(OOM_SCORE) - 1);
-    }
-}
-
 /* Wait until the process is on record. False: the supervisor died, and nobody would know
  * of a script that began now. */
 static bool wait_for_go(int go_fd)
@@ -305,21 +191,13 @@ static void report(int report_fd, const struct stage_report *said)
     }
 }
 
-static int start_script(struct launch *l, const struct arguments *args)
+/* Become the script. */
+static int execute(struct launch *l, const struct arguments *args)
 {
     char text[EXITSLOT_TEXT_MAX];
     struct error err = ERROR_INIT;
-    if (make_environment(l, args->secrets_fd, &err) < 0) {
-        return give_up(l, "environment", EXIT_FAILED, err.text);
-    }
-    if (check_out(l, &err) < 0) {
-        return give_up(l, "checkout", EXIT_FAILED, err.text);
-    }
-    CLEANUP_FD int work = files_open_dir(l->run_fd, "work", &err);
-    if (work < 0 || fchdir(work) < 0) {
-        return give_up(l, "checkout", EXIT_FAILED, "the work tree cannot be entered");
-    }
-    int code = resolve(l, text, sizeof(text));
+    int code = command_resolve(&l->command, &l->spec, l->interpreter, &l->environment,
+                               text, sizeof(text));
     if (code != 0) {
         return give_up(l, "exec", code, text);
     }
@@ -329,16 +207,108 @@ static int start_script(struct launch *l, const struct arguments *args)
     if (open_streams(l, &err) < 0) {
         return give_up(l, "exec", EXIT_FAILED, err.text);
     }
-    offer_to_oom_killer();
+    command_offer_to_oom_killer();
     struct stage_report said = {.word = STAGE_REPORT_NOW,
                                 .checkout_us = l->checkout_ns / NS_PER_US};
     report(args->report_fd, &said);
-    execve(l->program, strvec_argv(&l->argv), strvec_argv(&l->environment));
-    code = explain(l->program, errno, text, sizeof(text));
+    execve(l->command.program, strvec_argv(&l->command.argv),
+           strvec_argv(&l->environment));
+    code = command_explain(&l->command, errno, text, sizeof(text));
     code = give_up(l, "exec", code, text);
     said.word = STAGE_REPORT_FAILED;
     report(args->report_fd, &said);
     return code;
+}
+
+/* End as the script did. */
+static int end_like(int status)
+{
+    const struct rlimit none = {0, 0};
+    if (!WIFSIGNALED(status)) {
+        return WEXITSTATUS(status);
+    }
+    sigset_t all;
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)signal(WTERMSIG(status), SIG_DFL);
+    (void)kill(getpid(), WTERMSIG(status));
+    sigemptyset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, NULL);
+    return 128 + WTERMSIG(status);
+}
+
+static char *read_link(const char *path)
+{
+    char text[4096];
+    ssize_t length = readlink(path, text, sizeof(text));
+    return length > 0 && length < (ssize_t)sizeof(text) ? xstrndup(text, (size_t)length)
+                                                        : NULL;
+}
+
+/* The script is the container's; this process stays, and ends as it does. */
+static int start_container(struct launch *l, const struct arguments *args)
+{
+    struct error err = ERROR_INIT;
+    int report_fd = args->report_fd;
+    int status = 0;
+    int code = EXIT_FAILED;
+    mode_t mask = umask(0);
+    (void)umask(mask);
+    CLEANUP_FREE char *folder = xasprintf("%s/runs/%s", l->root->path, l->spec.run);
+    CLEANUP_FREE char *self = read_link("/proc/self/exe");
+    CLEANUP_FREE char *image_path = files_join(l->pin.prefix, CONTAINER_IMAGE_FILE);
+    struct strbuf image;
+    strbuf_init(&image, IMAGE_MAX);
+    if (self == NULL || access(self, X_OK) < 0) {
+        return give_up(l, "container", EXIT_FAILED,
+                       "the executor's own file is gone; run it again");
+    }
+    if (files_read(AT_FDCWD, image_path, &image, &err) < 0) {
+        return give_up(l, "container", EXIT_FAILED, err.text);
+    }
+    const struct container c = {.engine = l->pin.interpreter,
+                                .image = image.data,
+                                .run = l->spec.run,
+                                .folder = folder,
+                                .self = self,
+                                .attempt = l->attempt,
+                                .umask = (unsigned)mask};
+    const struct stage_report said = {.word = STAGE_REPORT_NOW,
+                                      .checkout_us = l->checkout_ns / NS_PER_US};
+    if (!wait_for_go(args->go_fd)) {
+        return EXIT_FAILED;
+    }
+    int result =
+        container_run(&c, &l->environment, &said, &report_fd, &status, &code, &err);
+    strbuf_release(&image);
+    return result < 0 ? give_up(l, "container", code, err.text) : end_like(status);
+}
+
+static int read_pin(struct launch *l, struct error *err)
+{
+    if (!environment_is_wanted(&l->spec)) {
+        return 0;
+    }
+    if (environment_read_pin(l->run_fd, &l->pin, err) < 0) {
+        return error_wrap(err, "the run's environment");
+    }
+    l->is_contained = strcmp(l->pin.activation, CONTAINER_ACTIVATION) == 0;
+    return 0;
+}
+
+static int start_script(struct launch *l, const struct arguments *args)
+{
+    struct error err = ERROR_INIT;
+    if (read_pin(l, &err) < 0 || make_environment(l, args->secrets_fd, &err) < 0) {
+        return give_up(l, "environment", EXIT_FAILED, err.text);
+    }
+    if (check_out(l, &err) < 0) {
+        return give_up(l, "checkout", EXIT_FAILED, err.text);
+    }
+    CLEANUP_FD int work = files_open_dir(l->run_fd, "work", &err);
+    if (work < 0 || fchdir(work) < 0) {
+        return give_up(l, "checkout", EXIT_FAILED, "the work tree cannot be entered");
+    }
+    return l->is_contained ? start_container(l, args) : execute(l, args);
 }
 
 /* Descriptors are the process's, which ends. */
@@ -347,9 +317,9 @@ static void release(struct launch *l)
     noderoot_free(l->root);
     runspec_release(&l->spec);
     strvec_release(&l->environment);
-    strvec_release(&l->argv);
+    command_release(&l->command);
+    environment_pin_release(&l->pin);
     free(l->interpreter);
-    free(l->program);
 }
 
 int launch_main(int argc, char **argv)
@@ -359,6 +329,7 @@ int launch_main(int argc, char **argv)
     CLEANUP(release)
     struct launch l = {.run_fd = -1, .exit_fd = -1, .log.fd = -1};
     runspec_init(&l.spec);
+    environment_pin_init(&l.pin);
     if (arguments_parse(argc, argv, &args, &err) < 0) {
         fprintf(stderr, "errand-executor: %s\n", err.text);
         return EXIT_FAILED;

@@ -1,6 +1,7 @@
 /* errand-executor: the worker. This file only finds the verb; each verb is a module. */
 #include "common/fdio.h"
 #include "common/mem.h"
+#include "executor/contained.h"
 #include "executor/serve.h"
 #include "executor/spare.h"
 #include "executor/supervise.h"
@@ -26,6 +27,7 @@ static const struct verb verbs[] = {
     {"supervise", supervise_main, "look after one run until it ends"},
     {"prepare", prepare_main, "a stage: find or build the environment"},
     {"launch", launch_main, "a stage: check the snapshot out and become the script"},
+    {"contained", contained_main, "within a container: look after the script"},
     {"finalize", finalize_main, "a stage: collect the outputs"},
     {"spare", spare_main, "write a snapshot aside for the next run"},
     {"version", version_main, "print the version"},

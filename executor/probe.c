@@ -264,6 +264,45 @@ static void probe_gpus(struct probe *p)
     add_check(p, "gpus", true, NULL, "%zu, the first: %s", json_count(gpus), first);
 }
 
+/* One that answers can start containers: docker asks its daemon, podman its own store. */
+static bool engine_works(const char *path, struct strbuf *version)
+{
+    const char *const info[] = {path, "info", NULL};
+    const char *const words[] = {path, "--version", NULL};
+    if (!ask_program(info, version) || !ask_program(words, version)) {
+        return false;
+    }
+    version->data[strcspn(version->data, "\n")] = '\0';
+    return true;
+}
+
+/* Nothing is wrong with a node without: environments of kind image need one, no other. */
+static void probe_containers(struct probe *p)
+{
+    static const char *const names[] = {"podman", "docker"};
+    struct strbuf text CLEANUP_STRBUF;
+    CLEANUP_FREE char *broken = NULL;
+    strbuf_init(&text, TEXT_MAX);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        CLEANUP_FREE char *path = find_program(names[i]);
+        if (path != NULL && engine_works(path, &text)) {
+            struct json *engine = json_add(p->node, "containers", json_new_object());
+            json_add_bytes(engine, "path", path, strlen(path));
+            json_add_string(engine, "version", text.data);
+            add_check(p, "containers", true, NULL, "%s: %s", path, text.data);
+            return;
+        }
+        if (path != NULL && broken == NULL) {
+            broken = TAKE_PTR(path);
+        }
+    }
+    json_add(p->node, "containers", json_new_null());
+    add_check(p, "containers", true, NULL, "%s%s, so that no run can use an image",
+              broken != NULL ? broken : "neither podman nor docker is there",
+              broken != NULL ? " does not answer (podman info, docker info say why)"
+                             : "");
+}
+
 /* The account's name without asking the name service, which a static program cannot. */
 static void find_user(struct strbuf *out)
 {
@@ -384,8 +423,8 @@ static void probe_store(struct probe *p)
 struct json *probe_node(const struct probe_request *request, struct error *err)
 {
     static void (*const probes[])(struct probe *) = {
-        probe_system, probe_root,   probe_disk,    probe_python, probe_gpus,
-        probe_logout, probe_cgroup, probe_inotify, probe_store,
+        probe_system,     probe_root,   probe_disk,   probe_python,  probe_gpus,
+        probe_containers, probe_logout, probe_cgroup, probe_inotify, probe_store,
     };
     (void)err;
     struct json *report = json_new_object();

@@ -14,6 +14,7 @@
 #include "common/fdio.h"
 #include "common/mem.h"
 #include "executor/processes.h"
+#include "executor/secrets.h"
 
 #define NUMBER_TEXT 24
 #define EXIT_NOT_STARTED 125
@@ -23,34 +24,12 @@ void stage_init(struct stage_process *sp)
     *sp = (struct stage_process){.report_fd = -1};
 }
 
-/* A descriptor from which the child reads the secrets: memory where the kernel has
- * memfd_create (Linux 3.17), else a pipe made large enough. */
+/* -1 without an error: there are none. */
 static int open_secrets(const struct stage_setting *setting, struct error *err)
 {
-    if (setting->secrets == NULL) {
-        return -1;
-    }
-    int fd = (int)syscall(SYS_memfd_create, "secrets", 1U /* MFD_CLOEXEC */);
-    if (fd >= 0) {
-        if (fdio_pwrite_full(fd, setting->secrets, setting->secrets_length, 0) < 0) {
-            error_sys(err, "hand the secrets over");
-            fdio_close(&fd);
-        }
-        return fd;
-    }
-    int ends[2];
-    if (fdio_pipe(ends, err) < 0) {
-        return -1;
-    }
-    (void)fcntl(ends[1], F_SETPIPE_SZ, 1 << 20);
-    if (fdio_set_nonblocking(ends[1], true, err) < 0 ||
-        fdio_write(ends[1], setting->secrets, setting->secrets_length) !=
-            (ssize_t)setting->secrets_length) {
-        error_set(err, ERR_LIMIT, "the secrets do not fit in a pipe");
-        fdio_close(&ends[0]);
-    }
-    fdio_close(&ends[1]);
-    return ends[0];
+    return setting->secrets == NULL
+               ? -1
+               : secrets_open(setting->secrets, setting->secrets_length, err);
 }
 
 struct child {

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "common/clock.h"
+#include "executor/container.h"
 
 #define ROUND_FIRST_MS 5
 #define ROUND_MAX_MS 100
@@ -66,8 +67,28 @@ static bool awaits_end(struct supervisor *s)
     return false;
 }
 
+/* No container of the run is left: an engine with a service of its own keeps them when
+ * all of the run's processes are gone. Blocks, at most for a minute: there is nothing
+ * else to do before that is known. */
+static bool container_has_ended(struct supervisor *s)
+{
+    struct error err = ERROR_INIT;
+    struct environment_pin pin CLEANUP_PIN;
+    environment_pin_init(&pin);
+    if (!s->wants_environment || environment_read_pin(s->run_fd, &pin, NULL) < 0 ||
+        container_end(&pin, s->spec.run, s->attempt, &err) == 0) {
+        return true;
+    }
+    log_line(&s->log, "%s", err.text);
+    return false;
+}
+
 static enum phase ended(struct supervisor *s, size_t left, bool is_proven)
 {
+    if (left == 0 && !container_has_ended(s)) {
+        left = 1;
+        is_proven = false;
+    }
     s->survivors = (int64_t)left;
     s->ended = (int64_t)processes_signalled(s->processes) - s->survivors;
     if (s->ended < 0) {
