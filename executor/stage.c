@@ -46,6 +46,19 @@ static void keep_open(int fd)
 static const char *const verbs[] = {
     [STAGE_PREPARE] = "prepare", [STAGE_RUN] = "launch", [STAGE_FINALIZE] = "finalize"};
 
+/* As for a login, whatever supervise was started with: a shell's background job ignores
+ * INT and QUIT, what nohup starts HUP, and ignored signals stay so across exec. */
+static void default_signals(void)
+{
+    struct sigaction normal = {.sa_handler = SIG_DFL};
+    sigset_t none;
+    sigemptyset(&none);
+    for (int i = 1; i < NSIG; i++) {
+        (void)sigaction(i, &normal, NULL); /* SIGKILL and SIGSTOP are so already */
+    }
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 /* In the child: become the stage. */
 static void execute(const struct stage_setting *setting, const struct stage_process *sp,
                     const struct child *child) __attribute__((noreturn));
@@ -78,11 +91,7 @@ static void execute(const struct stage_setting *setting, const struct stage_proc
     keep_open(child->secrets_fd);
     (void)setsid();
     (void)umask(setting->umask);
-    sigset_t none;
-    sigemptyset(&none);
-    struct sigaction normal = {.sa_handler = SIG_DFL};
-    (void)sigaction(SIGPIPE, &normal, NULL);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    default_signals();
     char *arguments[ARRAY_SIZE(argv)];
     memcpy(arguments, argv, sizeof(argv));
     execve("/proc/self/exe", arguments, setting->environment);

@@ -105,7 +105,7 @@ print(json.dumps({
 def test_the_script_starts_clean(node, project):
     (project / "train.py").write_text(LOOK)
     run = node.accept(framework="python", script="train.py")
-    run.start()
+    run.start(prefix=["sh", "-c", "trap '' HUP INT QUIT USR1; exec \"$@\"", "sh"])
     run.end()
     found = json.loads(run.log())
     assert len(set(found["ids"])) == 1, "a session and a group of its own"
