@@ -295,6 +295,7 @@ static const struct shape_member gc_members[] = {
     MAY("min_free_bytes", &a_count),
     MAY("keep_environments_days", &days),
     MAY("keep_work_days", &days),
+    MAY("keep_uncollected_days", &days),
     END_OF_MEMBERS,
 };
 static const struct shape gc = OBJECT(gc_members);

@@ -8,6 +8,7 @@
 
 struct node_gc_args {
     const char *keep_days, *keep_environments, *keep_work; /* numbers, or NULL */
+    const char *keep_uncollected;                          /* likewise */
     uint64_t max_store_bytes, min_free_bytes;
     bool is_dry, is_json;
 };
@@ -15,6 +16,7 @@ struct node_gc_args {
 #define FIELD(name) offsetof(struct node_gc_args, name)
 #define KEEP_DAYS_DEFAULT 30
 #define KEEP_WORK_DEFAULT 3
+#define KEEP_UNCOLLECTED_DEFAULT 90
 #define KEEP_DAYS_MAX 36500
 
 static int take_report(void *context, const struct json *report, struct error *err)
@@ -40,11 +42,13 @@ static int collect(struct command_context *context, const struct node_gc_args *a
                    const char *name, struct json **report, struct error *err)
 {
     uint64_t keep_days = KEEP_DAYS_DEFAULT, keep_environments = KEEP_DAYS_DEFAULT;
-    uint64_t keep_work = KEEP_WORK_DEFAULT;
+    uint64_t keep_work = KEEP_WORK_DEFAULT, keep_uncollected = KEEP_UNCOLLECTED_DEFAULT;
     if (parse_days("keep-days", args->keep_days, &keep_days, err) != 0 ||
         parse_days("keep-environments", args->keep_environments, &keep_environments,
                    err) != 0 ||
-        parse_days("keep-work", args->keep_work, &keep_work, err) != 0) {
+        parse_days("keep-work", args->keep_work, &keep_work, err) != 0 ||
+        parse_days("keep-uncollected", args->keep_uncollected, &keep_uncollected, err) !=
+            0) {
         return -1;
     }
     if (command_config(context, err) == NULL) {
@@ -72,6 +76,7 @@ static int collect(struct command_context *context, const struct node_gc_args *a
     json_add_integer(body, "min_free_bytes", (int64_t)args->min_free_bytes);
     json_add_integer(body, "keep_environments_days", (int64_t)keep_environments);
     json_add_integer(body, "keep_work_days", (int64_t)keep_work);
+    json_add_integer(body, "keep_uncollected_days", (int64_t)keep_uncollected);
     int result = client_ask(client, MSG_GC, body, take_report, report, NULL, err);
     command_keep(context, TAKE_PTR(client));
     return result;
@@ -170,6 +175,8 @@ static const struct cli_option node_gc_options[] = {
                "and environments used within these days (30)", FIELD(keep_environments)),
     CLI_STRING(0, "keep-work", "N", "and their work trees so long once at home (3)",
                FIELD(keep_work)),
+    CLI_STRING(0, "keep-uncollected", "N", "and runs whose results nobody else has (90)",
+               FIELD(keep_uncollected)),
     CLI_SIZE(0, "max-store", "SIZE", "and shrink the store to this",
              FIELD(max_store_bytes)),
     CLI_SIZE(0, "min-free", "SIZE", "and further, until the disk has this much room",
@@ -184,8 +191,9 @@ const struct cli_command cmd_node_gc = {
     .usage = "TARGET [options]",
     .help = "free space on a node: what is at home or unused goes",
     .details =
-        "Removed are ended runs whose results are at the submitter's home (others only "
-        "after 90 days), before that their work trees, snapshots that no run uses, "
+        "Removed are ended runs whose results are at the submitter's home (others, "
+        "and those whose outputs could not be collected, only after 90 days), before "
+        "that their work trees, snapshots that no run uses, "
         "environments that were not used for "
         "long, old executors, and what interrupted programs left. What arrived in the "
         "last 24 hours stays.",

@@ -108,6 +108,15 @@ static int take_bytes(const struct json *body, const char *key, uint64_t *out,
     return 0;
 }
 
+/* *out stays where nothing is said. */
+static int take_days(const struct json *body, const char *key, int64_t *out,
+                     struct error *err)
+{
+    return json_get(body, key) == NULL
+               ? 0
+               : json_get_integer(body, "GC", key, 0, JANITOR_DAYS_MAX, out, err);
+}
+
 static int gc_event(void *request, const struct peer_event *event, struct error *err)
 {
     struct ask *a = request;
@@ -126,18 +135,14 @@ static int gc_event(void *request, const struct peer_event *event, struct error 
         return -1;
     }
     wanted.keep_environments_days = wanted.keep_days;
-    if (json_get(event->json, "keep_environments_days") != NULL &&
-        json_get_integer(event->json, "GC", "keep_environments_days", 0, JANITOR_DAYS_MAX,
-                         &wanted.keep_environments_days, err) < 0) {
-        return -1;
-    }
     wanted.keep_work_days = wanted.keep_days;
-    if (json_get(event->json, "keep_work_days") != NULL &&
-        json_get_integer(event->json, "GC", "keep_work_days", 0, JANITOR_DAYS_MAX,
-                         &wanted.keep_work_days, err) < 0) {
-        return -1;
-    }
-    if (take_bytes(event->json, "max_store_bytes", &wanted.max_store_bytes, err) < 0 ||
+    wanted.keep_uncollected_days = JANITOR_UNCOLLECTED_DAYS;
+    if (take_days(event->json, "keep_environments_days", &wanted.keep_environments_days,
+                  err) < 0 ||
+        take_days(event->json, "keep_work_days", &wanted.keep_work_days, err) < 0 ||
+        take_days(event->json, "keep_uncollected_days", &wanted.keep_uncollected_days,
+                  err) < 0 ||
+        take_bytes(event->json, "max_store_bytes", &wanted.max_store_bytes, err) < 0 ||
         take_bytes(event->json, "min_free_bytes", &wanted.min_free_bytes, err) < 0) {
         return -1;
     }

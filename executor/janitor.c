@@ -60,7 +60,8 @@ static int64_t age_ms(const struct janitor *j, const struct runview *view)
 static bool is_run_due(const struct janitor *j, const char *id,
                        const struct runview *view)
 {
-    int64_t days = is_at_home(view) ? j->request->keep_days : JANITOR_UNCOLLECTED_DAYS;
+    int64_t days =
+        is_at_home(view) ? j->request->keep_days : j->request->keep_uncollected_days;
     if (j->request->keep_days > days) {
         days = j->request->keep_days;
     }

@@ -2,14 +2,14 @@
  * janitor: what a node no longer needs.            [executor]
  *
  * Removes, in this order: ended runs whose submitter has everything, after keep_days, and
- * any ended run after JANITOR_UNCOLLECTED_DAYS (a tombstone stays); after keep_work_days
- * the work trees of runs whose submitter has all outputs there were, without a warning
- * (specification, journal and logs stay, as long as the run); what interrupted
- * programs left half-made; environments that no run needs and that were not used for
- * keep_environments_days; executors that neither a live run nor this connection uses;
- * snapshots that no run refers to and that are older than keep_days; objects that no
- * snapshot reaches. What arrived in the last 24 hours stays: a push that was cut goes on
- * later.
+ * any ended run after keep_uncollected_days, but not before (a tombstone stays); after
+ * keep_work_days the work trees of runs whose submitter has all outputs there were,
+ * without a warning (specification, journal and logs stay, as long as the run); what
+ * interrupted programs left half-made; environments that no run needs and that were not
+ * used for keep_environments_days; executors that neither a live run nor this connection
+ * uses; snapshots that no run refers to and that are older than keep_days; objects that
+ * no snapshot reaches. What arrived in the last 24 hours stays: a push that was cut goes
+ * on later.
  *
  * Safe at any time beside anything else, and to be killed anywhere.
  */
@@ -20,16 +20,17 @@
 #include "common/store.h"
 #include "executor/noderoot.h"
 
-#define JANITOR_UNCOLLECTED_DAYS 90
+#define JANITOR_UNCOLLECTED_DAYS 90 /* where nothing is said */
 #define JANITOR_DAYS_MAX 36500
 
 struct janitor_request {
     const struct noderoot *root;
     struct store *store;
-    const char *executor;   /* the digest of ours, which stays */
-    bool is_dry;            /* only count */
-    int64_t keep_days;      /* since the submitter has everything, of a run */
-    int64_t keep_work_days; /* likewise, of its work tree */
+    const char *executor;          /* the digest of ours, which stays */
+    bool is_dry;                   /* only count */
+    int64_t keep_days;             /* since the submitter has everything, of a run */
+    int64_t keep_work_days;        /* likewise, of its work tree */
+    int64_t keep_uncollected_days; /* since its end, of a run that is nowhere else */
     int64_t keep_environments_days;
     /* Above max_store_bytes (STORE_NO_LIMIT: none), or while less than min_free_bytes are
      * free, snapshots that no run refers to go whatever their age, the oldest first,

@@ -62,10 +62,12 @@ end
 def test_a_node_that_a_run_filled_is_freed_by_its_collection(disk, before):
     done = disk(
         f"errand run -t tiny t.py >/dev/null; {before}\n{FILLER}; "
-        "errand node gc tiny --keep-days 0 --json && ls $ROOT/runs && errand run -t tiny ok.py"
+        "errand node gc tiny --keep-days 0 --json && errand node gc tiny --keep-days 0 --keep-uncollected 0 --json && "
+        "ls $ROOT/runs && errand run -t tiny ok.py"
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    report, runs, said = done.stdout.splitlines()
+    first, report, runs, said = done.stdout.splitlines()
+    assert json.loads(first)["runs"] == 0, "outputs that could not be collected are nowhere else"
     report = json.loads(report)
     assert report["runs"] == 1 and report["bytes"] > 1 << 20 and report["warnings"] == []
     assert runs.endswith(".tombstone") and said == "1"
