@@ -215,6 +215,16 @@ def test_proxy_freezes_silently_and_thaws(echo, proxy):
     assert connection.recv(100) == b"zen"
 
 
+def test_proxy_that_is_thawed_at_once_is_not_frozen_afterwards(echo, proxy, monkeypatch):
+    """Who waited for the count thawed it before it froze: a link without an end, once in many runs."""
+    link = proxy(echo.port, faults=[Fault("freeze", "down", 3)])
+    monkeypatch.setattr(link, "note_progress", lambda: link.thaw() if link.count().down >= 3 else None)
+    connection = connect(link)
+    connection.sendall(b"thawed")
+    connection.shutdown(socket.SHUT_WR)
+    assert read_all(connection) == (b"thawed", "closed")
+
+
 def test_proxy_counts_connections_and_faults_only_the_one_named(echo, proxy):
     link = proxy(echo.port, faults=[Fault("rst", "up", 0, connection=2)])
     ends = []
