@@ -40,6 +40,19 @@ static void put_head(struct strbuf *out, const struct environment_source *source
     }
 }
 
+/* Where the packages come from; without passwords, as the definition has it. */
+static void put_options(struct strbuf *out, const struct environment_source *source)
+{
+    const struct json *options = json_get(source->definition, "options");
+    for (const struct json *option = options == NULL ? NULL : json_first(options);
+         option != NULL; option = json_next(option)) {
+        const char *text = json_string(option);
+        if (text != NULL && strcmp(text, "--require-hashes") != 0) {
+            strbuf_printf(out, "%s\n", text);
+        }
+    }
+}
+
 /* "3.11" of "3.11.7": what the lock was made for. */
 static void put_python(struct strbuf *out, const char *version)
 {
@@ -106,6 +119,7 @@ static int write_lock(struct command_context *context, const struct env_lock_arg
     CLEANUP_FREE char *inside = files_join(config_project(context->config), LOCK_NAME);
     const char *path = args->output != NULL ? args->output : inside;
     put_head(&text, source, "lock");
+    put_options(&text, source);
     strbuf_puts(&text, source->lock);
     if (write_text(path, &text, args->is_forced, err) != 0) {
         return -1;
@@ -166,35 +180,32 @@ static int make_folder(const char *path, struct error *err)
                : error_sys(err, "make the folder %s", path);
 }
 
-static int export_to(struct command_context *context, const struct env_lock_args *args,
-                     const struct environment_source *source, const char *folder,
-                     struct error *err)
+/* verb: for the comments; folder gets two files of these names. */
+static int export_to(const struct env_lock_args *args,
+                     const struct environment_source *source, const char *verb,
+                     const char *folder, const char *lock_name,
+                     const char *definition_name, struct error *err)
 {
     CLEANUP_STRBUF struct strbuf lock = STRBUF_INIT, definition = STRBUF_INIT;
-    CLEANUP_FREE char *lock_path = files_join(folder, LOCK_NAME);
-    CLEANUP_FREE char *definition_path = files_join(folder, DEFINITION_NAME);
+    CLEANUP_FREE char *lock_path = files_join(folder, lock_name);
+    CLEANUP_FREE char *definition_path = files_join(folder, definition_name);
     CLEANUP_STRVEC struct strvec lines = STRVEC_INIT;
     environment_lines(source->definition, &lines);
-    put_head(&lock, source, "export");
+    put_head(&lock, source, verb);
+    put_options(&lock, source);
     strbuf_puts(&lock, source->lock);
-    put_head(&definition, source, "export");
+    put_head(&definition, source, verb);
     for (size_t i = 0; i < lines.count; i++) {
         strbuf_puts(&definition, "#   ");
         terminal_make_safe(lines.items[i], strlen(lines.items[i]), &definition);
         strbuf_putc(&definition, '\n');
     }
-    strbuf_puts(&definition, "requirements: " LOCK_NAME "\n");
+    strbuf_printf(&definition, "requirements: %s\n", lock_name);
     put_python(&definition, source->facts.python);
-    if (make_folder(folder, err) != 0 ||
-        write_text(lock_path, &lock, args->is_forced, err) != 0 ||
-        write_text(definition_path, &definition, args->is_forced, err) != 0) {
-        return -1;
-    }
-    terminal_note(
-        context->terminal,
-        "wrote %s and %s; in environments/ of a project they are one of its own",
-        definition_path, lock_path);
-    return 0;
+    return make_folder(folder, err) != 0 ||
+                   write_text(lock_path, &lock, args->is_forced, err) != 0
+               ? -1
+               : write_text(definition_path, &definition, args->is_forced, err);
 }
 
 static int export_verb(void *opaque, void *opaque_args, char *const *operands,
@@ -206,9 +217,14 @@ static int export_verb(void *opaque, void *opaque_args, char *const *operands,
     struct environment_source source CLEANUP_ENVIRONMENT_SOURCE = {.label = NULL};
     (void)operand_count;
     if (read_source(&source, context, operands[0], args->target, &err) != 0 ||
-        export_to(context, args, &source, operands[1], &err) != 0) {
+        export_to(args, &source, "export", operands[1], LOCK_NAME, DEFINITION_NAME,
+                  &err) != 0) {
         return command_fail(context, false, &err, 1);
     }
+    terminal_note(context->terminal,
+                  "wrote %s/" DEFINITION_NAME " and %s/" LOCK_NAME
+                  "; in environments/ of a project they are one of its own",
+                  operands[1], operands[1]);
     return 0;
 }
 
@@ -231,4 +247,69 @@ const struct cli_command cmd_env_export = {
     .min_operands = 2,
     .max_operands = 2,
     .run = export_verb,
+};
+
+/* ---- save ---- */
+
+/* A name as it stands behind --environment. */
+static int check_name(const char *name, struct error *err)
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
+    return name[0] != '\0' && name[0] != '.' && name[0] != '-' &&
+                   strspn(name, allowed) == strlen(name)
+               ? 0
+               : error_set(err, ERR_USAGE,
+                           "\"%.80s\" is no name: it has letters, digits, - _ and .",
+                           name);
+}
+
+static int save_as(struct command_context *context, const struct env_lock_args *args,
+                   const char *name, const struct environment_source *source,
+                   struct error *err)
+{
+    CLEANUP_FREE char *folder =
+        files_join(config_project(context->config), "environments");
+    CLEANUP_FREE char *lock_name = xasprintf("%s.lock", name);
+    CLEANUP_FREE char *definition_name = xasprintf("%s.yaml", name);
+    if (export_to(args, source, "save", folder, lock_name, definition_name, err) != 0) {
+        return -1;
+    }
+    terminal_note(context->terminal,
+                  "saved as environments/%s; use it with: errand run --environment %s",
+                  definition_name, name);
+    return 0;
+}
+
+static int save_verb(void *opaque, void *opaque_args, char *const *operands,
+                     size_t operand_count)
+{
+    struct command_context *context = opaque;
+    const struct env_lock_args *args = opaque_args;
+    struct error err = ERROR_INIT;
+    struct environment_source source CLEANUP_ENVIRONMENT_SOURCE = {.label = NULL};
+    if (check_name(operands[0], &err) != 0) {
+        return command_fail_usage(context, &cmd_env_save, false, &err);
+    }
+    if (read_source(&source, context, operand_count > 1 ? operands[1] : "@", args->target,
+                    &err) != 0 ||
+        save_as(context, args, operands[0], &source, &err) != 0) {
+        return command_fail(context, false, &err, 1);
+    }
+    return 0;
+}
+
+const struct cli_command cmd_env_save = {
+    .name = "env save",
+    .usage = "NAME [ENVIRONMENT] [options]",
+    .help = "keep what is installed in the project, under a name",
+    .details =
+        "ENVIRONMENT is a run (the last one where none is named), the beginning of an "
+        "identity, or what it was made from. errand run --environment NAME has the "
+        "same packages again.",
+    .options = export_options,
+    .args_size_bytes = sizeof(struct env_lock_args),
+    .min_operands = 1,
+    .max_operands = 2,
+    .run = save_verb,
 };

@@ -2,6 +2,7 @@
 #include "common/clock.h"
 #include "common/files.h"
 #include "controller/environment_lines.h"
+#include "controller/environment_local.h"
 #include "controller/environments.h"
 
 #include <string.h>
@@ -134,6 +135,81 @@ static int print(const struct environments *e, const struct env_show_args *args,
     return print_people(e, shown);
 }
 
+/* ---- what is here ---- */
+
+/* What files and settings here come to, and what a target has of it. */
+struct here {
+    struct environment_source source;
+    struct oid digest;
+    struct environments there;
+    struct json *shown; /* what the target has, or NULL */
+};
+
+static void here_release(struct here *h)
+{
+    environment_source_release(&h->source);
+    environments_release(&h->there);
+    json_free(h->shown);
+}
+
+static int look_there(struct here *h, struct command_context *context, const char *target,
+                      struct error *err)
+{
+    if (environments_open(&h->there, context, target, err) != 0 ||
+        environments_read(&h->there, err) != 0) {
+        return -1;
+    }
+    const struct json *found = environments_find_definition(&h->there, &h->digest);
+    h->shown = found != NULL ? environments_show(&h->there, found, err) : NULL;
+    return found != NULL && h->shown == NULL ? -1 : 0;
+}
+
+static int print_here(struct command_context *context, const struct here *h, bool is_json)
+{
+    CLEANUP_STRVEC struct strvec lines = STRVEC_INIT;
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    char hex[OID_HEX_SIZE];
+    oid_to_hex(&h->digest, hex);
+    if (is_json) {
+        CLEANUP_JSON struct json *document = json_new_object();
+        json_add_string(document, "name", h->source.label);
+        json_add_string(document, "definition_digest", hex);
+        json_add(document, "definition", json_copy(h->source.definition));
+        json_add(document, "there",
+                 h->shown != NULL ? json_copy(h->shown) : json_new_null());
+        return command_print_json(context, document);
+    }
+    put(&text, "name", h->source.label);
+    put(&text, "definition", hex);
+    environment_lines(h->source.definition, &lines);
+    put_lines(&text,
+              "its identity is the digest of this and of the node's Python and builder",
+              &lines);
+    return command_print(context, &text);
+}
+
+static int show_here(struct command_context *context, const struct env_show_args *args,
+                     const char *what)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP(here_release) struct here h = {.shown = NULL};
+    if (environment_local_read(&h.source, context, what, args->target, &h.digest, &err) !=
+            0 ||
+        (args->target != NULL && look_there(&h, context, args->target, &err) != 0)) {
+        return command_fail(context, args->is_json, &err, 1);
+    }
+    if (h.shown != NULL && !args->is_json) {
+        return print_people(&h.there, h.shown);
+    }
+    if (args->target != NULL && h.shown == NULL) {
+        terminal_note(context->terminal,
+                      "%s does not have it yet; errand env prepare "
+                      "--target %s builds it",
+                      args->target, args->target);
+    }
+    return print_here(context, &h, args->is_json);
+}
+
 static int show_verb(void *opaque, void *opaque_args, char *const *operands,
                      size_t operand_count)
 {
@@ -142,7 +218,9 @@ static int show_verb(void *opaque, void *opaque_args, char *const *operands,
     struct error err = ERROR_INIT;
     CLEANUP_ENVIRONMENTS struct environments e = {.context = NULL};
     const struct json *found = NULL;
-    (void)operand_count;
+    if (operand_count == 0 || environment_local_is_meant(operands[0])) {
+        return show_here(context, args, operand_count > 0 ? operands[0] : NULL);
+    }
     if (environments_open(&e, context, args->target, &err) == 0 &&
         environments_read(&e, &err) == 0) {
         found = environments_find(&e, operands[0], args->build, &err);
@@ -165,14 +243,15 @@ static const struct cli_option show_options[] = {
 
 const struct cli_command cmd_env_show = {
     .name = "env show",
-    .usage = "ENVIRONMENT [options]",
+    .usage = "[ENVIRONMENT] [options]",
     .help = "tell what is in an environment, and why it is this one",
     .details =
-        "ENVIRONMENT is the beginning of an identity, what it was made from as errand "
-        "env list shows it, or a run that has it.",
+        "ENVIRONMENT is a file here, the beginning of an identity, what it was made "
+        "from as errand env list shows it, or a run that has it. Without it, or "
+        "with a file, what the project comes to is told, without asking a node; "
+        "with --target what the target has of that.",
     .options = show_options,
     .args_size_bytes = sizeof(struct env_show_args),
-    .min_operands = 1,
     .max_operands = 1,
     .run = show_verb,
 };

@@ -2,6 +2,7 @@
 
 #include "common/files.h"
 #include "controller/environment_lines.h"
+#include "controller/environment_local.h"
 #include "controller/environments.h"
 
 #include <fcntl.h>
@@ -145,6 +146,10 @@ int environment_source_read(struct environment_source *out,
 {
     *out = (struct environment_source){.label = NULL};
     run_environment_init(&out->facts);
+    if (environment_local_is_meant(name)) {
+        struct oid digest;
+        return environment_local_read(out, context, name, target, &digest, err);
+    }
     int found = read_run(out, context, name, err);
     if (found != 0) {
         return found > 0 ? 0 : -1;

@@ -1,9 +1,9 @@
 /*
  * environment_source: an environment that a person named, wherever it is. [controller]
  *
- * A run (an id, the beginning of one, or @) has the definition that was sent and the lock
- * that came home; else what a target has is asked for, by identity or by what it was made
- * from.
+ * A file here is what it comes to now. A run (an id, the beginning of one, or @) has the
+ * definition that was sent and the lock that came home. Else what a target has is asked
+ * for, by identity or by what it was made from.
  *
  * Life: environment_source_read -> environment_source_release.
  */

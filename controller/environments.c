@@ -179,6 +179,23 @@ static int look_for_run(const struct environments *e, const char *name, const ch
     return result;
 }
 
+const struct json *environments_find_definition(const struct environments *e,
+                                                const struct oid *digest)
+{
+    char hex[OID_HEX_SIZE];
+    const struct json *found = NULL;
+    oid_to_hex(digest, hex);
+    for (const struct json *entry = json_first(environments_list(e)); entry != NULL;
+         entry = json_next(entry)) {
+        const char *of = json_string(json_get(entry, "definition_digest"));
+        if (of != NULL && strcmp(of, hex) == 0 &&
+            (found == NULL || json_bool(json_get(entry, "is_current")))) {
+            found = entry;
+        }
+    }
+    return found;
+}
+
 static bool may_be_identity(const char *name)
 {
     size_t length = strlen(name);

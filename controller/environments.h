@@ -37,6 +37,11 @@ const struct json *environments_list(const struct environments *e);
 const struct json *environments_find(const struct environments *e, const char *name,
                                      const char *build, struct error *err);
 
+/* The current build of the definition with this digest (of its identity form). Borrowed;
+ * NULL: there is none. */
+const struct json *environments_find_definition(const struct environments *e,
+                                                const struct oid *digest);
+
 /* All that the node has of one that was read (`show`). The caller's; NULL: err. */
 struct json *environments_show(struct environments *e, const struct json *found,
                                struct error *err);

@@ -101,7 +101,6 @@ def test_what_is_recorded_is_installed_again(errand, target, tiny):
     lock = (errand.cwd / "requirements.lock").read_text()
     assert "tiny==2.0" in lock and "--hash=sha256:" in lock
     tiny.wheel("tiny", "3.0")
-    (errand.cwd / "requirements.lock").write_text(f"--index-url {tiny.url}\n" + lock)
     assert run(errand, target, "-e", "requirements.lock").text.startswith("2.0 ")
     assert run(errand, target, "--refresh").text.startswith("3.0 ")
     told = errand.ok("env", "diff", ids(errand)[1], "@")
@@ -174,16 +173,52 @@ def test_a_follower_that_is_ended_loses_nothing_of_the_build(errand, target, tin
     ]
 
 
-@pytest.mark.usefixtures("builder")
-def test_an_export_works_in_another_project(errand, make_project, target, tiny):
+@pytest.mark.usefixtures("builder", "tiny")
+def test_an_export_works_in_another_project(errand, make_project, target):
     run(errand, target)
     errand.ok("env", "export", "@", errand.cwd / "away")
     folder = errand.cwd / "away"
     text = (folder / "requirements.lock").read_text()
-    (folder / "requirements.lock").write_text(f"--index-url {tiny.url}\n{text}")
     assert "tiny==1.0" in text
     other: Path = make_project({"t.py": SHOW}, name="other")
     write_files(other, {"environments/away.yaml": (folder / "environment.yaml").read_text()})
     write_files(other, {"environments/requirements.lock": (folder / "requirements.lock").read_text()})
     result = errand.ok("run", "--target", target, "-e", "away", "t.py", cwd=other)
     assert result.text.startswith("1.0 ")
+
+
+@pytest.mark.usefixtures("builder")
+def test_an_environment_is_kept_under_a_name(errand, target, tiny):
+    run(errand, target)
+    said = errand.ok("env", "save", "mine").errors
+    assert "errand run --environment mine" in said
+    tiny.wheel("tiny", "1.5")
+    assert run(errand, target, "-e", "mine").text.startswith("1.0 ")
+    assert "is no name" in errand.run("env", "save", "../mine", code=2).errors
+    (errand.cwd / "environments" / "mine.yaml").write_text("packages: [six]\n")
+    assert "errand did not write it" in errand.run("env", "save", "mine", code=1).errors
+
+
+@pytest.mark.usefixtures("builder")
+def test_what_files_here_come_to_is_told_without_a_node(errand, target, tiny):
+    shown = errand.ok("env", "show").text
+    assert "name        requirements.txt\n" in shown
+    assert f"  requirement tiny<2\n  option      --index-url {tiny.url}\n" in shown
+    assert errand.json("list")["runs"] == []
+    assert errand.json("env", "show", "--target", target)["there"] is None
+    assert f"{target} does not have it yet" in errand.ok("env", "show", "--target", target).errors
+    run(errand, target)
+    there = errand.json("env", "show", "--target", target, "requirements.txt")["there"]
+    assert there["identity"] == errand.show()["environment"]["identity"]
+    assert "\n  tiny==1.0\n" in errand.ok("env", "show", "--target", target).text
+    write_files(errand.cwd, {"same.txt": f"# why\n-i {tiny.url}\nTiny < 2\n", "other.txt": "tiny<3\n"})
+    assert errand.json("env", "diff", "requirements.txt", "same.txt")["definition"] == []
+    assert "- requirement tiny<2\n+ requirement tiny<3\n" in errand.ok("env", "diff", "@", "other.txt").text
+
+
+def test_a_folder_in_the_project_counts_by_its_content(errand):
+    write_files(errand.cwd, {"requirements.txt": "./lib\n", "lib/pyproject.toml": "[project]\nname='x'\nversion='1'\n"})
+    first = errand.json("env", "show")["definition_digest"]
+    assert errand.json("env", "show")["definition_digest"] == first
+    write_files(errand.cwd, {"lib/more.py": ""})
+    assert errand.json("env", "show")["definition_digest"] != first

@@ -187,7 +187,7 @@ def test_a_lock_is_written_into_the_project_and_nothing_else_is_overwritten(erra
     lock = errand.cwd / "requirements.lock"
     text = lock.read_text()
     assert text.startswith("# Written by errand env lock on ")
-    assert text.endswith(LOCK)
+    assert text.endswith("\n--index-url https://pypi.example.com/simple\n" + LOCK)
     assert "2 packages" in result.errors
     lock.write_text(text.replace("numpy", "other"))
     errand.ok("env", "lock", "--target", target, ONE)
