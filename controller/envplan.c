@@ -416,8 +416,42 @@ static int want_python(struct envplan *plan, struct error *err)
     return 0;
 }
 
-/* As the node will see it: what is wrong with it is said now. */
-static int check_definition(const struct envplan *plan, const struct envspec *spec,
+/* Every digest to come, and none of them known yet. */
+static void set_digests(struct envspec *spec, int byte)
+{
+    struct envspec_requirements *lists[] = {&spec->requirements, &spec->constraints,
+                                            &spec->find_links};
+
+    for (size_t k = 0; k < ARRAY_SIZE(lists); k++) {
+        for (size_t i = 0; i < lists[k]->count; i++) {
+            memset(&lists[k]->items[i].digest, byte, sizeof(struct oid));
+        }
+    }
+    for (size_t i = 0; i < spec->lock_file_count; i++) {
+        memset(&spec->lock_files[i].digest, byte, sizeof(struct oid));
+    }
+}
+
+/* By the very check that the node makes: what it would refuse is said now. */
+static int check_as_node(const struct envplan *plan, struct envspec *spec,
+                         struct error *err)
+{
+    CLEANUP_ENVSPEC struct envspec back;
+    CLEANUP_JSON struct json *j = NULL;
+
+    envspec_init(&back);
+    set_digests(spec, 1);
+    envspec_normalize(spec);
+    j = envspec_to_json(spec);
+    set_digests(spec, 0);
+    if (envspec_from_json(j, &back, err) < 0) {
+        err->code = ERR_CONFIG;
+        return error_wrap(err, "%s", plan->name);
+    }
+    return 0;
+}
+
+static int check_definition(const struct envplan *plan, struct envspec *spec,
                             struct error *err)
 {
     bool has_packages = spec->requirements.count > 0 || spec->constraints.count > 0;
@@ -433,7 +467,7 @@ static int check_definition(const struct envplan *plan, const struct envspec *sp
         return error_set(err, ERR_LIMIT, "%s: it has more than %d requirements",
                          plan->name, ENVSPEC_ITEMS_MAX);
     }
-    return 0;
+    return check_as_node(plan, spec, err);
 }
 
 int envplan_fill(struct envplan *plan, const struct strvec *variables,

@@ -97,20 +97,30 @@ static int check_keys(const struct conda_file *f, struct error *err)
 
 /* ---- one spec ---- */
 
-/* A spec with single blanks, its name in small letters: "Python = 3.8" is kept as it is
- * read, for conda has its own grammar. */
+static bool is_blank(char c)
+{
+    return isspace((unsigned char)c) != 0;
+}
+
+static void put_lower(struct strbuf *out, char c)
+{
+    strbuf_printf(out, "%c", tolower((unsigned char)c));
+}
+
+/* A spec with single blanks, its name in small letters; the rest is conda's own grammar.
+ */
 static void tidy(const char *text, struct strbuf *out)
 {
-    bool is_name = true;
-
-    while (isspace((unsigned char)*text)) {
+    while (is_blank(*text)) {
         text++;
     }
+    for (; *text != '\0' && strchr("=<>!~ [", *text) == NULL; text++) {
+        put_lower(out, *text);
+    }
     for (; *text != '\0'; text++) {
-        is_name = is_name && strchr("=<>!~ [", *text) == NULL;
-        if (!isspace((unsigned char)*text)) {
-            strbuf_putc(out, is_name ? (char)tolower((unsigned char)*text) : *text);
-        } else if (text[1] != '\0' && !isspace((unsigned char)text[1])) {
+        if (!is_blank(*text)) {
+            strbuf_putc(out, *text);
+        } else if (text[1] != '\0' && !is_blank(text[1])) {
             strbuf_putc(out, ' ');
         }
     }

@@ -152,7 +152,11 @@ static bool read_local(struct reader *r, struct strbuf *out)
             return false;
         }
         was_separator = is_separator(*r->at);
-        strbuf_putc(out, was_separator ? '.' : lower(*r->at));
+        if (was_separator) {
+            strbuf_putc(out, '.');
+        } else {
+            strbuf_putc(out, lower(*r->at));
+        }
     }
     return !was_separator;
 }

@@ -41,15 +41,23 @@ static const char *skip_blanks(const char *text)
     return text;
 }
 
+static bool is_name(const char *text, size_t length)
+{
+    if (length < 1 || length > NAME_SIZE_MAX || is_joint(text[0]) ||
+        is_joint(text[length - 1])) {
+        return false;
+    }
+    for (size_t i = 0; i < length; i++) {
+        if (!is_name_byte(text[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int pep508_name(const char *text, size_t length, struct strbuf *out, struct error *err)
 {
-    bool is_good = length >= 1 && length <= NAME_SIZE_MAX && !is_joint(text[0]) &&
-                   !is_joint(text[length - 1]);
-
-    for (size_t i = 0; i < length && is_good; i++) {
-        is_good = is_name_byte(text[i]);
-    }
-    if (!is_good) {
+    if (!is_name(text, length)) {
         return error_set(err, ERR_CONFIG, "\"%.*s\" is no name of a package",
                          (int)(length < 60 ? length : 60), text);
     }

@@ -182,7 +182,9 @@ int requirements_line(struct requirements *r, const char *text, const char *fold
     }
     CLEANUP_FREE char *line = xstrndup(text, length);
     for (char *c = line; *c != '\0'; c++) {
-        *c = is_blank(*c) ? ' ' : *c; /* a definition has no control characters */
+        if (is_blank(*c)) {
+            *c = ' '; /* a definition has no control characters */
+        }
     }
     /* What an included file says of itself has its own place. */
     if (check_text(line, err) < 0 || requirements_expand(r, line, &expanded, err) < 0 ||
@@ -270,14 +272,13 @@ static bool next_line(struct lines *lines, struct strbuf *out, unsigned *number)
     return true;
 }
 
-static int read_lines(struct requirements *r, char *text, const char *folder,
+static int read_lines(struct requirements *r, struct lines *lines, const char *folder,
                       const char *shown, bool is_constraints, struct error *err)
 {
-    struct lines lines = {.at = text};
     CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
     unsigned number = 0;
 
-    while (next_line(&lines, &line, &number)) {
+    while (next_line(lines, &line, &number)) {
         CLEANUP_FREE char *origin = xasprintf("%s:%u", shown, number);
 
         if (requirements_line(r, line.data, folder, origin, is_constraints, err) < 0) {
@@ -336,7 +337,8 @@ int requirements_file(struct requirements *r, const char *path, bool is_constrai
     CLEANUP_FREE char *folder = xstrdup(real);
     *strrchr(folder, '/') = '\0';
     strvec_push(&r->open, real);
-    result = read_lines(r, text.data, folder[0] != '\0' ? folder : "/", shown,
+    struct lines lines = {.at = text.data};
+    result = read_lines(r, &lines, folder[0] != '\0' ? folder : "/", shown,
                         is_constraints, err);
     strvec_remove(&r->open, r->open.count - 1);
     return result;

@@ -115,35 +115,43 @@ int requirements_see(struct requirements *r, const struct requirement_seen *seen
 
 /* ---- hashes ---- */
 
-static int add_hash(const char *value, struct strvec *out, struct error *err)
-{
-    static const struct {
-        const char *name;
-        size_t digits;
-    } algorithms[] = {{"sha256", 64}, {"sha384", 96}, {"sha512", 128}};
-    size_t length = strcspn(value, ":");
-    const char *digits = value + length + (value[length] == ':' ? 1 : 0);
+static const struct algorithm {
+    const char *name;
+    size_t digits;
+} algorithms[] = {{"sha256", 64}, {"sha384", 96}, {"sha512", 128}};
 
+static const struct algorithm *find_algorithm(const char *name, size_t length)
+{
     for (size_t i = 0; i < ARRAY_SIZE(algorithms); i++) {
         if (strlen(algorithms[i].name) == length &&
-            strncmp(value, algorithms[i].name, length) == 0) {
-            CLEANUP_FREE char *lower = xstrdup(digits);
-
-            for (char *c = lower; *c != '\0'; c++) {
-                *c = (char)tolower((unsigned char)*c);
-            }
-            if (strlen(lower) != algorithms[i].digits ||
-                strspn(lower, "0123456789abcdef") != algorithms[i].digits) {
-                return error_set(err, ERR_CONFIG,
-                                 "--hash: %s has %zu hexadecimal digits, not %.40s",
-                                 algorithms[i].name, algorithms[i].digits, digits);
-            }
-            strvec_pushf(out, "--hash=%s:%s", algorithms[i].name, lower);
-            return 0;
+            strncmp(name, algorithms[i].name, length) == 0) {
+            return &algorithms[i];
         }
     }
-    return error_set(err, ERR_CONFIG, "--hash: \"%.20s\" is not sha256, sha384 or sha512",
-                     value);
+    return NULL;
+}
+
+static int add_hash(const char *value, struct strvec *out, struct error *err)
+{
+    size_t length = strcspn(value, ":");
+    const struct algorithm *algorithm = find_algorithm(value, length);
+    CLEANUP_FREE char *digits = xstrdup(value + length + (value[length] == ':' ? 1 : 0));
+
+    if (algorithm == NULL) {
+        return error_set(err, ERR_CONFIG,
+                         "--hash: \"%.20s\" is not sha256, sha384 or sha512", value);
+    }
+    for (char *c = digits; *c != '\0'; c++) {
+        *c = (char)tolower((unsigned char)*c);
+    }
+    if (strlen(digits) != algorithm->digits ||
+        strspn(digits, "0123456789abcdef") != algorithm->digits) {
+        return error_set(err, ERR_CONFIG,
+                         "--hash: %s has %zu hexadecimal digits, not %.40s",
+                         algorithm->name, algorithm->digits, digits);
+    }
+    strvec_pushf(out, "--hash=%s:%s", algorithm->name, digits);
+    return 0;
 }
 
 /* A requirement's own options: --hash=X, --hash X. */

@@ -402,12 +402,11 @@ struct json *toml_word(struct toml_reader *r, struct error *err)
 
     if (strcmp(word, "true") == 0 || strcmp(word, "false") == 0) {
         value = json_new_bool(word[0] == 't');
-    } else if (strcmp(unsigned_word, "inf") == 0 || strcmp(unsigned_word, "nan") == 0) {
+    } else if (strcmp(unsigned_word, "inf") == 0 || strcmp(unsigned_word, "nan") == 0 ||
+               is_date(word)) {
         value = json_new_string(word);
     } else if (word[0] == '0' && word[1] != '\0' && strchr("xob", word[1]) != NULL) {
         value = prefixed_number(word);
-    } else if (is_date(word)) {
-        value = json_new_string(word);
     } else if (length > 0) {
         value = decimal_number(word);
     }

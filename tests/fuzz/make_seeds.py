@@ -430,6 +430,23 @@ def python_files() -> None:
         write("pep508", str(number), line.encode())
 
 
+def environment_files() -> None:
+    own = "extends: sklearn\npackages: [six==1.0]\npython: 3.11\nimports: [six]\nvariables: {A: b}\nbuilder: uv\n"
+    conda = "name: x\nchannels: [conda-forge]\ndependencies:\n- python=3.11\n- numpy\n- pip:\n  - six==1.0\n  -\n"
+    header = "#!/bin/sh\n# /// script\n# requires-python = '>=3.9'\n# dependencies = [\n#   'six',\n# ]\n# ///\n"
+    lock = "version = 1\nrequires-python = '>=3.9'\n[[package]]\nname = 'x'\nsource = { editable = '.' }\n"
+    existing = [
+        "venv: /opt/x\n",
+        "interpreter: python3\n",
+        "conda_env: base\n",
+        "image: 'python:3'\n",
+        "name: minimal\n",
+    ]
+    files = [(0, own), (1, conda), (2, header), (3, lock), (4, PYPROJECT), *((0, text) for text in existing)]
+    for number, (which, text) in enumerate(files):
+        write("envplan", str(number), bytes([which]) + text.encode())
+
+
 def slots() -> None:
     slot = {
         "attempt": 1,
@@ -660,6 +677,7 @@ def main() -> None:
         specs,
         envspecs,
         python_files,
+        environment_files,
         slots,
         entries,
         requests,

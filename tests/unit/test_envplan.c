@@ -197,6 +197,7 @@ static void a_text_is_a_file_a_name_or_on_the_node(void **state)
     assert_refused(s, "{script: yes}", "\"script\" must be true or false");
     assert_refused(s, "{packages: [six], builder: make}", "there is no builder \"make\"");
     assert_refused(s, "{venv: /x, packages: [six]}", "packages cannot be added");
+    assert_refused(s, "{image: 'a b'}", "\"image\" is not what it may be");
     assert_refused(s, "[six]", "a text (a file, a name, none) or a map");
     assert_refused(s, "{packages: ['-r nothing.txt']}",
                    "errand.yaml:1: packages: read nothing.txt");

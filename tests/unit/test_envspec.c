@@ -90,94 +90,94 @@ static void the_identity_is_what_the_vectors_say(void **state)
     }
 }
 
+static const char *const wrong_texts[] = {
+    "[]",
+    "{\"kind\":\"packages\"}",
+    "{\"format\":0,\"kind\":\"packages\"}",
+    "{\"format\":1}",
+    "{\"format\":1,\"kind\":\"wheels\"}",
+    PACKAGES ",\"source\":\"a\\nb\"}",
+    PACKAGES ",\"source\":1}",
+    PACKAGES ",\"python\":\">=3.9; rm\"}",
+    PACKAGES ",\"builder\":\"make\"}",
+    PACKAGES ",\"requirements\":{}}",
+    PACKAGES ",\"requirements\":[1]}",
+    PACKAGES ",\"requirements\":[\"\"]}",
+    PACKAGES ",\"requirements\":[\"-r other.txt\"]}",
+    PACKAGES ",\"requirements\":[\"# nothing\"]}",
+    PACKAGES ",\"requirements\":[\" six\"]}",
+    PACKAGES ",\"requirements\":[\"six\\n--index-url x\"]}",
+    PACKAGES ",\"requirements\":[\"six\\\\\"]}",
+    PACKAGES ",\"requirements\":[\"six #1\"]}",
+    PACKAGES ",\"requirements\":[\"six --global-option=x\"]}",
+    PACKAGES ",\"requirements\":[\"b\",\"a\"]}",
+    PACKAGES ",\"requirements\":[\"a\",\"a\"]}",
+    PACKAGES ",\"requirements\":[" LOCAL ",\"a\"]}",
+    PACKAGES ",\"requirements\":[" LOCAL "," LOCAL "]}",
+    PACKAGES ",\"requirements\":[{\"path\":\"../a\",\"name\":\"a\",\"kind\":\"f\","
+             "\"digest\":\"" DIGEST "\"}]}",
+    PACKAGES ",\"requirements\":[{\"path\":\"a\",\"name\":\"b\",\"kind\":\"f\","
+             "\"digest\":\"" DIGEST "\"}]}",
+    PACKAGES ",\"requirements\":[{\"path\":\"\",\"name\":\"\",\"kind\":\"f\","
+             "\"digest\":\"" DIGEST "\"}]}",
+    PACKAGES ",\"requirements\":[{\"path\":\"\",\"name\":\"../x\",\"kind\":\"d\","
+             "\"digest\":\"" DIGEST "\"}]}",
+    PACKAGES ",\"requirements\":[{\"path\":\"a\",\"name\":\"a\",\"kind\":\"x\","
+             "\"digest\":\"" DIGEST "\"}]}",
+    PACKAGES ",\"requirements\":[{\"path\":\"a\",\"name\":\"a\",\"kind\":\"f\","
+             "\"digest\":\"00\"}]}",
+    PACKAGES ",\"requirements\":[{\"path\":\"a\",\"name\":\"a\",\"kind\":\"f\","
+             "\"digest\":\"" DIGEST "\",\"extras\":\"--x\"}]}",
+    PACKAGES ",\"constraints\":[\"-c x\"]}",
+    PACKAGES ",\"find_links\":[" LOCAL "]}",
+    PACKAGES ",\"find_links\":[\"six\"]}",
+    PACKAGES ",\"options\":[\"--index-url\"]}",
+    PACKAGES ",\"options\":[\"--index-url --pre\"]}",
+    PACKAGES ",\"options\":[\"--index-url a b\"]}",
+    PACKAGES ",\"options\":[\"--pre yes\"]}",
+    PACKAGES ",\"options\":[\"--install-option x\"]}",
+    PACKAGES ",\"options\":[\"\"]}",
+    PACKAGES ",\"conda\":[\"numpy\"]}",
+    PACKAGES ",\"channels\":[\"x\"]}",
+    PACKAGES ",\"image\":\"python\"}",
+    PACKAGES ",\"location\":{\"venv\":\"/opt\"}}",
+    PACKAGES ",\"lock\":{\"project\":\"\",\"files\":[" FILE_1 "]}}",
+    PACKAGES ",\"paths\":[\"/src\"]}",
+    "{\"format\":1,\"kind\":\"conda\",\"conda\":[\"-n\"]}",
+    "{\"format\":1,\"kind\":\"conda\",\"conda\":[\"b\",\"a\"]}",
+    "{\"format\":1,\"kind\":\"conda\",\"channels\":[\"--json\"]}",
+    "{\"format\":1,\"kind\":\"lock\"}",
+    "{\"format\":1,\"kind\":\"lock\",\"lock\":[]}",
+    "{\"format\":1,\"kind\":\"lock\",\"lock\":{\"project\":\"\",\"files\":[]}}",
+    "{\"format\":1,\"kind\":\"lock\",\"lock\":{\"project\":\"\",\"files\":[" FILE_1
+    "," FILE_1 "]}}",
+    "{\"format\":1,\"kind\":\"lock\",\"lock\":{\"project\":\"\",\"files\":[" FILE_1
+    "],\"groups\":[\"--all\"]}}",
+    "{\"format\":1,\"kind\":\"existing\"}",
+    "{\"format\":1,\"kind\":\"existing\",\"location\":{}}",
+    "{\"format\":1,\"kind\":\"existing\",\"location\":{\"venv\":\"\"}}",
+    "{\"format\":1,\"kind\":\"existing\",\"location\":{\"venv\":\"/"
+    "a\",\"conda\":\"b\"}}",
+    "{\"format\":1,\"kind\":\"existing\",\"location\":{\"venv\":\"/a\"},"
+    "\"requirements\":[\"six\"]}",
+    "{\"format\":1,\"kind\":\"existing\",\"location\":{\"conda\":\"-x\"}}",
+    "{\"format\":1,\"kind\":\"existing\",\"location\":{\"venv\":{\"base64\":\"AA==\"}"
+    "}}",
+    "{\"format\":1,\"kind\":\"image\"}",
+    "{\"format\":1,\"kind\":\"image\",\"image\":\"--privileged\"}",
+    "{\"format\":1,\"kind\":\"image\",\"image\":\"a b\"}",
+};
+
 static void what_is_wrong_is_refused(void **state)
 {
-    static const char *const texts[] = {
-        "[]",
-        "{\"kind\":\"packages\"}",
-        "{\"format\":0,\"kind\":\"packages\"}",
-        "{\"format\":1}",
-        "{\"format\":1,\"kind\":\"wheels\"}",
-        PACKAGES ",\"source\":\"a\\nb\"}",
-        PACKAGES ",\"source\":1}",
-        PACKAGES ",\"python\":\">=3.9; rm\"}",
-        PACKAGES ",\"builder\":\"make\"}",
-        PACKAGES ",\"requirements\":{}}",
-        PACKAGES ",\"requirements\":[1]}",
-        PACKAGES ",\"requirements\":[\"\"]}",
-        PACKAGES ",\"requirements\":[\"-r other.txt\"]}",
-        PACKAGES ",\"requirements\":[\"# nothing\"]}",
-        PACKAGES ",\"requirements\":[\" six\"]}",
-        PACKAGES ",\"requirements\":[\"six\\n--index-url x\"]}",
-        PACKAGES ",\"requirements\":[\"six\\\\\"]}",
-        PACKAGES ",\"requirements\":[\"six #1\"]}",
-        PACKAGES ",\"requirements\":[\"six --global-option=x\"]}",
-        PACKAGES ",\"requirements\":[\"b\",\"a\"]}",
-        PACKAGES ",\"requirements\":[\"a\",\"a\"]}",
-        PACKAGES ",\"requirements\":[" LOCAL ",\"a\"]}",
-        PACKAGES ",\"requirements\":[" LOCAL "," LOCAL "]}",
-        PACKAGES ",\"requirements\":[{\"path\":\"../a\",\"name\":\"a\",\"kind\":\"f\","
-                 "\"digest\":\"" DIGEST "\"}]}",
-        PACKAGES ",\"requirements\":[{\"path\":\"a\",\"name\":\"b\",\"kind\":\"f\","
-                 "\"digest\":\"" DIGEST "\"}]}",
-        PACKAGES ",\"requirements\":[{\"path\":\"\",\"name\":\"\",\"kind\":\"f\","
-                 "\"digest\":\"" DIGEST "\"}]}",
-        PACKAGES ",\"requirements\":[{\"path\":\"\",\"name\":\"../x\",\"kind\":\"d\","
-                 "\"digest\":\"" DIGEST "\"}]}",
-        PACKAGES ",\"requirements\":[{\"path\":\"a\",\"name\":\"a\",\"kind\":\"x\","
-                 "\"digest\":\"" DIGEST "\"}]}",
-        PACKAGES ",\"requirements\":[{\"path\":\"a\",\"name\":\"a\",\"kind\":\"f\","
-                 "\"digest\":\"00\"}]}",
-        PACKAGES ",\"requirements\":[{\"path\":\"a\",\"name\":\"a\",\"kind\":\"f\","
-                 "\"digest\":\"" DIGEST "\",\"extras\":\"--x\"}]}",
-        PACKAGES ",\"constraints\":[\"-c x\"]}",
-        PACKAGES ",\"find_links\":[" LOCAL "]}",
-        PACKAGES ",\"find_links\":[\"six\"]}",
-        PACKAGES ",\"options\":[\"--index-url\"]}",
-        PACKAGES ",\"options\":[\"--index-url --pre\"]}",
-        PACKAGES ",\"options\":[\"--index-url a b\"]}",
-        PACKAGES ",\"options\":[\"--pre yes\"]}",
-        PACKAGES ",\"options\":[\"--install-option x\"]}",
-        PACKAGES ",\"options\":[\"\"]}",
-        PACKAGES ",\"conda\":[\"numpy\"]}",
-        PACKAGES ",\"channels\":[\"x\"]}",
-        PACKAGES ",\"image\":\"python\"}",
-        PACKAGES ",\"location\":{\"venv\":\"/opt\"}}",
-        PACKAGES ",\"lock\":{\"project\":\"\",\"files\":[" FILE_1 "]}}",
-        PACKAGES ",\"paths\":[\"/src\"]}",
-        "{\"format\":1,\"kind\":\"conda\",\"conda\":[\"-n\"]}",
-        "{\"format\":1,\"kind\":\"conda\",\"conda\":[\"b\",\"a\"]}",
-        "{\"format\":1,\"kind\":\"conda\",\"channels\":[\"--json\"]}",
-        "{\"format\":1,\"kind\":\"lock\"}",
-        "{\"format\":1,\"kind\":\"lock\",\"lock\":[]}",
-        "{\"format\":1,\"kind\":\"lock\",\"lock\":{\"project\":\"\",\"files\":[]}}",
-        "{\"format\":1,\"kind\":\"lock\",\"lock\":{\"project\":\"\",\"files\":[" FILE_1
-        "," FILE_1 "]}}",
-        "{\"format\":1,\"kind\":\"lock\",\"lock\":{\"project\":\"\",\"files\":[" FILE_1
-        "],\"groups\":[\"--all\"]}}",
-        "{\"format\":1,\"kind\":\"existing\"}",
-        "{\"format\":1,\"kind\":\"existing\",\"location\":{}}",
-        "{\"format\":1,\"kind\":\"existing\",\"location\":{\"venv\":\"\"}}",
-        "{\"format\":1,\"kind\":\"existing\",\"location\":{\"venv\":\"/"
-        "a\",\"conda\":\"b\"}}",
-        "{\"format\":1,\"kind\":\"existing\",\"location\":{\"venv\":\"/a\"},"
-        "\"requirements\":[\"six\"]}",
-        "{\"format\":1,\"kind\":\"existing\",\"location\":{\"conda\":\"-x\"}}",
-        "{\"format\":1,\"kind\":\"existing\",\"location\":{\"venv\":{\"base64\":\"AA==\"}"
-        "}}",
-        "{\"format\":1,\"kind\":\"image\"}",
-        "{\"format\":1,\"kind\":\"image\",\"image\":\"--privileged\"}",
-        "{\"format\":1,\"kind\":\"image\",\"image\":\"a b\"}",
-    };
-
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(wrong_texts); i++) {
         CLEANUP_ENVSPEC struct envspec spec;
         struct error err = ERROR_INIT;
 
         envspec_init(&spec);
-        if (read_text(texts[i], &spec, &err) == 0) {
-            fail_msg("accepted: %s", texts[i]);
+        if (read_text(wrong_texts[i], &spec, &err) == 0) {
+            fail_msg("accepted: %s", wrong_texts[i]);
         }
         assert_int_equal(err.code, ERR_CORRUPT);
         assert_non_null(strstr(err.text, "environment"));
