@@ -307,6 +307,8 @@ static void describe(const struct work *w, const struct build *b, const char *na
              e->builder->version(e->python, e->program));
     if (e->python != NULL) {
         snprintf(out->python, sizeof(out->python), "%.31s", e->python->version);
+    } else {
+        snprintf(out->python, sizeof(out->python), "%.31s", b->python_version);
     }
     out->packages = b->packages;
     out->unpinned = environment_inputs_unpinned(b->definition);

@@ -5,7 +5,9 @@
 
 /* In the order in which they are tried. */
 static const struct builder *const builders[] = {
-    &builder_uv, &builder_uv_lock, &builder_pip, &builder_podman, &builder_docker, NULL};
+    &builder_uv,         &builder_uv_lock, &builder_pip,
+    &builder_micromamba, &builder_mamba,   &builder_conda,
+    &builder_podman,     &builder_docker,  NULL};
 
 const struct builder *environment_builder_at(size_t i)
 {

@@ -30,8 +30,9 @@ struct build {
     /* What `make` says: what is installed, one package a line, with hashes where they are
      * known. */
     struct strbuf lock;
-    int64_t packages;       /* in it; -1: not known */
-    const char *activation; /* "venv", "conda" or "image"; static */
+    char python_version[32]; /* where the builder brings its own; else "" */
+    int64_t packages;        /* in it; -1: not known */
+    const char *activation;  /* "venv", "conda" or "image"; static */
     const char *start; /* what starts it; NULL: prefix/bin/python. Borrowed as long as the
                           build is */
 };
@@ -54,8 +55,8 @@ struct builder {
     int (*check)(struct build *b, struct error *err);
 };
 
-extern const struct builder builder_uv, builder_uv_lock, builder_pip, builder_podman,
-    builder_docker;
+extern const struct builder builder_uv, builder_uv_lock, builder_pip, builder_micromamba,
+    builder_mamba, builder_conda, builder_podman, builder_docker;
 
 /* The i-th builder, NULL behind the last. */
 const struct builder *environment_builder_at(size_t i);

@@ -4,7 +4,7 @@
  * Slow, and there wherever Python is whole. Source: docs.python.org/3/library/venv.html,
  * pip.pypa.io; pip 18.1 (Python 3.6) to 24.2 were seen to take these.
  */
-#include "executor/environment.h"
+#include "executor/environment_pip.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -13,6 +13,7 @@
 #include "common/files.h"
 #include "common/json.h"
 #include "common/variables.h"
+#include "executor/environment.h"
 #include "executor/environment_version.h"
 
 #define REPORT_MAX ((size_t)64 << 20)
@@ -41,16 +42,18 @@ static void set_up(struct build *b)
 /* pip 22.2 and later say what they installed, with hashes. */
 static bool can_report(const struct build *b)
 {
-    return environment_version_compare(b->python->detail[PYTHON_PIP], "22.2") >= 0;
+    return b->python != NULL &&
+           environment_version_compare(b->python->detail[PYTHON_PIP], "22.2") >= 0;
 }
 
-static int install(struct build *b, const char *python, struct error *err)
+int environment_pip_install(struct build *b, const char *python, struct error *err)
 {
     const char *argv[16] = {python, "-I", "-m", "pip", "install"};
     size_t n = 5;
     if (!b->has_requirements) {
         return 0;
     }
+    set_up(b);
     if (can_report(b)) {
         argv[n++] = "--report";
         argv[n++] = "report.json";
@@ -165,8 +168,9 @@ static int make(struct build *b, struct error *err)
     CLEANUP_FREE char *python = files_join(b->prefix, "bin/python");
     const char *const venv[] = {b->python->real, "-I", "-m", "venv", b->prefix, NULL};
     set_up(b);
-    if (environment_builder_run(b, venv, err) < 0 || install(b, python, err) < 0 ||
-        check(b, python, err) < 0 || record(b, python, err) < 0) {
+    if (environment_builder_run(b, venv, err) < 0 ||
+        environment_pip_install(b, python, err) < 0 || check(b, python, err) < 0 ||
+        record(b, python, err) < 0) {
         return -1;
     }
     return 0;

@@ -209,12 +209,15 @@ static void look_below(struct tools *t, const char *folder, const char *pattern)
 
 static void look_everywhere(struct tools *t)
 {
-    static const char *const patterns[] = {"usr/local/bin", "usr/bin", "opt/python*/bin",
-                                           "opt/*/python*/bin"};
+    static const char *const patterns[] = {"usr/local/bin",   "usr/bin",
+                                           "opt/python*/bin", "opt/*/python*/bin",
+                                           "opt/conda/bin",   "opt/mini*/bin"};
     static const struct {
         const char *variable, *fallback, *below;
     } places[] = {{"HOME", NULL, ".local/bin"},
                   {"HOME", NULL, ".cargo/bin"},
+                  {"HOME", NULL, "mini*/bin"},
+                  {"MAMBA_ROOT_PREFIX", "micromamba", "bin"},
                   {"PYENV_ROOT", ".pyenv", "versions/*/bin"},
                   {"UV_PYTHON_INSTALL_DIR", ".local/share/uv/python", "*/bin"}};
     const char *home = getenv("HOME");

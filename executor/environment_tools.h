@@ -24,6 +24,9 @@
 #define TOOL_TABLE(ROW)                                                                  \
     ROW(PYTHON, "python3")                                                               \
     ROW(UV, "uv")                                                                        \
+    ROW(MICROMAMBA, "micromamba")                                                        \
+    ROW(MAMBA, "mamba")                                                                  \
+    ROW(CONDA, "conda")                                                                  \
     ROW(PODMAN, "podman")                                                                \
     ROW(DOCKER, "docker")
 
