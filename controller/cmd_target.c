@@ -58,6 +58,7 @@ static int add_verb(void *opaque, void *opaque_args, char *const *operands,
     struct command_context *context = opaque;
     const struct add_args *args = opaque_args;
     struct error err = ERROR_INIT;
+    CLEANUP_FREE char *host = NULL;
     struct target target = {
         .name = operands[0],
         .host = operand_count > 1 ? operands[1] : NULL,
@@ -70,7 +71,12 @@ static int add_verb(void *opaque, void *opaque_args, char *const *operands,
     };
     if (command_home(context, &err) == NULL ||
         parse_port(args->port, &target.port, &err) != 0 ||
-        check_add(&target, &err) != 0 ||
+        (target.host != NULL &&
+         target_parse_place(operands[1], &host, &target.port, &err) != 0)) {
+        return command_fail(context, false, &err, err.code == ERR_USAGE ? 2 : 1);
+    }
+    target.host = host;
+    if (check_add(&target, &err) != 0 ||
         target_save(context->home, &target, args->want_force, &err) != 0) {
         return command_fail(context, false, &err, err.code == ERR_USAGE ? 2 : 1);
     }
@@ -102,7 +108,9 @@ const struct cli_command cmd_target_add = {
     .usage = "NAME HOST [options]",
     .help = "name a machine to run on",
     .details =
-        "HOST is user@host, or an alias of ~/.ssh/config; nothing is connected yet.\n"
+        "HOST is user@host, user@host:port, ssh://user@host:port, or an alias of\n"
+        "~/.ssh/config; an IPv6 address with a port stands in brackets. Nothing is\n"
+        "connected yet.\n"
         "The target is written to targets.d/NAME.yaml in your own configuration,\n"
         "which may be edited; file names in it are absolute.",
     .options = add_options,

@@ -93,6 +93,74 @@ static int check_host(const char *host, struct error *err)
     return 0;
 }
 
+static int no_port(const char *text, const char *port, struct error *err)
+{
+    error_set(err, ERR_USAGE,
+              "\"%s\" is no host: \"%s\" behind the colon is no TCP port, 1 to 65535",
+              text, port);
+    return error_hint(err, "an IPv6 address with a port stands in brackets: "
+                           "[2001:db8::1]:22");
+}
+
+/* Where the host ends in "host", "host:port", "[address]" or "[address]:port"; *out_port
+ * is what stands behind the colon, or NULL. NULL: it is none of them. */
+static const char *end_of_host(const char *host, const char **out_port)
+{
+    const char *end = strchr(host, host[0] == '[' ? ']' : ':');
+    *out_port = NULL;
+    if (host[0] == '[') {
+        if (end == NULL || (end[1] != '\0' && end[1] != ':')) {
+            return NULL;
+        }
+        *out_port = end[1] == ':' ? end + 2 : NULL;
+        return end;
+    }
+    if (end == NULL || strchr(end + 1, ':') != NULL) {
+        return host + strlen(host); /* with several colons it is an IPv6 address */
+    }
+    *out_port = end + 1;
+    return end;
+}
+
+int target_parse_place(const char *text, char **out_host, int64_t *port,
+                       struct error *err)
+{
+    static const char scheme[] = "ssh://";
+    bool is_url = strncmp(text, scheme, sizeof scheme - 1) == 0;
+    CLEANUP_FREE char *place = xstrdup(is_url ? text + sizeof scheme - 1 : text);
+    size_t length = strlen(place);
+    if (is_url && length > 0 && place[length - 1] == '/') {
+        place[length - 1] = '\0';
+    }
+    if (is_url && strchr(place, '/') != NULL) {
+        error_set(err, ERR_USAGE, "\"%s\" names a folder", text);
+        return error_hint(err, "errand's folder on the node is said with --root");
+    }
+    const char *at = strrchr(place, '@');
+    const char *host = at == NULL ? place : at + 1;
+    const char *behind = NULL, *end = end_of_host(host, &behind);
+    uint64_t number = 0;
+    if (end == NULL) {
+        return error_set(err, ERR_USAGE,
+                         "\"%s\" is no host: [address] or [address]:port is expected",
+                         text);
+    }
+    if (behind != NULL &&
+        (bytes_parse_u64(behind, 65535, &number, NULL) != 0 || number == 0)) {
+        return no_port(text, behind, err);
+    }
+    if (number != 0 && *port != 0 && (int64_t)number != *port) {
+        return error_set(err, ERR_USAGE, "\"%s\" names another port than %lld", text,
+                         (long long)*port);
+    }
+    *port = number != 0 ? (int64_t)number : *port;
+    host += host[0] == '[';
+    *out_host =
+        xasprintf("%.*s%.*s", (int)(at == NULL ? 0 : at + 1 - place), place,
+                  (int)(end - host), host);
+    return 0;
+}
+
 /* Fill what depends on where the target is: this machine, or another one. */
 static int settle_place(struct target *target, const struct home *home,
                         const char *origin, struct error *err)
@@ -116,7 +184,10 @@ static int settle_place(struct target *target, const struct home *home,
         return error_hint(err, "set targets.%s.host", target->name);
     }
     struct error inner = ERROR_INIT;
-    if (check_host(target->host, &inner) != 0) {
+    CLEANUP_FREE char *written = target->host;
+    target->host = NULL;
+    if (target_parse_place(written, &target->host, &target->port, &inner) != 0 ||
+        check_host(target->host, &inner) != 0) {
         return error_set(err, ERR_CONFIG, "%s: %s", origin, inner.text);
     }
     return 0;

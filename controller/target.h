@@ -25,6 +25,15 @@ struct target *target_find(const struct config *config, const struct home *home,
 void target_free(struct target *target);
 DEFINE_CLEANUP_FREE(target)
 
+/*
+ * Take apart what a person writes for a machine: "[user@]host", "[user@]host:port" (an
+ * IPv6 address with a port in brackets), or either as "ssh://...". *out_host: as ssh
+ * takes it, malloc'ed. *port: what was said elsewhere, 0 for nothing; set where the text
+ * has one. Errors: ERR_USAGE (no such port, or another than *port).
+ */
+int target_parse_place(const char *text, char **out_host, int64_t *port,
+                       struct error *err);
+
 /* 1 to 64 of a-z A-Z 0-9 . _ - beginning with a letter or digit. */
 bool target_name_is_valid(const char *name);
 /* Write targets.d/NAME.yaml. Errors: ERR_EXISTS unless want_replace, ERR_USAGE (a host

@@ -93,6 +93,16 @@ def test_a_port_that_is_none(errand, port):
     assert list(listed(errand)) == ["local"]
 
 
+def test_a_port_may_stand_behind_the_host(errand):
+    for name, place in (("a", "me@gpu1:2222"), ("b", "ssh://me@gpu1:2222")):
+        add(errand, name, place)
+        assert (listed(errand)[name]["host"], listed(errand)[name]["port"]) == ("me@gpu1", 2222)
+    refusal = add(errand, "c", "gpu1:work", code=2)
+    assert '"work" behind the colon is no TCP port' in refusal.errors
+    assert "names another port than 22" in add(errand, "c", "gpu1:23", "--port=22", code=2).errors
+    assert "c" not in listed(errand)
+
+
 def test_a_transport_that_is_none_names_those_there_are(errand):
     refusal = add(errand, "gpu1", "host", "--transport=telepathy", code=2)
     assert 'no transport "telepathy"' in refusal.errors

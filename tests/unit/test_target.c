@@ -76,7 +76,7 @@ static void what_was_saved_is_found(void **state)
     assert_non_null(found);
     CLEANUP_FREE char *identity = place_path(p, "project/keys/my key");
     CLEANUP_FREE char *ssh_config = place_path(p, "cfg");
-    assert_string_equal(found->host, saved.host);
+    assert_string_equal(found->host, "me@2001:db8::1");
     assert_int_equal(found->port, 2222);
     assert_string_equal(found->identity, identity);
     assert_string_equal(found->ssh_config, ssh_config);
@@ -84,6 +84,63 @@ static void what_was_saved_is_found(void **state)
     assert_string_equal(found->transport, "openssh");
     assert_string_equal(found->root, saved.root);
     assert_string_equal(found->interpreter, "/usr/bin/python3");
+}
+
+static void a_port_may_stand_behind_the_host(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t before;
+        const char *host; /* NULL: refused */
+        int64_t port;
+    } rows[] = {
+        {"gpu1", 0, "gpu1", 0},
+        {"gpu1", 22, "gpu1", 22},
+        {"me@gpu1:2222", 0, "me@gpu1", 2222},
+        {"me@gpu1:2222", 2222, "me@gpu1", 2222},
+        {"ssh://me@gpu1", 0, "me@gpu1", 0},
+        {"ssh://me@gpu1:65535/", 0, "me@gpu1", 65535},
+        {"me@[2001:db8::1]:22", 0, "me@2001:db8::1", 22},
+        {"[::1]", 0, "::1", 0},
+        {"ssh://[::1]:22", 0, "::1", 22},
+        {"2001:db8::1", 0, "2001:db8::1", 0},
+        {"a@b@gpu1:1", 0, "a@b@gpu1", 1},
+        {"gpu1:", 0, NULL, 0},
+        {"gpu1:0", 0, NULL, 0},
+        {"gpu1:65536", 0, NULL, 0},
+        {"gpu1:work", 0, NULL, 0},
+        {"gpu1:22", 23, NULL, 0},
+        {"[::1", 0, NULL, 0},
+        {"[::1]22", 0, NULL, 0},
+        {"ssh://gpu1/work", 0, NULL, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP_FREE char *host = NULL;
+        int64_t port = rows[i].before;
+        struct error err = ERROR_INIT;
+        int result = target_parse_place(rows[i].text, &host, &port, &err);
+        assert_int_equal(result, rows[i].host == NULL ? -1 : 0);
+        assert_int_equal(err.code, rows[i].host == NULL ? ERR_USAGE : ERR_NONE);
+        if (rows[i].host != NULL) {
+            assert_string_equal(host, rows[i].host);
+            assert_int_equal(port, rows[i].port);
+        }
+    }
+}
+
+static void a_port_behind_the_host_counts_in_a_file_too(void **state)
+{
+    const struct place *p = *state;
+    struct error err = ERROR_INIT;
+    place_write(p, "home/config/config.yaml",
+                "targets: {t: {host: \"me@gpu1:2222\"}, u: {host: \"gpu1:x\"}}\n");
+    CLEANUP(target_cleanup) struct target *found = find(p, "t", NULL);
+    assert_string_equal(found->host, "me@gpu1");
+    assert_int_equal(found->port, 2222);
+    assert_null(find(p, "u", &err));
+    assert_int_equal(err.code, ERR_CONFIG);
+    assert_non_null(strstr(err.text, "config.yaml:1: \"gpu1:x\" is no host"));
 }
 
 static void a_target_is_replaced_only_on_request(void **state)
@@ -170,6 +227,8 @@ int main(void)
         cmocka_unit_test(names_are_checked),
         place_test(local_is_there_by_itself),
         place_test(what_was_saved_is_found),
+        cmocka_unit_test(a_port_may_stand_behind_the_host),
+        place_test(a_port_behind_the_host_counts_in_a_file_too),
         place_test(a_target_is_replaced_only_on_request),
         place_test(a_host_that_ssh_would_take_for_more_is_refused),
         place_test(a_wrong_target_gets_a_sentence),
