@@ -145,14 +145,18 @@ int following_update(struct following *f, struct history_run *run, struct error 
 
 /* ---- the end ---- */
 
-static void say_outputs(const struct following *f, const struct fetch_result *result,
-                        const char *path)
+static void say_outputs(const struct following *f, const struct history_run *run,
+                        const struct fetch_result *result, const char *path)
 {
     char size[FILES_SIZE_TEXT];
     for (size_t i = 0; i < result->warnings.count && i < 10; i++) {
         terminal_warn(f->context->terminal, "outputs: %s", result->warnings.items[i]);
     }
-    if (path == NULL || result->totals.files == 0) {
+    if (f->to != NULL && oid_is_zero(&run->status.outputs_root)) {
+        terminal_note(f->context->terminal, "no outputs: nothing was put in %s", f->to);
+        return;
+    }
+    if (path == NULL || (result->totals.files == 0 && f->to == NULL)) {
         return;
     }
     files_format_size(size, result->totals.size_bytes);
@@ -329,7 +333,7 @@ static int finish(struct following *f, struct history_run *run)
         return EXIT_ERRAND;
     }
     if (!f->is_json) {
-        say_outputs(f, &result, path);
+        say_outputs(f, run, &result, path);
         if (f->want_timing) {
             command_say_timing(f->context);
         }

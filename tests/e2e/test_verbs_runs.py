@@ -165,6 +165,14 @@ def test_outputs_that_are_neither_here_nor_to_be_had_are_said(errand, sshd, tmp_
 # ---- outputs ----
 
 
+def test_a_run_without_outputs_says_so_where_they_were_wanted(errand, tmp_path):
+    for verb in (("run",), ("follow",)):
+        said = errand.ok(*verb, "--to", tmp_path / "new", *(["train.py"] if verb == ("run",) else ["@"]))
+        assert f"no outputs: nothing was put in {tmp_path}/new\n" in said.errors
+    assert not (tmp_path / "new").exists()
+    assert "outputs" not in errand.ok("run", "train.py").errors
+
+
 def test_outputs_go_where_nothing_is(errand, tmp_path):
     run_one(errand, LEAVES)
     assert errand.ok("outputs", "@", "--to", tmp_path / "new").text == f"{tmp_path}/new\n"
