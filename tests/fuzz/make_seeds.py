@@ -626,6 +626,22 @@ def settings() -> None:
     write("trust", "no-files", encode({"format": 1}))
 
 
+def metrics() -> None:
+    texts = {
+        "scalars": '{"loss": 0.5, "step": 1}\n{"note": "as planned", "on": true}\n',
+        "numbers-that-json-lacks": '{"loss": NaN, "a": -Infinity, "b": [Infinity], "s": "NaN \\" NaN"}\n',
+        "lists": '{"curve": [1, 2.5, "x"], "none": [], "step": 7}\n',
+        "tables": '{"t": {"x": [1, 2], "y": ["a", "b"]}, "u": {"x": [1], "y": [2, 3]}}\n',
+        "rows": '{"best": {"epoch": 3, "by": "loss", "in": {"deep": [1, {"er": null}]}}}\n',
+        "no-metrics": '[1]\nloss 1\n{"a": null}\n{"": 1}\n{"a": [[1]]}\n{"a": 1, "a": 2}\n',
+        "cut": '{"a": 1}\n\n{"b": 2}\n{"c":',
+        "steps": '{"step": 1.5, "a": 1}\n{"step": "x", "a": 1}\n{"step": -9007199254740992, "a": 1e308}\n',
+    }
+    for name, text in texts.items():
+        write("metrics", name, b"\x09\0" + text.encode())
+    write("metrics", "bytes", b"\0\0" + b'{"a": "\xff"}\n{"\x00": 1}\n\xef\xbb\xbf{"a": 1}\n')
+
+
 def lines() -> None:
     facts = {
         "protocol": 1,
@@ -686,6 +702,7 @@ def main() -> None:
         pack_files,
         settings,
         lines,
+        metrics,
     ):
         make()
 
