@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SHOWN_MAX ((size_t)64 << 20) /* with all its tags, made safe */
 #define METRICS_NAMES_SHOWN 8
 #define METRICS_GLANCE_BYTES ((uint64_t)4 << 20) /* a large file is not read for it */
 
@@ -102,11 +103,21 @@ static void put_spec(struct strbuf *out, const struct history_run *run)
         }
         strbuf_printf(&text, "; %s", root);
         put(out, "snapshot", text.data);
-        for (size_t i = 0; i < spec.tags.count; i++) {
-            put(out, i == 0 ? "tags" : "", spec.tags.items[i]);
-        }
     }
     runspec_release(&spec);
+}
+
+/* Line by line. */
+static void put_note(struct strbuf *out, const char *note)
+{
+    const char *name = "note";
+    while (note != NULL && *note != '\0') {
+        CLEANUP_FREE char *line = xstrndup(note, strcspn(note, "\n"));
+        put(out, name, line);
+        note += strlen(line);
+        note += *note == '\n';
+        name = "";
+    }
 }
 
 /* "packages 3f2a61c0d4e5 (used before), 12 packages, 262 MB, Python 3.11.7". */
@@ -212,7 +223,8 @@ static void put_states(struct strbuf *out, const struct history_run *run)
 static int print_people(struct command_context *context, const struct history_run *run)
 {
     const struct run_status *status = &run->status;
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    CLEANUP_STRBUF struct strbuf text;
+    strbuf_init(&text, SHOWN_MAX);
     CLEANUP_FREE char *name = xasprintf("runs/%s/outputs", run->id);
     CLEANUP_FREE char *outputs = home_path(context->home, name);
     put(&text, "run", run->id);
@@ -223,6 +235,10 @@ static int print_people(struct command_context *context, const struct history_ru
     }
     put_status(&text, status);
     put_spec(&text, run);
+    for (size_t i = 0; i < run->tags.count; i++) {
+        put(&text, i == 0 ? "tags" : "", run->tags.items[i]);
+    }
+    put_note(&text, run->note);
     put_environment(&text, &status->environment);
     put_log(&text, context->home, run);
     put_results(&text, run, outputs);

@@ -1,5 +1,6 @@
 /* command_run: a run as --json has it.            [controller] */
 #include "controller/command.h"
+#include "controller/metrics.h"
 #include "controller/runlog.h"
 
 #include <string.h>
@@ -42,11 +43,11 @@ static void add_snapshot(struct json *document, const struct runspec *spec,
     add_number(snapshot, "sent_bytes", was_accepted, run->sent_bytes);
 }
 
-static void add_tags(struct json *document, const struct runspec *spec)
+static void add_tags(struct json *document, const struct history_run *run)
 {
     struct json *tags = json_add(document, "tags", json_new_object());
-    for (size_t i = 0; i < spec->tags.count; i++) {
-        const char *tag = spec->tags.items[i];
+    for (size_t i = 0; i < run->tags.count; i++) {
+        const char *tag = run->tags.items[i];
         CLEANUP_FREE char *key = xstrndup(tag, strcspn(tag, "="));
         json_add_string(tags, key, tag + strlen(key) + 1);
     }
@@ -60,11 +61,9 @@ static void add_spec(struct json *document, const struct history_run *run)
     if (runspec_decode(run->spec, run->spec_length, &spec, NULL) == 0) {
         add_snapshot(document, &spec, run);
         add_command(document, &spec);
-        add_tags(document, &spec);
     } else {
         json_add(document, "snapshot", json_new_null());
         json_add(document, "command", json_new_null());
-        json_add(document, "tags", json_new_null());
     }
     runspec_release(&spec);
 }
@@ -134,6 +133,19 @@ static void add_log(struct json *document, const struct history_run *run,
     json_add_integer(log, "missing_bytes", (int64_t)runlog_missing(home, run->id));
 }
 
+/* The latest value of each, as far as they are at home. */
+static void add_metrics(struct json *document, const struct history_run *run,
+                        const struct home *home)
+{
+    CLEANUP(metrics_release) struct metrics metrics = {.items = NULL};
+    struct metrics_unread unread = {0};
+    struct json *object = json_add(document, "metrics", json_new_object());
+    (void)metrics_read(home, run->id, 0, metrics_sum_up, &metrics, &unread, NULL);
+    for (size_t i = 0; i < metrics.count; i++) {
+        json_add(object, metrics.items[i].name, json_copy(metrics.items[i].latest));
+    }
+}
+
 struct json *command_run_to_json(const struct history_run *run, const struct home *home)
 {
     bool is_short = home == NULL;
@@ -154,7 +166,10 @@ struct json *command_run_to_json(const struct history_run *run, const struct hom
     if (!is_short) {
         add_states(document, run);
         add_spec(document, run);
+        add_tags(document, run);
+        json_add_string(document, "note", run->note);
         add_log(document, run, home);
+        add_metrics(document, run, home);
         add_environment(document, &status->environment);
         add_outputs(document, status);
     }

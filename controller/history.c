@@ -47,9 +47,10 @@ static const char schema[] =
     " PRIMARY KEY (store, run));"
     "PRAGMA user_version = 1;";
 
-/* Tables whose rows follow a run to the store that accepts it. */
-static const char *const run_tables[] = {"states", "logs",         "metrics",
-                                         "tags",   "environments", "git"};
+/* Their rows follow a run to the store that accepts it. */
+const char *const history_run_tables[] = {"states", "logs",         "metrics",
+                                          "tags",   "environments", "git"};
+const size_t history_run_tables_count = ARRAY_SIZE(history_run_tables);
 
 /* ---- opening ---- */
 
@@ -113,7 +114,7 @@ void history_free(struct history *history)
 
 /* ---- writing ---- */
 
-static int begin(struct history *h, struct error *err)
+int history_begin(struct history *h, struct error *err)
 {
     if (h->schema > HISTORY_SCHEMA) {
         error_set(err, ERR_VERSION,
@@ -125,8 +126,7 @@ static int begin(struct history *h, struct error *err)
     return sql_begin(h->db, err);
 }
 
-/* End what begin began: commit where result is 0. */
-static int finish(struct history *h, int result, struct error *err)
+int history_finish(struct history *h, int result, struct error *err)
 {
     if (result != 0 || sql_commit(h->db, err) != 0) {
         sql_rollback(h->db);
@@ -138,7 +138,7 @@ static int finish(struct history *h, int result, struct error *err)
 /* The same, on the disk when it returns. */
 static int finish_durable(struct history *h, int result, struct error *err)
 {
-    result = finish(h, result, err);
+    result = history_finish(h, result, err);
     struct error ignored = ERROR_INIT;
     (void)sql_set_durable(h->db, false, &ignored);
     return result;
@@ -146,7 +146,7 @@ static int finish_durable(struct history *h, int result, struct error *err)
 
 static int begin_durable(struct history *h, struct error *err)
 {
-    return sql_set_durable(h->db, true, err) == 0 ? begin(h, err) : -1;
+    return sql_set_durable(h->db, true, err) == 0 ? history_begin(h, err) : -1;
 }
 
 static int add_experiment(struct history *h, const char *name, struct error *err)
@@ -244,9 +244,10 @@ static int move_rows(struct history *h, const char *id, const char *store,
                      struct error *err)
 {
     const struct sql_value values[] = {SQL_TEXT(id), SQL_TEXT(store)};
-    for (size_t i = 0; i < ARRAY_SIZE(run_tables); i++) {
-        CLEANUP_FREE char *text = xasprintf(
-            "UPDATE %s SET store = ?2 WHERE run = ?1 AND store = ''", run_tables[i]);
+    for (size_t i = 0; i < history_run_tables_count; i++) {
+        CLEANUP_FREE char *text =
+            xasprintf("UPDATE %s SET store = ?2 WHERE run = ?1 AND store = ''",
+                      history_run_tables[i]);
         if (sql_do(h->db, text, values, ARRAY_SIZE(values), err) != 0) {
             return -1;
         }
@@ -257,13 +258,13 @@ static int move_rows(struct history *h, const char *id, const char *store,
 int history_set_sent(struct history *h, const char *id, const char *node,
                      struct error *err)
 {
-    if (begin(h, err) != 0) {
+    if (history_begin(h, err) != 0) {
         return -1;
     }
     const struct sql_value values[] = {SQL_TEXT(id), SQL_TEXT(node)};
     int rc = update_run(h, id, "UPDATE runs SET node = ?2 WHERE id = ?1", values,
                         ARRAY_SIZE(values), err);
-    return finish(h, rc, err);
+    return history_finish(h, rc, err);
 }
 
 int history_set_accepted(struct history *h, const char *id, const char *store,
@@ -414,7 +415,7 @@ static int add_lines(struct history *h, struct history_run *run,
 int history_add_lines(struct history *h, const char *id, const struct strvec *lines,
                       struct error *err)
 {
-    if (begin(h, err) != 0) {
+    if (history_begin(h, err) != 0) {
         return -1;
     }
     struct history_run run;
@@ -427,18 +428,18 @@ int history_add_lines(struct history *h, const char *id, const struct strvec *li
         rc = add_lines(h, &run, lines, err);
     }
     history_run_release(&run);
-    return finish(h, rc, err);
+    return history_finish(h, rc, err);
 }
 
 int history_set_collected(struct history *h, const char *id, struct error *err)
 {
-    if (begin(h, err) != 0) {
+    if (history_begin(h, err) != 0) {
         return -1;
     }
     const struct sql_value values[] = {SQL_TEXT(id), SQL_INTEGER(clock_utc_ms())};
     int rc = update_run(h, id, "UPDATE runs SET collected = ?2 WHERE id = ?1", values,
                         ARRAY_SIZE(values), err);
-    return finish(h, rc, err);
+    return history_finish(h, rc, err);
 }
 
 /* Over, as far as is known here. */
@@ -472,20 +473,20 @@ int history_set_not_started(struct history *h, const char *id, const char *reaso
                             struct error *err)
 {
     const struct run_exit exit = {.kind = RUN_EXIT_COULD_NOT_START, .code = 125};
-    if (begin(h, err) != 0) {
+    if (history_begin(h, err) != 0) {
         return -1;
     }
-    return finish(h, set_over(h, id, RUN_FAILED, &exit, reason, err), err);
+    return history_finish(h, set_over(h, id, RUN_FAILED, &exit, reason, err), err);
 }
 
 int history_set_given_up(struct history *h, const char *id, const char *reason,
                          struct error *err)
 {
     const struct run_exit exit = {.kind = RUN_EXIT_UNKNOWN};
-    if (begin(h, err) != 0) {
+    if (history_begin(h, err) != 0) {
         return -1;
     }
-    return finish(h, set_over(h, id, RUN_CANCELED, &exit, reason, err), err);
+    return history_finish(h, set_over(h, id, RUN_CANCELED, &exit, reason, err), err);
 }
 
 int history_set_seen(struct history *h, const char *target, const char *store,
@@ -493,7 +494,7 @@ int history_set_seen(struct history *h, const char *target, const char *store,
 {
     const struct sql_value values[] = {SQL_TEXT(target), SQL_TEXT(store), SQL_TEXT(node),
                                        SQL_INTEGER(clock_utc_ms())};
-    if (begin(h, err) != 0) {
+    if (history_begin(h, err) != 0) {
         return -1;
     }
     int rc = sql_do(h->db,
@@ -501,7 +502,7 @@ int history_set_seen(struct history *h, const char *target, const char *store,
                     " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (name, store) DO UPDATE"
                     " SET node = ?3, seen = ?4",
                     values, ARRAY_SIZE(values), err);
-    return finish(h, rc, err);
+    return history_finish(h, rc, err);
 }
 
 int history_set_last_root(struct history *h, const char *target, const char *store,
@@ -511,7 +512,7 @@ int history_set_last_root(struct history *h, const char *target, const char *sto
     oid_to_hex(root, hex);
     const struct sql_value values[] = {SQL_TEXT(target), SQL_TEXT(store), SQL_TEXT(node),
                                        SQL_TEXT(hex), SQL_INTEGER(clock_utc_ms())};
-    if (begin(h, err) != 0) {
+    if (history_begin(h, err) != 0) {
         return -1;
     }
     int rc = sql_do(h->db,
@@ -519,5 +520,5 @@ int history_set_last_root(struct history *h, const char *target, const char *sto
                     " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (name, store) DO UPDATE"
                     " SET node = ?3, last_root = ?4, seen = ?5",
                     values, ARRAY_SIZE(values), err);
-    return finish(h, rc, err);
+    return history_finish(h, rc, err);
 }

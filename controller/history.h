@@ -31,6 +31,8 @@ struct history_run {
     uint64_t sent_files, sent_bytes;
     int64_t collected_utc_ms; /* 0: not everything is at home */
     struct strvec lines;      /* the journal's, as far as it was seen */
+    struct strvec tags;       /* "key=value", sorted; as they are now */
+    char *note;               /* or NULL */
     struct run_status status; /* folded from the lines; state Starting where there are
                                  none; final where the run was given up */
     bool is_given_up;         /* so, and not by its journal: it may go on */
@@ -68,6 +70,26 @@ int history_set_not_started(struct history *h, const char *id, const char *reaso
  * otherwise. As above. */
 int history_set_given_up(struct history *h, const char *id, const char *reason,
                          struct error *err);
+
+/*
+ * What a person says of a run: known here alone. A note is the tag HISTORY_NOTE_TAG,
+ * which is not among history_run's tags.
+ */
+#define HISTORY_NOTE_TAG "errand.note"
+#define HISTORY_TAG_KEY_MAX 255
+#define HISTORY_TAG_VALUE_MAX 1024
+#define HISTORY_TAGS_MAX 5000
+#define HISTORY_NOTE_MAX ((size_t)64 << 10)
+/* Each change is "key=value", or "key-" to take that tag away; all of them, or none.
+ * Errors: ERR_USAGE, ERR_LIMIT (too long, too many), ERR_NOT_FOUND (no such run; no such
+ * tag to take away). */
+int history_change_tags(struct history *h, const char *id, char *const *changes,
+                        size_t count, struct error *err);
+/* "": it has none any more. Errors: ERR_USAGE (not UTF-8), ERR_LIMIT, ERR_NOT_FOUND. */
+int history_set_note(struct history *h, const char *id, const char *note,
+                     struct error *err);
+/* Forget the run and all that is said of it. Errors: ERR_NOT_FOUND. */
+int history_remove_run(struct history *h, const char *id, struct error *err);
 
 /* By id, unique prefix, or "@": the last one that a node accepted, or may have (it was
  * sent and the answer did not come). out was initialised. Errors: ERR_NOT_FOUND

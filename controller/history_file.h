@@ -1,7 +1,8 @@
 /*
  * history_file: what history's own files share.            [controller]
  *
- * history.c writes, history_read.c reads.
+ * history.c writes what becomes of runs, history_edit.c what a person says of them;
+ * history_read.c reads.
  */
 #ifndef CONTROLLER_HISTORY_FILE_H
 #define CONTROLLER_HISTORY_FILE_H
@@ -21,5 +22,16 @@ struct history {
  * as sql_step. */
 int history_load(struct history *h, const char *id, struct history_run *out,
                  struct error *err);
+
+/* A transaction that writes. Errors: ERR_VERSION (a newer errand's file), as sql_begin.
+ */
+int history_begin(struct history *h, struct error *err);
+/* End what history_begin began: commit where result is 0, else undo. Returns result, or
+ * -1 where it was not committed. */
+int history_finish(struct history *h, int result, struct error *err);
+
+/* Tables whose rows belong to a run, beside runs itself, by (store, run). */
+extern const char *const history_run_tables[];
+extern const size_t history_run_tables_count;
 
 #endif

@@ -22,7 +22,9 @@ void history_run_release(struct history_run *run)
     free(run->target);
     free(run->project);
     free(run->spec);
+    free(run->note);
     strvec_release(&run->lines);
+    strvec_release(&run->tags);
     run_status_release(&run->status);
     history_run_init(run);
 }
@@ -57,6 +59,25 @@ static int load_lines(struct history *h, struct history_run *run, struct error *
             return error_wrap(err, "%s: run %s", h->path, run->id);
         }
     }
+}
+
+static int load_tags(struct history *h, struct history_run *run, struct error *err)
+{
+    const struct sql_value values[] = {SQL_TEXT(run->store), SQL_TEXT(run->id)};
+    __attribute__((cleanup(sql_query_cleanup))) struct sql_query *query = sql_query(
+        h->db, "SELECT key, value FROM tags WHERE store = ?1 AND run = ?2 ORDER BY key",
+        values, ARRAY_SIZE(values), err);
+    int rc = query == NULL ? -1 : sql_step(query, err);
+    for (; rc > 0; rc = sql_step(query, err)) {
+        CLEANUP_FREE char *key = copy_text(query, 0);
+        CLEANUP_FREE char *value = copy_text(query, 1);
+        if (strcmp(key, HISTORY_NOTE_TAG) != 0) {
+            strvec_pushf(&run->tags, "%s=%s", key, value);
+        } else if (run->note == NULL) {
+            run->note = TAKE_PTR(value);
+        }
+    }
+    return rc;
 }
 
 /* Where the row says that the run is over and the journal does not, it was given up. */
@@ -120,7 +141,9 @@ static int take_row(struct history *h, struct sql_query *query, struct history_r
     out->sent_bytes = (uint64_t)sql_integer(query, 8);
     out->collected_utc_ms = sql_integer(query, 9);
     out->node = copy_text(query, 15);
-    return load_lines(h, out, err) != 0 ? -1 : take_verdict(out, query, err);
+    return load_lines(h, out, err) != 0 || load_tags(h, out, err) != 0
+               ? -1
+               : take_verdict(out, query, err);
 }
 
 int history_load(struct history *h, const char *id, struct history_run *out,

@@ -107,6 +107,10 @@ static void clean_index(void *context, int dir_fd, const char *name)
 static void clean_run(void *context, int dir_fd, const char *name)
 {
     struct cleaning *c = context;
+    size_t prefix = sizeof FILES_TEMPORARY_PREFIX - 1;
+    if (strncmp(name, FILES_TEMPORARY_PREFIX, prefix) == 0) {
+        return; /* being removed */
+    }
     CLEANUP_FD int run_fd = files_open_dir(dir_fd, name, NULL);
     if (run_fd >= 0) {
         sweep_old(run_fd, "outputs.errand-*", DAY_MS, remove_leftover, c);
@@ -140,6 +144,7 @@ static void clean_leftovers(struct cleaning *c)
     sweep_folder(c, targets, temporary, DAY_MS, remove_leftover);
     sweep_folder(c, home->state, temporary, DAY_MS, remove_leftover);
     sweep_state(c, "index", "*.tmp-*", DAY_MS, remove_leftover);
+    sweep_state(c, "runs", temporary, DAY_MS, remove_leftover);
     sweep_state(c, "runs", "*", 0, clean_run);
 }
 

@@ -98,8 +98,7 @@ static int no_port(const char *text, const char *port, struct error *err)
     error_set(err, ERR_USAGE,
               "\"%s\" is no host: \"%s\" behind the colon is no TCP port, 1 to 65535",
               text, port);
-    return error_hint(err, "an IPv6 address with a port stands in brackets: "
-                           "[2001:db8::1]:22");
+    return error_hint(err, "for example me@gpu1:22, or me@[2001:db8::1]:22");
 }
 
 /* Where the host ends in "host", "host:port", "[address]" or "[address]:port"; *out_port
@@ -155,9 +154,8 @@ int target_parse_place(const char *text, char **out_host, int64_t *port,
     }
     *port = number != 0 ? (int64_t)number : *port;
     host += host[0] == '[';
-    *out_host =
-        xasprintf("%.*s%.*s", (int)(at == NULL ? 0 : at + 1 - place), place,
-                  (int)(end - host), host);
+    *out_host = xasprintf("%.*s%.*s", (int)(at == NULL ? 0 : at + 1 - place), place,
+                          (int)(end - host), host);
     return 0;
 }
 

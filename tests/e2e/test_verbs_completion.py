@@ -37,7 +37,7 @@ def test_verbs_and_their_second_words(errand):
     assert words(errand, "nothing", "") == []
     everything = words(errand, "")
     assert everything.count("target") == 1 and "target add" not in everything and "completion" in everything
-    assert words(errand, "help", "co") == ["config", "completion"]
+    assert words(errand, "help", "co") == ["compare", "config", "completion"]
     assert words(errand, "help", "config", "r") == ["reference"]
 
 

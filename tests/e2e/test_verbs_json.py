@@ -126,6 +126,8 @@ RUN = SHORT_RUN | {
     },
     "command": [BYTES],
     "tags": lambda value, where: check(list(value.values()), [TEXT], where),
+    "note": Maybe(TEXT),
+    "metrics": lambda value, where: check(type(value), {dict}, where),
     "log": {"size_bytes": Maybe(COUNT), "missing_bytes": COUNT},
     "environment": Maybe(
         {
@@ -346,6 +348,10 @@ def test_the_configuration(errand):
         (["wait", "x"], 125, "not_found"),
         (["cancel", "x"], 1, "not_found"),
         (["outputs", "x"], 1, "not_found"),
+        (["remove", "x"], 1, "not_found"),
+        (["tag", "x", "k=v"], 1, "not_found"),
+        (["note", "x", "text"], 1, "not_found"),
+        (["compare", "x", "y"], 1, "not_found"),
         (["target", "check", "nothing"], 1, "not_found"),
         (["node", "gc", "nothing"], 1, "not_found"),
         (["node", "gc", "local", "--keep-days", "x"], 2, "usage"),

@@ -47,6 +47,13 @@ def test_each_metric_is_told_in_short(ended):
     run = ended.show()["id"]
     assert result.errors.startswith(f"errand: warning: 1 line of {run}'s metrics could not be read; line 6: ")
     assert f"metrics     loss, accuracy, note, curve, best; errand metrics {run}\n" in ended.ok("show").text
+    assert ended.show()["metrics"] == {
+        "loss": "NaN",
+        "accuracy": 0.75,
+        "note": "as planned",
+        "curve": 2.5,
+        "best": {"epoch": 3, "by": "loss"},
+    }
     said = ended.json("metrics", "@")
     assert said["run"] == run and said["unread_lines"] == 1
     assert said["metrics"][1] == {

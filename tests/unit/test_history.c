@@ -123,6 +123,104 @@ static void a_run_is_remembered_byte_for_byte(void **state)
     assert_int_equal(run.lines.count, 0);
 }
 
+static void assert_tags(struct history *h, const char *id, const char *expected,
+                        const char *note)
+{
+    CLEANUP_RUN struct history_run run;
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    find(h, id, &run);
+    for (size_t i = 0; i < run.tags.count; i++) {
+        strbuf_printf(&text, "%s;", run.tags.items[i]);
+    }
+    assert_string_equal(text.data, expected);
+    assert_string_equal(run.note == NULL ? "none" : run.note, note);
+}
+
+static int change_tag(struct history *h, const char *id, const char *change,
+                      struct error *err)
+{
+    CLEANUP_STRVEC struct strvec changes = STRVEC_INIT;
+    strvec_push(&changes, change);
+    return history_change_tags(h, id, changes.items, changes.count, err);
+}
+
+static void tags_and_the_note_follow_a_run_to_its_store(void **state)
+{
+    const struct place *p = *state;
+    CLEANUP_HISTORY struct history *h = open_history(p);
+    assert_int_equal(add(h, "aaaa", 1000, NULL), 0);
+    assert_int_equal(change_tag(h, "aaaa", "lr=0.1=x", NULL), 0);
+    assert_int_equal(history_set_note(h, "aaaa", "first", NULL), 0);
+    assert_tags(h, "aaaa", "lr=0.1=x;team=vision;", "first");
+    accept(h, "aaaa");
+    assert_tags(h, "aaaa", "lr=0.1=x;team=vision;", "first");
+    assert_int_equal(change_tag(h, "aaaa", "team-", NULL), 0);
+    assert_int_equal(change_tag(h, "aaaa", "lr=", NULL), 0);
+    assert_int_equal(history_set_note(h, "aaaa", "second", NULL), 0);
+    assert_tags(h, "aaaa", "lr=;", "second");
+    assert_int_equal(history_set_note(h, "aaaa", "", NULL), 0);
+    assert_tags(h, "aaaa", "lr=;", "none");
+}
+
+static void what_is_no_tag_changes_nothing(void **state)
+{
+    static const struct {
+        const char *change;
+        enum error_code code;
+    } rows[] = {
+        {"x", ERR_USAGE},  {"", ERR_USAGE},          {"-", ERR_USAGE},
+        {"=v", ERR_USAGE}, {"none-", ERR_NOT_FOUND}, {"k=\xff", ERR_USAGE},
+    };
+    const struct place *p = *state;
+    CLEANUP_HISTORY struct history *h = open_history(p);
+    CLEANUP_FREE char *value = xcalloc(1, HISTORY_TAG_VALUE_MAX + 4);
+    struct error err = ERROR_INIT;
+    assert_int_equal(add(h, "aaaa", 1000, NULL), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        assert_int_equal(change_tag(h, "aaaa", rows[i].change, &err), -1);
+        assert_int_equal(err.code, rows[i].code);
+    }
+    memset(value, 'v', HISTORY_TAG_VALUE_MAX + 3);
+    memcpy(value, "k=", 2);
+    assert_int_equal(change_tag(h, "aaaa", value, &err), -1);
+    assert_int_equal(err.code, ERR_LIMIT);
+    value[HISTORY_TAG_VALUE_MAX + 2] = '\0';
+    assert_int_equal(change_tag(h, "aaaa", value, &err), 0);
+    assert_int_equal(change_tag(h, "bbbb", "k=v", &err), -1);
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_int_equal(history_set_note(h, "bbbb", "", &err), -1);
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+}
+
+static int64_t rows_of(struct history *h, const char *table)
+{
+    CLEANUP_FREE char *text = xasprintf("SELECT count(*) FROM %s", table);
+    CLEANUP(sql_query_cleanup)
+    struct sql_query *query = sql_query(h->db, text, NULL, 0, NULL);
+    assert_int_equal(sql_step(query, NULL), 1);
+    return sql_integer(query, 0);
+}
+
+static void a_run_that_was_removed_leaves_no_row(void **state)
+{
+    const struct place *p = *state;
+    CLEANUP_HISTORY struct history *h = open_history(p);
+    struct error err = ERROR_INIT;
+    const char *const ids[] = {"aaaa", "bbbb"};
+    for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+        assert_int_equal(add(h, ids[i], 1000, NULL), 0);
+        accept(h, ids[i]);
+        assert_int_equal(add_lines(h, ids[i], 0, 3, NULL), 0);
+    }
+    assert_int_equal(history_remove_run(h, "aaaa", NULL), 0);
+    assert_int_equal(rows_of(h, "runs"), 1);
+    assert_int_equal(rows_of(h, "states"), 3);
+    assert_int_equal(rows_of(h, "tags"), 1);
+    assert_tags(h, "bbbb", "team=vision;", "none");
+    assert_int_equal(history_remove_run(h, "aaaa", &err), -1);
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+}
+
 static char *environment_row(struct history *h, const char *id)
 {
     const struct sql_value values[] = {SQL_TEXT(id)};
@@ -575,8 +673,9 @@ static void a_run_is_shown_with_the_names_that_hold_for_good(void **state)
         "\"0707070707070707070707070707070707070707070707070707070707070707\",\"files\":"
         "3,\"size_bytes\":1000,\"sent_files\":null,\"sent_bytes\":null},\"command\":["
         "\"train.py\",\"--epochs\",{\"base64\":\"/"
-        "w==\"}],\"tags\":{\"team\":\"vision\"},\"log\":{\"size_bytes\":null,\"missing_"
-        "bytes\":0},"
+        "w==\"}],\"tags\":{\"team\":\"vision\"},\"note\":null,\"log\":{\"size_bytes\":"
+        "null,\"missing_"
+        "bytes\":0},\"metrics\":{},"
         "\"environment\":null,\"outputs\":null,\"created\":\"1970-01-01T00:00:01.000Z\","
         "\"started\":null,"
         "\"ended\":null}");
@@ -610,6 +709,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         place_test(a_run_is_remembered_byte_for_byte),
+        place_test(tags_and_the_note_follow_a_run_to_its_store),
+        place_test(what_is_no_tag_changes_nothing),
+        place_test(a_run_that_was_removed_leaves_no_row),
         place_test(a_runs_environment_is_remembered),
         place_test(an_id_is_used_once),
         place_test(the_journal_makes_the_status),
