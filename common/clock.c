@@ -115,6 +115,18 @@ static int64_t days_from_date(struct date date)
     return era * 146097 + day_of_era - 719468;
 }
 
+int64_t clock_ms_of(const struct timespec *time)
+{
+    return (int64_t)((uint64_t)time->tv_sec * 1000 +
+                     (uint64_t)time->tv_nsec / (uint64_t)NS_PER_MS);
+}
+
+int64_t clock_ns_of(const struct timespec *time)
+{
+    return (int64_t)((uint64_t)time->tv_sec * (uint64_t)NS_PER_S +
+                     (uint64_t)time->tv_nsec);
+}
+
 void clock_format(char out[CLOCK_TEXT_SIZE], int64_t utc_ms)
 {
     int64_t within = utc_ms < UTC_MIN_MS ? UTC_MIN_MS : utc_ms;

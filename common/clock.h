@@ -11,6 +11,7 @@
 #include "common/error.h"
 
 #include <stdint.h>
+#include <time.h>
 
 #define NS_PER_US INT64_C(1000)
 #define NS_PER_MS INT64_C(1000000)
@@ -22,6 +23,11 @@ int64_t clock_monotonic_ns(void);
 int64_t clock_boottime_ns(void);
 /* UTC, milliseconds since 1970. */
 int64_t clock_utc_ms(void);
+
+/* A file's time (stat(2)) in these units. Whatever a filesystem says: what is beyond the
+ * range wraps round. */
+int64_t clock_ms_of(const struct timespec *time);
+int64_t clock_ns_of(const struct timespec *time);
 
 /* "2026-11-23T23:59:59.123Z": RFC 3339, UTC, milliseconds. Times outside the years 0 to
  * 9999 are written as the first or last of them. out has CLOCK_TEXT_SIZE bytes. Allocates

@@ -166,11 +166,6 @@ void store_path(const struct oid *oid, char out[STORE_PATH_SIZE])
     out[2] = '/';
 }
 
-int64_t store_time_ms(const struct timespec *time)
-{
-    return (int64_t)time->tv_sec * 1000 + time->tv_nsec / NS_PER_MS;
-}
-
 int store_find(struct store *store, const struct oid *oid, bool is_certain,
                struct store_place *out, struct error *err)
 {
@@ -203,7 +198,7 @@ void store_renew(const struct store *store, const struct oid *oid,
         packfile_renew(place->pack->file);
         place->pack->utc_ms = now_ms;
     }
-    if (!place->pack && now_ms - store_time_ms(&place->st.st_mtim) > RENEW_AFTER_MS) {
+    if (!place->pack && now_ms - clock_ms_of(&place->st.st_mtim) > RENEW_AFTER_MS) {
         store_path(oid, path);
         (void)utimensat(store->objects_fd, path, NULL, AT_SYMLINK_NOFOLLOW);
     }

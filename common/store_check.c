@@ -101,7 +101,7 @@ int store_now(struct store *store, int64_t *out_utc_ms, struct error *err)
     if (fstat(fd, &st) != 0) {
         return error_sys(err, "stat");
     }
-    *out_utc_ms = store_time_ms(&st.st_mtim);
+    *out_utc_ms = clock_ms_of(&st.st_mtim);
     return 0;
 }
 
@@ -177,7 +177,7 @@ void store_remove_old(int folder_fd, int64_t age_ms)
 
         /* The change time: a bad object keeps its modification time. */
         if (fstatat(folder_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-            !S_ISREG(st.st_mode) || now_ms - store_time_ms(&st.st_ctim) < age_ms) {
+            !S_ISREG(st.st_mode) || now_ms - clock_ms_of(&st.st_ctim) < age_ms) {
             continue;
         }
         fd = openat(folder_fd, entry->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -218,7 +218,7 @@ static int verify_file(void *context, int dir_fd, const char *name, const struct
 
     (void)dir_fd;
     (void)name;
-    if (store_time_ms(&st->st_mtim) < check->since_ms) {
+    if (clock_ms_of(&st->st_mtim) < check->since_ms) {
         return 0;
     }
     if (store_read_file(check->store, oid, &check->body, &inner) < 0) {
@@ -305,7 +305,7 @@ static int verify_packs(struct check *check, struct error *err)
         if (!store_is_pack_name(entry->d_name) ||
             fstatat(check->store->packs_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) !=
                 0 ||
-            store_time_ms(&st.st_mtim) < check->since_ms) {
+            clock_ms_of(&st.st_mtim) < check->since_ms) {
             continue;
         }
         if (verify_pack(check, entry->d_name, err) < 0) {

@@ -275,7 +275,7 @@ static int sweep_file(void *context, int dir_fd, const char *name, const struct 
     uint64_t bytes = store_disk_bytes(st);
     bool is_reached = is_marked(c, oid);
 
-    if (is_reached || c->now_ms - store_time_ms(&st->st_mtim) < c->request->spare_ms) {
+    if (is_reached || c->now_ms - clock_ms_of(&st->st_mtim) < c->request->spare_ms) {
         c->result.objects_kept++;
         c->result.bytes_kept += bytes;
         c->result.objects_spared += is_reached ? 0 : 1;

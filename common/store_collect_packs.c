@@ -11,6 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/files.h"
 #include "common/store_files.h"
 
@@ -80,7 +81,7 @@ static int judge(struct tally *t, struct error *err)
         return -1;
     }
     t->pack_bytes = store_disk_bytes(&st);
-    if (store_time_ms(&st.st_mtim) > t->sweep->young_since_ms) {
+    if (clock_ms_of(&st.st_mtim) > t->sweep->young_since_ms) {
         t->fate = FATE_STAYS;
     } else if (t->live == 0) {
         t->fate = FATE_GOES;

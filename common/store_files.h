@@ -144,7 +144,4 @@ int store_visit_files(struct store *store, store_file_visitor *visit, void *cont
 #define STORE_BAD_AGE_MS (7 * STORE_TMP_AGE_MS)
 void store_remove_old(int folder_fd, int64_t age_ms);
 
-/* Milliseconds since 1970 of a file's time. */
-int64_t store_time_ms(const struct timespec *time);
-
 #endif

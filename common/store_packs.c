@@ -55,7 +55,7 @@ static int add_pack(struct store *store, const char *name, struct error *err)
     store->packs = xrealloc(store->packs, store->pack_count + 1, sizeof(*store->packs));
     store->packs[store->pack_count++] = (struct store_pack){
         .file = TAKE_PTR(file),
-        .utc_ms = store_time_ms(&st.st_mtim),
+        .utc_ms = clock_ms_of(&st.st_mtim),
         .is_listed = true,
     };
     return 0;

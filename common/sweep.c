@@ -42,9 +42,7 @@ static bool is_old(int dir_fd, const char *name, int64_t min_age_ms)
     struct stat st;
 
     return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-           clock_utc_ms() -
-                   ((int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / NS_PER_MS) >=
-               min_age_ms;
+           clock_utc_ms() - clock_ms_of(&st.st_mtim) >= min_age_ms;
 }
 
 void sweep_old(int dir_fd, const char *pattern, int64_t min_age_ms, sweep_visitor *visit,

@@ -54,18 +54,12 @@ struct statindex {
 
 /* ---- entries ---- */
 
-static int64_t time_ns(const struct timespec *t)
-{
-    /* A filesystem may show any time: what overflows wraps. */
-    return (int64_t)((uint64_t)t->tv_sec * (uint64_t)NS_PER_S + (uint64_t)t->tv_nsec);
-}
-
 void statindex_encode_stat(uint8_t out[STATINDEX_STAT_SIZE], const struct stat *st,
                            size_t path_length)
 {
     bytes_put_u64(out, (uint64_t)st->st_size);
-    bytes_put_u64(out + 8, (uint64_t)time_ns(&st->st_mtim));
-    bytes_put_u64(out + 16, (uint64_t)time_ns(&st->st_ctim));
+    bytes_put_u64(out + 8, (uint64_t)clock_ns_of(&st->st_mtim));
+    bytes_put_u64(out + 16, (uint64_t)clock_ns_of(&st->st_ctim));
     bytes_put_u64(out + 24, (uint64_t)st->st_ino);
     bytes_put_u64(out + 32, (uint64_t)st->st_dev);
     bytes_put_u32(out + MODE_AT, (uint32_t)st->st_mode);
@@ -83,8 +77,9 @@ bool statindex_is_same(const uint8_t *entry, const struct stat *st,
     uint8_t now[STAT_SIZE];
 
     statindex_encode_stat(now, st, statindex_path_length(entry));
-    return memcmp(now, entry, STAT_SIZE) == 0 && time_ns(&st->st_mtim) < safe_before_ns &&
-           time_ns(&st->st_ctim) < safe_before_ns;
+    return memcmp(now, entry, STAT_SIZE) == 0 &&
+           clock_ns_of(&st->st_mtim) < safe_before_ns &&
+           clock_ns_of(&st->st_ctim) < safe_before_ns;
 }
 
 /* Decode the entry at si->at. False: there are no more. */

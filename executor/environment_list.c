@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* O_NOFOLLOW, O_DIRECTORY */
 #include "executor/environment_list.h"
 
+#include "common/clock.h"
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/json.h"
@@ -82,9 +83,8 @@ static int64_t time_of(const struct json *j, const char *key)
 static int64_t modified_ms(int dir_fd, const char *name)
 {
     struct stat st;
-    return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0
-               ? (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000
-               : 0;
+    return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? clock_ms_of(&st.st_mtim)
+                                                                : 0;
 }
 
 /* Names in an open folder for which is_wanted, in their order. */

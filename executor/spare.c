@@ -56,7 +56,7 @@ static int64_t last_use_ns(int spares_fd, const char *name)
     if (fstatat(spares_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         return 0;
     }
-    return (int64_t)st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
+    return clock_ns_of(&st.st_mtim);
 }
 
 static int compare_uses(const void *a, const void *b)

@@ -152,6 +152,18 @@ static void no_other_form_of_time_is_read(void **state)
     }
 }
 
+static void the_times_of_files_are_converted(void **state)
+{
+    const struct timespec time = {.tv_sec = 3, .tv_nsec = 4999999};
+    const struct timespec before = {.tv_sec = -1, .tv_nsec = 5000000};
+
+    (void)state;
+    assert_int_equal(clock_ms_of(&time), 3004);
+    assert_int_equal(clock_ns_of(&time), INT64_C(3004999999));
+    assert_int_equal(clock_ms_of(&before), -995);
+    assert_int_equal(clock_ns_of(&before), INT64_C(-995000000));
+}
+
 static void durations_have_units(void **state)
 {
     static const struct {
@@ -237,6 +249,7 @@ int main(void)
         cmocka_unit_test(dates_are_those_of_the_library),
         cmocka_unit_test(times_beyond_four_digits_are_held_at_the_edge),
         cmocka_unit_test(no_other_form_of_time_is_read),
+        cmocka_unit_test(the_times_of_files_are_converted),
         cmocka_unit_test(durations_have_units),
         cmocka_unit_test(what_is_no_duration_is_refused),
         cmocka_unit_test(durations_end_at_ten_years),
