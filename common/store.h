@@ -116,6 +116,9 @@ struct store_gc_request {
     /* Shrink it until its filesystem has this many bytes free; 0: none. will_free_bytes
      * count as free: what a caller that only counts would have removed before. */
     uint64_t min_free_bytes, will_free_bytes;
+    /* For who collects unasked: take the lock only where it is free, and give it back
+     * after so long, whatever is left to do. 0: wait for it, and take the time needed. */
+    int64_t hold_ms;
     bool is_dry; /* only count */
 };
 
@@ -127,6 +130,7 @@ struct store_gc_result {
     uint64_t objects_removed, bytes_removed;
     uint64_t objects_kept, bytes_kept;
     uint64_t objects_spared, bytes_spared; /* of those kept: no root reaches them */
+    bool is_cut; /* hold_ms was over: some objects that no root reaches are still there */
 };
 
 /*
@@ -134,7 +138,8 @@ struct store_gc_result {
  * root reaches. Where the store must shrink, wanted roots go too, those unused for
  * longest first; a limit that even then does not hold is left at that. A root that lost
  * something promises what is not there, and goes whatever speaks for it. Bytes are those
- * of the disk. Takes the exclusive lock, and waits for it 2 s (ERR_BUSY). After a failure
+ * of the disk. Takes the exclusive lock, and waits for it 2 s (ERR_BUSY; with hold_ms at
+ * once, and also where it was over before anything could be judged). After a failure
  * nothing is lost that a root reaches.
  */
 int store_collect(struct store *store, const struct store_gc_request *request,

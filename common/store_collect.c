@@ -29,12 +29,20 @@ struct collect {
     struct oidset *fresh; /* what one more root would need; NULL: mark at once */
     uint64_t marked_bytes, fresh_bytes, limit_bytes;
     int64_t now_ms;
+    int64_t deadline_ns; /* the lock is given back then; 0: never */
     struct store_gc_result result;
 };
 
 uint64_t store_disk_bytes(const struct stat *st)
 {
     return (uint64_t)st->st_blocks * STAT_BLOCK;
+}
+
+static bool is_late(void *context)
+{
+    const struct collect *c = context;
+
+    return c->deadline_ns != 0 && clock_monotonic_ns() >= c->deadline_ns;
 }
 
 /* ---- roots ---- */
@@ -129,6 +137,10 @@ static int mark_object(void *context, enum object_kind kind, const struct oid *o
     (void)size_bytes;
     if (oidset_has(c->marked, kind, oid)) {
         return 1;
+    }
+    if (is_late(c)) {
+        return error_set(err, ERR_BUSY, "what is needed was not all found within %lld ms",
+                         (long long)c->request->hold_ms);
     }
     int added = oidset_add(set, kind, oid, 0, err);
 
@@ -275,6 +287,10 @@ static int sweep_file(void *context, int dir_fd, const char *name, const struct 
     uint64_t bytes = store_disk_bytes(st);
     bool is_reached = is_marked(c, oid);
 
+    if (c->result.is_cut || is_late(c)) {
+        c->result.is_cut = true;
+        return 0;
+    }
     if (is_reached || c->now_ms - clock_ms_of(&st->st_mtim) < c->request->spare_ms) {
         c->result.objects_kept++;
         c->result.bytes_kept += bytes;
@@ -296,6 +312,7 @@ static int sweep_packs(struct collect *c, struct error *err)
         .is_marked = is_marked,
         .context = c,
         .young_since_ms = c->now_ms - c->request->spare_ms,
+        .is_late = is_late,
         .is_dry = c->request->is_dry,
         .result = &c->result,
     };
@@ -305,8 +322,10 @@ static int sweep_packs(struct collect *c, struct error *err)
 
 static int collect(struct collect *c, struct error *err)
 {
-    CLEANUP_FD int lock = store_lock(c->store, true, WAIT_MS, err);
+    int64_t hold_ms = c->request->hold_ms;
+    CLEANUP_FD int lock = store_lock(c->store, true, hold_ms > 0 ? 0 : WAIT_MS, err);
 
+    c->deadline_ns = hold_ms > 0 ? clock_monotonic_ns() + hold_ms * NS_PER_MS : 0;
     if (lock < 0 || store_load_packs(c->store, err) < 0 ||
         store_visit_roots(c->store, add_candidate, c, err) < 0 ||
         find_limit(c, err) < 0 || mark(c, err) < 0 || remove_roots(c, err) < 0 ||

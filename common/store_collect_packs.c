@@ -72,10 +72,22 @@ static bool has_room(const struct tally *t)
                t->live_bytes + t->live * FILE_ROOM;
 }
 
+static bool is_late(const struct tally *t)
+{
+    bool is_cut = t->sweep->is_late(t->sweep->context);
+
+    t->sweep->result->is_cut |= is_cut;
+    return is_cut;
+}
+
+/* One for which there is no time stays. */
 static int judge(struct tally *t, struct error *err)
 {
     struct stat st;
 
+    if (is_late(t)) {
+        return 0;
+    }
     if (packfile_stat(t->file, &st, err) < 0 ||
         packfile_visit(t->file, tally_entry, t, err) < 0) {
         return -1;
@@ -112,7 +124,7 @@ static int write_live(void *context, const struct packfile_entry *entry,
 static void dissolve(struct tally *t)
 {
     strbuf_init(&t->body, PACKFILE_BODY_MAX);
-    if (packfile_visit(t->file, write_live, t, NULL) < 0) {
+    if (is_late(t) || packfile_visit(t->file, write_live, t, NULL) < 0) {
         t->fate = FATE_STAYS;
     }
     strbuf_release(&t->body);

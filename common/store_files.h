@@ -98,6 +98,7 @@ uint64_t store_packs_bytes(const struct store *store);
 /* Collection in the loaded pack files; the exclusive lock is held. Adds to result. */
 struct store_pack_sweep {
     bool (*is_marked)(void *context, const struct oid *oid);
+    bool (*is_late)(void *context); /* what was not looked at by then stays */
     void *context;
     int64_t young_since_ms; /* a pack that is younger stays */
     bool is_dry;

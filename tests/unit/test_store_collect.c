@@ -331,6 +331,71 @@ static void collection_waits_for_nobody_for_long(void **state)
     assert_int_equal(err.code, ERR_BUSY);
 }
 
+static enum store_need judge_slowly(void *context, const struct store_root *root)
+{
+    clock_test_set(2 * NS_PER_S, clock_utc_ms());
+    return judge(context, root);
+}
+
+static void note_gone_slowly(void *context, const struct store_root *root)
+{
+    clock_test_set(2 * NS_PER_S, clock_utc_ms());
+    note_gone(context, root);
+}
+
+/* Pushes wait for the lock. */
+static void who_collects_unasked_gives_the_lock_back_in_time(void **state)
+{
+    CLEANUP_SCRATCH struct scratch *s = scratch_new();
+    CLEANUP_STORE struct store *store = open_store(s);
+    struct projects p = make_projects(s, store);
+    struct store_gc_request request = request_for(&p);
+    struct store_gc_result result;
+    struct error err = ERROR_INIT;
+    int64_t now_ms = clock_utc_ms() + 2 * DAY_MS;
+
+    (void)state;
+    request.hold_ms = 1000;
+    request.judge = judge_slowly;
+    p.needs[0] = STORE_NEEDED;
+    p.needs[1] = p.needs[2] = STORE_UNUSED;
+    clock_test_set(NS_PER_S / 2, now_ms);
+    assert_int_equal(store_collect(store, &request, &result, &err), -1);
+    assert_int_equal(err.code, ERR_BUSY);
+    assert_non_null(strstr(err.text, "within 1000 ms"));
+    assert_true(store_has_root(store, &p.roots[1]));
+
+    request.judge = judge;
+    request.gone = note_gone_slowly;
+    clock_test_set(NS_PER_S / 2, now_ms);
+    result = collect(store, &request);
+    assert_true(result.is_cut && result.roots_removed == 2);
+    assert_int_equal(result.objects_removed, 0);
+
+    request.gone = NULL;
+    clock_test_set(NS_PER_S / 2, now_ms);
+    result = collect(store, &request);
+    clock_test_clear();
+    assert_true(!result.is_cut && result.objects_removed > 0);
+    assert_int_equal(projects_there(store, &p), 1);
+}
+
+static void who_collects_unasked_waits_for_nobody(void **state)
+{
+    CLEANUP_SCRATCH struct scratch *s = scratch_new();
+    CLEANUP_STORE struct store *store = open_store(s);
+    CLEANUP_FD int lock = store_lock(store, false, 0, NULL);
+    const struct store_gc_request request = {.max_bytes = STORE_NO_LIMIT, .hold_ms = 1};
+    struct store_gc_result result;
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    clock_test_set(NS_PER_S, clock_utc_ms()); /* which a wait would never see pass */
+    assert_int_equal(store_collect(store, &request, &result, &err), -1);
+    clock_test_clear();
+    assert_int_equal(err.code, ERR_BUSY);
+}
+
 /* Its root promised what is not there; and a bad byte must not keep everything for ever.
  */
 static void a_root_that_lost_something_goes(void **state)
@@ -437,6 +502,8 @@ int main(void)
         cmocka_unit_test(nothing_older_stays_than_what_went),
         cmocka_unit_test(a_full_disk_gets_room),
         cmocka_unit_test(collection_waits_for_nobody_for_long),
+        cmocka_unit_test(who_collects_unasked_gives_the_lock_back_in_time),
+        cmocka_unit_test(who_collects_unasked_waits_for_nobody),
         cmocka_unit_test(a_root_that_lost_something_goes),
         cmocka_unit_test(a_tree_that_cannot_be_read_stops_it),
         cmocka_unit_test(a_used_root_stays_for_a_day),
