@@ -1,26 +1,21 @@
-#define _GNU_SOURCE /* sched_setscheduler, syscall */
 #include "executor/spare.h"
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/bytes.h"
 #include "common/clock.h"
 #include "common/fdio.h"
 #include "common/files.h"
-#include "common/subprocess.h"
 #include "common/sweep.h"
-#include "common/variables.h"
 #include "common/worktree.h"
 #include "executor/arguments.h"
+#include "executor/background.h"
 #include "executor/rundir.h"
 #include "executor/runview.h"
 
@@ -287,44 +282,15 @@ void spare_sweep(const struct noderoot *node, struct sweep *sweep, uint64_t *cou
     (60 * NS_PER_S) /* a run that did not begin by then gets none                        \
                      */
 #define BEGIN_POLL_MS 50
-#define NICENESS 19
-#define IOPRIO_IDLE (3 << 13) /* ioprio_set(2): IOPRIO_CLASS_IDLE */
-#define IOPRIO_THIS_PROCESS 1
 
 void spare_start(const struct noderoot *node, const char *run, uint64_t files)
 {
     if (files < SPARE_FILES_MIN) {
         return;
     }
-    CLEANUP_STRVEC struct strvec environment = STRVEC_INIT;
     CLEANUP_FREE char *program = noderoot_program();
-    variables_inherit(&environment);
     const char *argv[] = {program, "spare", "--root", node->top, "--run", run, NULL};
-    struct subprocess sp = {
-        .argv = argv,
-        .env = (const char *const *)strvec_argv(&environment),
-        .in = SUBPROCESS_NULL,
-        .out = SUBPROCESS_NULL,
-        .error = SUBPROCESS_NULL,
-        .want_session = true,
-    };
-    int status;
-    if (subprocess_start(&sp, NULL) == 0) {
-        (void)subprocess_wait(&sp, &status, NULL); /* it forks at once */
-    }
-}
-
-/* Whatever else there is to do goes first. */
-static void be_idle(void)
-{
-    const struct sched_param none = {.sched_priority = 0};
-    (void)setpriority(PRIO_PROCESS, 0, NICENESS);
-#ifdef SCHED_IDLE
-    (void)sched_setscheduler(0, SCHED_IDLE, &none);
-#endif
-#ifdef SYS_ioprio_set
-    (void)syscall(SYS_ioprio_set, IOPRIO_THIS_PROCESS, 0, IOPRIO_IDLE);
-#endif
+    background_start(argv);
 }
 
 /* Until the run has its own work tree. False: it has not, and will not soon. */
@@ -367,11 +333,10 @@ int spare_main(int argc, char **argv)
         fprintf(stderr, "errand-executor: %s\n", err.text);
         return 2;
     }
-    pid_t pid = fork();
-    if (pid != 0) {
-        return pid < 0;
+    int status;
+    if (!background_become(true, &status)) {
+        return status;
     }
-    be_idle();
     CLEANUP(noderoot_cleanup) struct noderoot *node = noderoot_open(args.root, &err);
     if (node == NULL || make_for_run(node, args.run, &err) < 0) {
         fprintf(stderr, "errand-executor: spare: %s\n", err.text);
