@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/fdio.h"
 #include "common/files.h"
+#include "common/mem.h"
 
 /* Holes end where a block ends, whatever the filesystem's blocks: what is left of one
  * would read as zeros and not as a hole. */
@@ -142,4 +143,17 @@ void logcap_look(struct logcap *cap, int run_fd, const struct log *log)
 void logcap_close(struct logcap *cap)
 {
     fdio_close(&cap->fd);
+}
+
+int logcap_is_possible(int dir_fd)
+{
+    static const char name[] = FILES_TEMPORARY_PREFIX "hole";
+    CLEANUP_FD int fd =
+        openat(dir_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    char block[512] = "a log";
+    if (fd < 0 || unlinkat(dir_fd, name, 0) < 0 ||
+        fdio_pwrite_full(fd, block, sizeof block, 0) < 0) {
+        return -1; /* a full disk, which is said elsewhere */
+    }
+    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, BLOCK_MIN) == 0;
 }

@@ -41,4 +41,8 @@ void logcap_look(struct logcap *cap, int run_fd, const struct log *log);
 /* Give the descriptor back. */
 void logcap_close(struct logcap *cap);
 
+/* Can the beginning of a file in this folder be given up? 1: yes; 0: its filesystem
+ * cannot; -1: that could not be tried. */
+int logcap_is_possible(int dir_fd);
+
 #endif

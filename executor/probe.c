@@ -6,6 +6,7 @@
 #include "common/files.h"
 #include "common/strvec.h"
 #include "common/subprocess.h"
+#include "executor/logcap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -402,6 +403,20 @@ static void probe_inotify(struct probe *p)
         (unsigned long long)instances);
 }
 
+static void probe_log_limit(struct probe *p)
+{
+    int can = logcap_is_possible(p->request->root->fd);
+    if (can == 0) {
+        add_check(p, "log limit", false,
+                  "choose a folder on another filesystem: set root: in {settings}",
+                  "a log over log_max_size keeps growing in %s: its filesystem cannot "
+                  "give up a file's beginning",
+                  p->request->root->path);
+    } else if (can > 0) {
+        add_check(p, "log limit", true, NULL, "logs stay within log_max_size");
+    }
+}
+
 static void probe_store(struct probe *p)
 {
     uint64_t objects = 0, bad = 0;
@@ -423,8 +438,9 @@ static void probe_store(struct probe *p)
 struct json *probe_node(const struct probe_request *request, struct error *err)
 {
     static void (*const probes[])(struct probe *) = {
-        probe_system,     probe_root,   probe_disk,   probe_python,  probe_gpus,
-        probe_containers, probe_logout, probe_cgroup, probe_inotify, probe_store,
+        probe_system,  probe_root,       probe_disk,   probe_python,
+        probe_gpus,    probe_containers, probe_logout, probe_cgroup,
+        probe_inotify, probe_log_limit,  probe_store,
     };
     (void)err;
     struct json *report = json_new_object();

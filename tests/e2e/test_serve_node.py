@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support import inject
 from support.foldertree import objects_in
 from support.runs import HELLO, end, run_id, shell
 from support.waiting import wait_for
@@ -21,7 +22,7 @@ def test_check_tells_facts_and_findings(link, root):
     assert node["cpus"] == len(os.sched_getaffinity(0))
     assert node["memory_bytes"] > 1 << 20
     assert node["root"] == str(root)
-    assert {"system", "root", "disk", "python", "logout", "cgroup", "inotify", "store"} <= set(checks)
+    assert {"system", "root", "disk", "python", "logout", "cgroup", "inotify", "log limit", "store"} <= set(checks)
     assert all(set(check) == {"step", "ok", "detail", "hint"} for check in report["checks"])
     assert (
         node["python"]["version"]
@@ -29,6 +30,19 @@ def test_check_tells_facts_and_findings(link, root):
             [node["python"]["path"], "-c", "import platform; print(platform.python_version())"], text=True
         ).strip()
     )
+
+
+@pytest.mark.skipif(not inject.is_possible("strace"), reason="this machine does not let us trace")
+@pytest.mark.usefixtures("traced")
+def test_check_says_where_a_log_cannot_be_cut(connect):
+    def log_limit(*prefix: str) -> dict:
+        [report], _ = connect(prefix=prefix).ask("CHECK", {"deep": False})
+        [check] = [check for check in report["checks"] if check["step"] == "log limit"]
+        return check
+
+    assert log_limit()["ok"] is True
+    said = log_limit(*inject.failing("fallocate", error="EOPNOTSUPP", when="1+"))
+    assert said["ok"] is False and "log_max_size" in said["detail"] and "root:" in said["hint"]
 
 
 def test_check_says_what_is_missing(connect, tmp_path):
