@@ -105,10 +105,25 @@ static const struct shape a_file = WORDS(file_words);
 /* --- connection ----------------------------------------------------------------------
  */
 
+/* 10 years (clock_parse_duration). */
+static const struct shape a_length_of_time = INTEGER(0, INT64_C(3650) * 86400 * 1000);
+
+static const struct shape_member tidy_members[] = {
+    MUST("every_ms", &a_length_of_time),
+    MUST("keep_work_ms", &a_length_of_time),
+    MUST("keep_runs_ms", &a_length_of_time),
+    END_OF_MEMBERS,
+};
+static const struct shape a_tidy_wish = OBJECT(tidy_members);
+
 static const struct shape_member hello_members[] = {
-    MUST("protocol", &a_protocol), MUST("controller", &a_controller),
-    MUST("version", &a_word),      MUST("features", &features),
-    MUST("time", &a_time),         END_OF_MEMBERS,
+    MUST("protocol", &a_protocol),
+    MUST("controller", &a_controller),
+    MUST("version", &a_word),
+    MUST("features", &features),
+    MUST("time", &a_time),
+    MAY("tidy", &a_tidy_wish),
+    END_OF_MEMBERS,
 };
 static const struct shape hello = OBJECT(hello_members);
 

@@ -11,6 +11,16 @@
 #define BACKOFF_FIRST_MS 500
 #define BACKOFF_MAX_MS 60000
 
+/* What the node may do by itself, once nobody waits for it. */
+static struct json *tidy_wish(const struct config *config)
+{
+    struct json *wish = json_new_object();
+    json_add_integer(wish, "every_ms", config_integer(config, "tidy.every"));
+    json_add_integer(wish, "keep_work_ms", config_integer(config, "tidy.keep_work"));
+    json_add_integer(wish, "keep_runs_ms", config_integer(config, "tidy.keep_runs"));
+    return wish;
+}
+
 static void send_hello(struct client *c)
 {
     char now[CLOCK_TEXT_SIZE];
@@ -21,6 +31,7 @@ static void send_hello(struct client *c)
     json_add_string(body, "version", ERRAND_VERSION);
     (void)json_add(body, "features", json_new_array());
     json_add_string(body, "time", now);
+    (void)json_add(body, "tidy", tidy_wish(c->context->config));
     peer_send(c->peer, 0, MSG_HELLO, body);
 }
 

@@ -108,13 +108,19 @@ static int take_bytes(const struct json *body, const char *key, uint64_t *out,
     return 0;
 }
 
-/* *out stays where nothing is said. */
-static int take_days(const struct json *body, const char *key, int64_t *out,
+/* *out_ms stays where nothing is said. */
+static int take_days(const struct json *body, const char *key, int64_t *out_ms,
                      struct error *err)
 {
-    return json_get(body, key) == NULL
-               ? 0
-               : json_get_integer(body, "GC", key, 0, JANITOR_DAYS_MAX, out, err);
+    int64_t days;
+    if (json_get(body, key) == NULL) {
+        return 0;
+    }
+    if (json_get_integer(body, "GC", key, 0, JANITOR_DAYS_MAX, &days, err) < 0) {
+        return -1;
+    }
+    *out_ms = days * JANITOR_DAY_MS;
+    return 0;
 }
 
 static int gc_event(void *request, const struct peer_event *event, struct error *err)
@@ -130,17 +136,16 @@ static int gc_event(void *request, const struct peer_event *event, struct error 
         return 0;
     }
     if (json_get_bool(event->json, "GC", "is_dry", &wanted.is_dry, err) < 0 ||
-        json_get_integer(event->json, "GC", "keep_days", 0, JANITOR_DAYS_MAX,
-                         &wanted.keep_days, err) < 0) {
+        take_days(event->json, "keep_days", &wanted.keep_ms, err) < 0) {
         return -1;
     }
-    wanted.keep_environments_days = wanted.keep_days;
-    wanted.keep_work_days = wanted.keep_days;
-    wanted.keep_uncollected_days = JANITOR_UNCOLLECTED_DAYS;
-    if (take_days(event->json, "keep_environments_days", &wanted.keep_environments_days,
+    wanted.keep_environments_ms = wanted.keep_ms;
+    wanted.keep_work_ms = wanted.keep_ms;
+    wanted.keep_uncollected_ms = JANITOR_UNCOLLECTED_DAYS * JANITOR_DAY_MS;
+    if (take_days(event->json, "keep_environments_days", &wanted.keep_environments_ms,
                   err) < 0 ||
-        take_days(event->json, "keep_work_days", &wanted.keep_work_days, err) < 0 ||
-        take_days(event->json, "keep_uncollected_days", &wanted.keep_uncollected_days,
+        take_days(event->json, "keep_work_days", &wanted.keep_work_ms, err) < 0 ||
+        take_days(event->json, "keep_uncollected_days", &wanted.keep_uncollected_ms,
                   err) < 0 ||
         take_bytes(event->json, "max_store_bytes", &wanted.max_store_bytes, err) < 0 ||
         take_bytes(event->json, "min_free_bytes", &wanted.min_free_bytes, err) < 0) {

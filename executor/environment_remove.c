@@ -372,7 +372,8 @@ void environment_collect(const struct noderoot *root, struct environment_collect
     if (envs_fd < 0) {
         return;
     }
-    CLEANUP_FD int lock = files_lock(envs_fd, "lock", true, LOCK_DEADLINE_MS, &why);
+    CLEANUP_FD int lock =
+        files_lock(envs_fd, "lock", true, c->is_background ? 0 : LOCK_DEADLINE_MS, &why);
     if (lock < 0) {
         sweep_warn(sweep, &why);
         return;

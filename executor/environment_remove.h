@@ -24,6 +24,7 @@ struct environment_collection {
     int64_t keep_ms;         /* unused for less, an environment stays */
     uint64_t min_free_bytes; /* until so much is free, younger ones go too, the longest
                                 unused first, those of the last day excepted */
+    bool is_background;      /* somebody else who has envs/lock is not waited for */
     uint64_t environments, kept; /* how many went, and stayed */
     uint64_t leftovers;          /* of builds that failed or were interrupted */
     uint64_t caches;             /* 1: the builders' cache went */

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define HOUR_MS (INT64_C(60) * 60 * 1000)
-#define DAY_MS (24 * HOUR_MS)
+#define DAY_MS JANITOR_DAY_MS
 #define EXECUTOR_PREFIX "errand-executor-"
 
 struct janitor {
@@ -29,6 +29,7 @@ struct janitor {
     uint64_t runs, work_trees, executor_count, leftovers, spares;
     uint64_t kept_runs, kept_runs_bytes, kept_executors, kept_executors_bytes;
     struct environment_collection environments;
+    bool is_store_due; /* after this round */
 };
 
 static bool has_ended(const struct janitor *j, const char *id, const struct runview *view)
@@ -50,8 +51,8 @@ static int64_t age_ms(const struct janitor *j, const struct runview *view)
     struct stat st;
     int64_t since_ms = view->status.ended_utc_ms;
     if (is_at_home(view) && fstatat(view->run_fd, "collected", &st, 0) == 0 &&
-        (int64_t)st.st_mtim.tv_sec * 1000 > since_ms) {
-        since_ms = (int64_t)st.st_mtim.tv_sec * 1000;
+        clock_ms_of(&st.st_mtim) > since_ms) {
+        since_ms = clock_ms_of(&st.st_mtim);
     }
     return j->now_ms - since_ms;
 }
@@ -60,12 +61,11 @@ static int64_t age_ms(const struct janitor *j, const struct runview *view)
 static bool is_run_due(const struct janitor *j, const char *id,
                        const struct runview *view)
 {
-    int64_t days =
-        is_at_home(view) ? j->request->keep_days : j->request->keep_uncollected_days;
-    if (j->request->keep_days > days) {
-        days = j->request->keep_days;
+    int64_t keep_ms = j->request->keep_ms;
+    if (!is_at_home(view) && keep_ms < j->request->keep_uncollected_ms) {
+        keep_ms = j->request->keep_uncollected_ms;
     }
-    return has_ended(j, id, view) && age_ms(j, view) >= days * DAY_MS;
+    return has_ended(j, id, view) && age_ms(j, view) >= keep_ms;
 }
 
 /* Its work tree serves nobody any more: all of its outputs are at home. */
@@ -73,8 +73,7 @@ static bool is_work_due(const struct janitor *j, const char *id,
                         const struct runview *view)
 {
     return is_at_home(view) && view->status.outputs_warnings == NULL &&
-           has_ended(j, id, view) &&
-           age_ms(j, view) >= j->request->keep_work_days * DAY_MS;
+           has_ended(j, id, view) && age_ms(j, view) >= j->request->keep_work_ms;
 }
 
 static bool is_there(int dir_fd, const char *name)
@@ -108,13 +107,21 @@ static void drop_work(struct janitor *j, int run_fd)
     }
 }
 
+/* In the background nobody asks what stays, and to measure it costs most. */
+static uint64_t measure_kept(const struct janitor *j, int dir_fd, const char *name)
+{
+    uint64_t bytes = 0;
+    if (!j->request->is_background) {
+        (void)files_disk_usage(dir_fd, name, &bytes, NULL);
+    }
+    return bytes;
+}
+
 /* What a run that stays keeps from being removed. */
 static int keep_run(struct janitor *j, int runs_fd, const char *id,
                     const struct run_status *status, struct error *err)
 {
-    uint64_t bytes = 0;
-    (void)files_disk_usage(runs_fd, id, &bytes, NULL);
-    j->kept_runs_bytes += bytes;
+    j->kept_runs_bytes += measure_kept(j, runs_fd, id);
     struct runspec spec;
     runspec_init(&spec);
     CLEANUP_FD int run_fd = rundir_open(j->request->root, id, err);
@@ -197,10 +204,8 @@ static void remove_executor(void *context, int dir_fd, const char *name)
 static void count_executor(void *context, int dir_fd, const char *name)
 {
     struct janitor *j = context;
-    uint64_t bytes = 0;
-    (void)files_disk_usage(dir_fd, name, &bytes, NULL);
     j->kept_executors++;
-    j->kept_executors_bytes += bytes;
+    j->kept_executors_bytes += measure_kept(j, dir_fd, name);
 }
 
 /* may_judge: every run that stays is known. In a root that several nodes share, the
@@ -216,9 +221,13 @@ static void clean_bin(struct janitor *j, bool may_judge)
     sweep_old(bin_fd, EXECUTOR_PREFIX "*", 0, count_executor, j);
     if (may_judge && !j->request->root->is_network) {
         uint64_t before = j->sweep.bytes;
-        sweep_old(bin_fd, EXECUTOR_PREFIX "*", DAY_MS, remove_executor, j);
+        int64_t keep_ms = j->request->keep_executors_ms;
+        sweep_old(bin_fd, EXECUTOR_PREFIX "*", keep_ms > DAY_MS ? keep_ms : DAY_MS,
+                  remove_executor, j);
         j->kept_executors -= j->executor_count;
-        j->kept_executors_bytes -= j->sweep.bytes - before;
+        if (!j->request->is_background) {
+            j->kept_executors_bytes -= j->sweep.bytes - before;
+        }
     }
 }
 
@@ -228,8 +237,26 @@ static enum store_need judge_root(void *context, const struct store_root *root)
     if (oidset_has(j->roots, OBJECT_TREE, &root->oid)) {
         return STORE_NEEDED;
     }
-    return j->now_ms - root->utc_ms < j->request->keep_days * DAY_MS ? STORE_WANTED
-                                                                     : STORE_UNUSED;
+    return j->now_ms - root->utc_ms < j->request->keep_ms ? STORE_WANTED : STORE_UNUSED;
+}
+
+static int note_due_root(void *context, const struct store_root *root, struct error *err)
+{
+    struct janitor *j = context;
+    (void)err;
+    j->is_store_due |=
+        j->now_ms - root->utc_ms >= DAY_MS && judge_root(j, root) == STORE_UNUSED;
+    return 0;
+}
+
+/* Is there anything to collect? Asked without a lock, since a wrong answer costs little.
+ */
+static bool is_store_due(struct janitor *j)
+{
+    const struct janitor_request *r = j->request;
+    j->is_store_due = !r->is_background || r->is_store_due;
+    return j->is_store_due ||
+           (store_visit_roots(r->store, note_due_root, j, NULL) == 0 && j->is_store_due);
 }
 
 static int clean_store(struct janitor *j, struct store_gc_result *out, struct error *err)
@@ -242,9 +269,17 @@ static int clean_store(struct janitor *j, struct store_gc_result *out, struct er
         .max_bytes = r->max_store_bytes,
         .min_free_bytes = r->min_free_bytes,
         .will_free_bytes = r->is_dry ? j->sweep.bytes : 0,
+        .hold_ms = r->is_background ? JANITOR_HOLD_MS : 0,
         .is_dry = r->is_dry,
     };
-    return store_collect(r->store, &request, out, err);
+    if (!is_store_due(j)) {
+        return 0;
+    }
+    if (store_collect(r->store, &request, out, err) < 0) {
+        return -1;
+    }
+    j->is_store_due = out->is_cut;
+    return 0;
 }
 
 static struct json *make_report(struct janitor *j, const struct store_gc_result *store)
@@ -275,6 +310,9 @@ static struct json *make_report(struct janitor *j, const struct store_gc_result 
                   (unsigned long long)store->roots_damaged);
         sweep_warn(&j->sweep, &why);
     }
+    if (j->request->is_background) {
+        json_add_bool(report, "is_store_due", j->is_store_due);
+    }
     struct json *warnings = json_add(report, "warnings", json_new_array());
     for (size_t i = 0; i < j->sweep.warnings.count; i++) {
         json_append(warnings, json_new_string(j->sweep.warnings.items[i]));
@@ -290,7 +328,8 @@ struct json *janitor_clean(const struct janitor_request *request, struct error *
         .request = request,
         .now_ms = clock_utc_ms(),
         .sweep = {.is_dry = request->is_dry},
-        .environments = {.keep_ms = request->keep_environments_days * DAY_MS,
+        .environments = {.keep_ms = request->keep_environments_ms,
+                         .is_background = request->is_background,
                          .min_free_bytes = request->min_free_bytes},
     };
     CLEANUP_FD int runs_fd = files_open_dir(request->root->fd, "runs", err);

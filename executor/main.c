@@ -5,6 +5,7 @@
 #include "executor/serve.h"
 #include "executor/spare.h"
 #include "executor/supervise.h"
+#include "executor/tidy.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +31,7 @@ static const struct verb verbs[] = {
     {"contained", contained_main, "within a container: look after the script"},
     {"finalize", finalize_main, "a stage: collect the outputs"},
     {"spare", spare_main, "write a snapshot aside for the next run"},
+    {"tidy", tidy_main, "remove in the background what is at home or unused"},
     {"version", version_main, "print the version"},
     {"help", help_main, "print this list"},
 };

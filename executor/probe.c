@@ -7,6 +7,7 @@
 #include "common/strvec.h"
 #include "common/subprocess.h"
 #include "executor/logcap.h"
+#include "executor/tidy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -417,6 +418,13 @@ static void probe_log_limit(struct probe *p)
     }
 }
 
+static void probe_tidy(struct probe *p)
+{
+    struct strbuf text CLEANUP_STRBUF = STRBUF_INIT;
+    tidy_describe(p->request->root, &text);
+    add_check(p, "tidied", true, NULL, "%s", text.data);
+}
+
 static void probe_store(struct probe *p)
 {
     uint64_t objects = 0, bad = 0;
@@ -440,7 +448,7 @@ struct json *probe_node(const struct probe_request *request, struct error *err)
     static void (*const probes[])(struct probe *) = {
         probe_system,  probe_root,       probe_disk,   probe_python,
         probe_gpus,    probe_containers, probe_logout, probe_cgroup,
-        probe_inotify, probe_log_limit,  probe_store,
+        probe_inotify, probe_log_limit,  probe_tidy,   probe_store,
     };
     (void)err;
     struct json *report = json_new_object();

@@ -10,6 +10,7 @@
 #include "executor/service.h"
 #include "executor/silence.h"
 #include "executor/supervise.h"
+#include "executor/tidy.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -49,6 +50,7 @@ struct serve {
     struct submissions submissions;
     struct stream *streams;
     struct silence silence;
+    struct tidy_wish tidy; /* from HELLO */
     bool has_hello;
     bool has_backlog; /* events are waiting in the peer */
     bool has_adopted;
@@ -112,6 +114,7 @@ static int take_hello(struct serve *s, const struct json *body, struct error *er
     }
     (void)snprintf(s->connection.controller, sizeof s->connection.controller, "%s",
                    controller);
+    tidy_read_wish(body, &s->tidy);
     s->has_hello = true;
     return 0;
 }
@@ -433,6 +436,7 @@ static int serve_connection(const struct serve_args *args, bool *out_is_broken,
     if (!s.has_adopted) {
         adopt(&s);
     }
+    tidy_start(root, s.connection.executor, &s.tidy);
     *out_is_broken = s.is_broken;
     return 0;
 }

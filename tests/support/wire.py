@@ -206,6 +206,7 @@ class Wire:
     def __init__(
         self, root: Path, *, mark: str = "", is_greeting: bool = True, arguments: list[str] | None = None,
         executor: Path = EXECUTOR, controller: str = "0" * 32, prefix: tuple[str, ...] = (), env: dict | None = None,
+        tidy: dict | None = None,
     ):  # fmt: skip
         environment = {"ASAN_OPTIONS": "exitcode=99", **os.environ, MARK: mark, **(env or {})}
         self.process = subprocess.Popen(
@@ -221,7 +222,7 @@ class Wire:
         try:
             self.marker = self.read_marker()
             if is_greeting:
-                self.hello(controller)
+                self.hello(controller, tidy=tidy)
         except BaseException:
             self.close()
             raise
@@ -340,8 +341,9 @@ class Wire:
 
     # requests
 
-    def hello(self, controller: str = "0" * 32, protocol: int = 1) -> None:
+    def hello(self, controller: str = "0" * 32, protocol: int = 1, tidy: dict | None = None) -> None:
         body = {"protocol": protocol, "controller": controller, "version": "0", "features": []}
+        body |= {"tidy": tidy} if tidy else {}
         self.send("HELLO", 0, {**body, "time": "2026-11-23T00:00:00.000Z"})
 
     def open(self) -> int:

@@ -1,0 +1,245 @@
+#define _GNU_SOURCE /* O_NOFOLLOW */
+#include "executor/tidy.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cli.h"
+#include "common/clock.h"
+#include "common/fdio.h"
+#include "common/files.h"
+#include "executor/background.h"
+#include "executor/janitor.h"
+
+#define RECORD "tidied"
+#define RECORD_SIZE_MAX ((size_t)1 << 20)
+
+void tidy_read_wish(const struct json *hello, struct tidy_wish *out)
+{
+    const struct json *tidy = json_get(hello, "tidy");
+    *out = (struct tidy_wish){.every_ms = 0};
+    if (tidy != NULL) {
+        out->every_ms = json_integer(json_get(tidy, "every_ms"));
+        out->keep_work_ms = json_integer(json_get(tidy, "keep_work_ms"));
+        out->keep_runs_ms = json_integer(json_get(tidy, "keep_runs_ms"));
+    }
+}
+
+/* ---- the record ---- */
+
+/* NULL: there is none, or a round was interrupted while it wrote it. */
+static struct json *read_record(const struct noderoot *root)
+{
+    CLEANUP_STRBUF struct strbuf text;
+    strbuf_init(&text, RECORD_SIZE_MAX);
+    return files_read(root->fd, RECORD, &text, NULL) < 0
+               ? NULL
+               : json_parse(text.data, text.length, NULL);
+}
+
+/* The file stays the same one, because it is the lock. Its time counts also where the
+ * disk has no room for what is in it. */
+static void write_record(int fd, const struct json *record)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    json_write(record, false, &text);
+    strbuf_putc(&text, '\n');
+    (void)futimens(fd, NULL);
+    bool is_written = fdio_pwrite_full(fd, text.data, text.length, 0) == 0;
+    bool is_cut = ftruncate(fd, is_written ? (off_t)text.length : 0) == 0;
+    (void)is_cut; /* what is left behind then is no JSON, as of an interrupted one */
+}
+
+static bool is_due(const struct stat *st, const struct json *record,
+                   const struct tidy_wish *wish)
+{
+    bool is_ended = json_get(record, "ended") != NULL;
+    int64_t wait_ms =
+        is_ended || wish->every_ms < TIDY_AGAIN_MS ? wish->every_ms : TIDY_AGAIN_MS;
+    int64_t age_ms = clock_utc_ms() - clock_ms_of(&st->st_mtim);
+    return age_ms >= wait_ms || age_ms < 0; /* the clock was set back */
+}
+
+void tidy_describe(const struct noderoot *root, struct strbuf *out)
+{
+    CLEANUP_JSON struct json *record = read_record(root);
+    const char *began = json_string(json_get(record, "began"));
+    const char *ended = json_string(json_get(record, "ended"));
+    const struct json *report = json_get(record, "report");
+    const struct json *bytes = json_get(report, "bytes");
+    if (began == NULL) {
+        strbuf_puts(out, "not yet");
+    } else if (ended == NULL) {
+        strbuf_printf(out, "begun at %s, and not ended", began);
+    } else {
+        char size[FILES_SIZE_TEXT];
+        files_format_size(size, bytes != NULL && json_is_integer(bytes)
+                                    ? (uint64_t)json_integer(bytes)
+                                    : 0);
+        strbuf_printf(out, "at %s, %s freed", ended, size);
+        size_t warnings = json_count(json_get(report, "warnings"));
+        if (warnings > 0) {
+            strbuf_printf(out, ", %zu warnings in %s/" RECORD, warnings, root->path);
+        }
+    }
+}
+
+/* ---- at a connection's end ---- */
+
+/* How long an executor was not used is told by its file's time. */
+static void renew_executor(const struct noderoot *root, const char *executor)
+{
+    CLEANUP_FREE char *path = xasprintf("%s/bin/errand-executor-%s", root->top, executor);
+    struct stat st;
+    if (stat(path, &st) == 0 &&
+        clock_utc_ms() - clock_ms_of(&st.st_mtim) >= JANITOR_DAY_MS) {
+        (void)utimensat(AT_FDCWD, path, NULL, 0);
+    }
+}
+
+void tidy_start(const struct noderoot *root, const char *executor,
+                const struct tidy_wish *wish)
+{
+    struct stat st;
+    renew_executor(root, executor);
+    if (wish->every_ms <= 0) {
+        return;
+    }
+    if (fstatat(root->fd, RECORD, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        CLEANUP_FD int fd =
+            openat(root->fd, RECORD, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        return;
+    }
+    CLEANUP_JSON struct json *record = read_record(root);
+    if (!is_due(&st, record, wish)) {
+        return;
+    }
+    char every[32], keep_work[32], keep_runs[32];
+    (void)snprintf(every, sizeof every, "%" PRId64, (wish->every_ms + 999) / 1000);
+    (void)snprintf(keep_work, sizeof keep_work, "%" PRId64, wish->keep_work_ms / 1000);
+    (void)snprintf(keep_runs, sizeof keep_runs, "%" PRId64, wish->keep_runs_ms / 1000);
+    CLEANUP_FREE char *program = noderoot_program();
+    const char *argv[] = {program,       "tidy",    "--root",      root->top,
+                          "--every",     every,     "--keep-work", keep_work,
+                          "--keep-runs", keep_runs, NULL};
+    background_start(argv);
+}
+
+/* ---- the process ---- */
+
+struct tidy_args {
+    const char *root;
+    int64_t every_ms, keep_work_ms, keep_runs_ms;
+};
+
+#define FIELD(name) offsetof(struct tidy_args, name)
+
+static const struct cli_option options[] = {
+    CLI_STRING(0, "root", "DIR", "the node's root; ~/.errand by default", FIELD(root)),
+    CLI_DURATION(0, "every", "TIME", "not if it was done within this time",
+                 FIELD(every_ms)),
+    CLI_DURATION(0, "keep-work", "TIME", "keep work trees so long once all is at home",
+                 FIELD(keep_work_ms)),
+    CLI_DURATION(0, "keep-runs", "TIME",
+                 "and runs, unused environments and executors so long",
+                 FIELD(keep_runs_ms)),
+    CLI_END,
+};
+
+static const struct cli_command command = {
+    .name = "tidy",
+    .usage = "[options]",
+    .help = "remove in the background what is at home or unused",
+    .options = options,
+    .args_size_bytes = sizeof(struct tidy_args),
+};
+
+static int clean(const struct noderoot *root, const struct tidy_args *args,
+                 bool is_store_due, struct json *record, struct error *err)
+{
+    char executor[OID_HEX_SIZE];
+    CLEANUP(store_cleanup) struct store *store = noderoot_open_store(root, err);
+    if (store == NULL || noderoot_executor_digest(executor, err) < 0) {
+        return -1;
+    }
+    const struct janitor_request request = {
+        .root = root,
+        .store = store,
+        .executor = executor,
+        .keep_ms = args->keep_runs_ms,
+        .keep_work_ms = args->keep_work_ms,
+        .keep_uncollected_ms = JANITOR_UNCOLLECTED_DAYS * JANITOR_DAY_MS,
+        .keep_environments_ms = args->keep_runs_ms,
+        .keep_executors_ms = args->keep_runs_ms,
+        .max_store_bytes = STORE_NO_LIMIT,
+        .is_background = true,
+        .is_store_due = is_store_due,
+    };
+    struct json *report = janitor_clean(&request, err);
+    if (report == NULL) {
+        return -1;
+    }
+    json_add(record, "report", report);
+    json_add_time(record, "ended", clock_utc_ms());
+    return 0;
+}
+
+/* Who finds the record locked leaves the round to whoever has it. */
+static int tidy(const struct tidy_args *args, struct error *err)
+{
+    const struct tidy_wish wish = {.every_ms = args->every_ms};
+    struct stat st;
+    CLEANUP(noderoot_cleanup) struct noderoot *root = noderoot_open(args->root, err);
+    CLEANUP_FD int fd = root == NULL ? -1 : files_lock(root->fd, RECORD, true, 0, err);
+    if (fd < 0) {
+        return err->code == ERR_BUSY ? 0 : -1;
+    }
+    CLEANUP_JSON struct json *last = read_record(root);
+    CLEANUP_JSON struct json *record = json_new_object();
+    if (fstat(fd, &st) == 0 && !is_due(&st, last, &wish)) {
+        return 0; /* somebody else was quicker */
+    }
+    bool is_store_due = json_get(last, "ended") == NULL ||
+                        json_bool(json_get(json_get(last, "report"), "is_store_due"));
+    json_add_time(record, "began", clock_utc_ms());
+    write_record(fd, record);
+    int result = clean(root, args, is_store_due, record, err);
+    if (result < 0) {
+        json_add_string(record, "error", err->text);
+    }
+    write_record(fd, record);
+    return result;
+}
+
+int tidy_main(int argc, char **argv)
+{
+    struct error err = ERROR_INIT;
+    struct tidy_args args = {0};
+    char **operands;
+    size_t operand_count;
+    bool want_help = false;
+    int status;
+    if (argc < 1 || cli_parse(&command, argv + 1, &args, &operands, &operand_count,
+                              &want_help, NULL, &err) < 0) {
+        fprintf(stderr, "errand-executor tidy: %s\n", err.text);
+        return 2;
+    }
+    if (want_help) {
+        struct strbuf text CLEANUP_STRBUF = STRBUF_INIT;
+        cli_help("errand-executor", &command, &text);
+        return fputs(text.data, stdout) < 0;
+    }
+    if (!background_become(false, &status)) {
+        return status;
+    }
+    if (tidy(&args, &err) < 0) {
+        fprintf(stderr, "errand-executor tidy: %s\n", err.text);
+        return 1;
+    }
+    return 0;
+}
