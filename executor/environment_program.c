@@ -56,10 +56,26 @@ struct strvec *programs_environment(struct programs *p)
     return &p->environment;
 }
 
+static int longest_first(const void *a, const void *b)
+{
+    size_t left = strlen(*(char *const *)a), right = strlen(*(char *const *)b);
+    return left < right ? 1 : left > right ? -1 : 0;
+}
+
+/* Output is looked at line by line, and so are secrets. The longest first: one that
+ * begins another would leave the other's end. */
 void programs_hide(struct programs *p, const char *secret)
 {
-    if (strlen(secret) >= SECRET_MIN) {
-        strvec_push(&p->secrets, secret);
+    while (*secret != '\0') {
+        size_t length = strcspn(secret, "\r\n");
+        if (length >= SECRET_MIN) {
+            strvec_adopt(&p->secrets, xstrndup(secret, length));
+        }
+        secret += length + (secret[length] != '\0');
+    }
+    if (p->secrets.count > 1) { /* qsort's array may not be NULL */
+        qsort(p->secrets.items, p->secrets.count, sizeof(*p->secrets.items),
+              longest_first);
     }
 }
 

@@ -33,7 +33,8 @@ DEFINE_CLEANUP_FREE(programs)
 
 /* The environment of the programs, to be changed by the caller. */
 struct strvec *programs_environment(struct programs *p);
-/* Never show this text. Shorter ones than 4 bytes cannot be hidden. */
+/* Never show this text, nor a line of it. What is shorter than 4 bytes cannot be hidden.
+ */
 void programs_hide(struct programs *p, const char *secret);
 /* Where lines go beside the run's log; -1: nowhere. Borrowed. */
 void programs_set_log(struct programs *p, int build_log_fd);

@@ -140,12 +140,18 @@ static bool is_misleading(const char *setting)
     return false;
 }
 
-/* Every secret of the run: an index may want it; none is ever shown. */
+/* Every secret of the run: an index may want it; none is ever shown, and of a credential
+ * ("user:password") neither the password by itself. */
 static void add_secret(void *context, const char *setting)
 {
     struct stage_of_run *s = context;
+    const char *value = setting + strcspn(setting, "=") + 1;
     variables_set(programs_environment(s->programs), setting);
-    programs_hide(s->programs, setting + strcspn(setting, "=") + 1);
+    programs_hide(s->programs, value);
+    if (environment_is_credential(setting)) {
+        value += strcspn(value, ":");
+        programs_hide(s->programs, value + (*value != '\0'));
+    }
 }
 
 /* The login environment, then the run's variables and secrets. */

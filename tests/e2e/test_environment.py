@@ -345,14 +345,15 @@ def test_a_private_index_gets_its_password_and_nobody_else_sees_it(node, index, 
 
 
 @pytest.mark.usefixtures("envs")
-def test_what_a_builder_says_of_secrets_is_masked(node, index):
+@pytest.mark.parametrize(("credential", "word"), [("nosuchpackage", "nosuchpackage"), ("alice:tiny", "tiny")])
+def test_what_a_builder_says_of_secrets_is_masked(node, index, credential, word):
     node.project.joinpath("train.py").write_text("")
     index.wants_login = ("alice", "another-word")
     wish = environment(definition("tiny", index=index.url.replace("http://", "http://${ERRAND_CREDENTIALS_1}@")))
     run = node.accept(framework="python", script="train.py", environment=wish, secrets=["ERRAND_CREDENTIALS_1"])
-    node.mkrun("start", run.id, data=json.dumps({"ERRAND_CREDENTIALS_1": "nosuchpackage"}).encode())
+    node.mkrun("start", run.id, data=json.dumps({"ERRAND_CREDENTIALS_1": credential}).encode())
     assert run.end(120)["exit"] == {"kind": "environment_failed"}
-    assert "nosuchpackage" not in prepare_log(run) + run.journal()[-1]["reason"]
+    assert word not in prepare_log(run) + run.journal()[-1]["reason"]
 
 
 def test_a_lock_is_installed_as_it_is(node, envs, index):

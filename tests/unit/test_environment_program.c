@@ -1,0 +1,60 @@
+/* environment_program: what programs say, and what of it is hidden. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "executor/environment_program.h"
+
+static const char *say(struct programs *p, const char *script)
+{
+    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
+    struct error err = ERROR_INIT;
+    if (programs_run(p, argv, true, &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    return programs_text(p)->data;
+}
+
+static void a_secret_is_hidden_wherever_it_stands(void **state)
+{
+    CLEANUP(programs_cleanup) struct programs *p = programs_new(-1, -1);
+    (void)state;
+    programs_hide(p, "s3cret");
+    programs_hide(p, "abc");
+    assert_string_equal(say(p, "echo s3crets3cret, s3cre; echo abc"),
+                        "******, s3cre\nabc\n");
+}
+
+/* A key of several lines was shown line by line. */
+static void every_line_of_a_long_secret_is_hidden(void **state)
+{
+    CLEANUP(programs_cleanup) struct programs *p = programs_new(-1, -1);
+    (void)state;
+    programs_hide(p, "BEGIN KEY\r\nq1w2e3r4\n\nEND KEY\n");
+    assert_string_equal(say(p, "printf 'BEGIN KEY\\nq1w2e3r4\\n\\nEND KEY\\n'"),
+                        "***\n***\n\n***\n");
+}
+
+/* What began another one was hidden first, and left that one's end. */
+static void a_secret_that_begins_another_hides_it_no_less(void **state)
+{
+    CLEANUP(programs_cleanup) struct programs *p = programs_new(-1, -1);
+    (void)state;
+    programs_hide(p, "alice");
+    programs_hide(p, "alice:word");
+    programs_hide(p, "alice:word:2");
+    assert_string_equal(say(p, "echo alice alice:word alice:word:2"), "*** *** ***\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_secret_is_hidden_wherever_it_stands),
+        cmocka_unit_test(every_line_of_a_long_secret_is_hidden),
+        cmocka_unit_test(a_secret_that_begins_another_hides_it_no_less),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
