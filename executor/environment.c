@@ -56,18 +56,21 @@ void environment_pin_release(struct environment_pin *pin)
     environment_pin_init(pin);
 }
 
-static char *take_path(const struct json *j, const char *key, struct error *err)
+/* A member that may be missing. */
+static int take_path(const struct json *j, const char *key, char **out, struct error *err)
 {
     struct strbuf path;
-    strbuf_init(&path, 4096);
+    strbuf_init(&path, PIN_MAX);
     if (json_is_null(json_get(j, key)) || json_get(j, key) == NULL) {
-        return NULL;
+        return 0;
     }
     if (json_get_bytes(j, "pin", key, &path, err) < 0) {
         strbuf_release(&path);
-        return NULL;
+        return -1;
     }
-    return strbuf_detach(&path);
+    free(*out);
+    *out = strbuf_detach(&path);
+    return 0;
 }
 
 static void add_path(struct json *j, const char *key, const char *path)
@@ -86,11 +89,11 @@ int environment_read_pin(int run_fd, struct environment_pin *pin, struct error *
         result < 0 ? NULL : json_parse(text.data, text.length, err);
     strbuf_release(&text);
     const char *activation = json_string(json_get(j, "activation"));
-    if (j == NULL || run_environment_from_json(j, &pin->facts, err) < 0) {
+    if (j == NULL || run_environment_from_json(j, &pin->facts, err) < 0 ||
+        take_path(j, "prefix", &pin->prefix, err) < 0 ||
+        take_path(j, "interpreter", &pin->interpreter, err) < 0) {
         return -1;
     }
-    pin->prefix = take_path(j, "prefix", err);
-    pin->interpreter = take_path(j, "interpreter", err);
     snprintf(pin->activation, sizeof(pin->activation), "%s",
              activation != NULL ? activation : "none");
     return 0;
@@ -314,9 +317,8 @@ static int read_ready(int build_fd, const char *identity, const char *build,
     const char *activation = json_string(json_get(j, "activation"));
     snprintf(out->activation, sizeof(out->activation), "%s",
              activation != NULL ? activation : "venv");
-    free(out->interpreter);
-    out->interpreter = take_path(j, "interpreter", NULL);
-    return 0;
+    free(TAKE_PTR(out->interpreter));
+    return take_path(j, "interpreter", &out->interpreter, err);
 }
 
 /* The build's name by `current`. False: there is none. */

@@ -1,14 +1,13 @@
 #include "executor/environment_uses.h"
 
-#include "common/files.h"
+#include "executor/environment.h"
 #include "executor/rundir.h"
 #include "executor/runview.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PIN_FILE "environment"
-#define PIN_MAX ((size_t)16 << 10)
+#include <sys/stat.h>
 
 void environment_uses_release(struct environment_uses *uses)
 {
@@ -34,17 +33,28 @@ static void add(struct environment_uses *uses, const char *run, const char *iden
     memcpy(use->build, build, strlen(build) + 1);
 }
 
-/* 1: the run has a pin, in facts; 0: it has none (yet); -1: err. */
+/* True where a power cut took what was in the pin, which is not synced. */
+static bool is_lost(int run_fd)
+{
+    struct stat st;
+    return fstatat(run_fd, "environment", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           st.st_size == 0;
+}
+
+/* 1: the run has a pin, in facts; 0: it has none (yet), or has lost it and finds its
+ * environment anew; -1: err. */
 static int read_pin(int run_fd, struct run_environment *facts, struct error *err)
 {
     struct error why = ERROR_INIT;
-    struct strbuf text CLEANUP_STRBUF = STRBUF_INIT;
-    strbuf_init(&text, PIN_MAX);
-    if (files_read(run_fd, PIN_FILE, &text, &why) < 0) {
-        return why.code == ERR_NOT_FOUND ? 0 : error_set(err, why.code, "%s", why.text);
+    struct environment_pin pin CLEANUP_PIN;
+    environment_pin_init(&pin);
+    if (environment_read_pin(run_fd, &pin, &why) == 0) {
+        *facts = pin.facts;
+        return 1;
     }
-    CLEANUP_JSON struct json *j = json_parse(text.data, text.length, err);
-    return j != NULL && run_environment_from_json(j, facts, err) == 0 ? 1 : -1;
+    return why.code == ERR_NOT_FOUND || is_lost(run_fd)
+               ? 0
+               : error_set(err, why.code, "%s", why.text);
 }
 
 static int add_wish(struct environment_uses *uses, const char *run, int run_fd,
@@ -72,12 +82,18 @@ static int look_at(struct environment_uses *uses, const struct noderoot *root,
     if (run_fd < 0) {
         return 0; /* removed meanwhile */
     }
-    int has_pin = read_pin(run_fd, &facts, err);
-    if (has_pin < 0 || runview_open(&view, root, run, err) < 0) {
+    /* The pin first: a run that ends meanwhile needs nothing, one that begins does. */
+    struct error why = ERROR_INIT;
+    int has_pin = read_pin(run_fd, &facts, &why);
+    if (runview_open(&view, root, run, err) < 0) {
         return error_wrap(err, "run %s", run);
     }
     if (view.run_fd < 0 || run_state_is_final(view.status.state)) {
         return 0;
+    }
+    if (has_pin < 0) {
+        error_set(err, why.code, "%s", why.text);
+        return error_wrap(err, "run %s", run);
     }
     if (has_pin == 1 && facts.identity[0] != '\0') {
         add(uses, run, facts.identity, facts.build);

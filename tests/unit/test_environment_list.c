@@ -233,6 +233,23 @@ static void a_wish_counts_before_there_is_a_pin(void **state)
     assert_int_equal(environment_remove(root, ONE, OLD, true, NULL), 0);
 }
 
+/* It kept every environment, for as long as its run's folder stayed. */
+static void a_pin_that_a_power_cut_took_keeps_nothing(void **state)
+{
+    CLEANUP(noderoot_cleanup) struct noderoot *root = node_root(*state);
+    struct error err = ERROR_INIT;
+    make_build(root, ONE, OLD, 5);
+    make_run(root, "run1", ONE, OLD);
+    write_text(root, "runs/run1/environment", "");
+    make_run(root, "run2", TWO, OLD);
+    write_text(root, "runs/run2/environment", "junk");
+    end_run(root, "run2");
+    if (environment_remove(root, ONE, OLD, false, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+    assert_false(exists(root, "envs/" ONE));
+}
+
 static void what_is_being_built_is_not_removed(void **state)
 {
     CLEANUP(noderoot_cleanup) struct noderoot *root = node_root(*state);
@@ -355,6 +372,7 @@ int main(void)
         NODE_TEST(one_is_picked_by_build_or_as_the_current_one),
         NODE_TEST(what_a_run_needs_is_not_removed),
         NODE_TEST(a_wish_counts_before_there_is_a_pin),
+        NODE_TEST(a_pin_that_a_power_cut_took_keeps_nothing),
         NODE_TEST(what_is_being_built_is_not_removed),
         NODE_TEST(without_the_current_build_the_newest_other_one_is_current),
         NODE_TEST(a_run_that_cannot_be_read_keeps_everything),
