@@ -87,17 +87,20 @@ static void learn_awaited(struct work *w)
     CLEANUP_JSON struct json *j = read_note(w->folder_fd, "building");
     const char *build = json_string(json_get(j, "build"));
     const char *run = json_string(json_get(j, "run"));
-    if (build == NULL || strlen(build) >= sizeof(w->awaited) || strchr(build, '/') ||
-        strcmp(build, w->awaited) == 0) {
+    if (build == NULL || strlen(build) >= sizeof(w->awaited) || strchr(build, '/')) {
         return;
     }
-    show_log(w);
-    fdio_close(&w->awaited_log_fd);
-    snprintf(w->awaited, sizeof(w->awaited), "%s", build);
-    programs_say(w->p->programs,
-                 "run %.64s builds this environment; its log:", run != NULL ? run : "?");
-    CLEANUP_FREE char *path = files_join(build, "build.log");
-    w->awaited_log_fd = openat(w->folder_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (strcmp(build, w->awaited) != 0) {
+        show_log(w);
+        fdio_close(&w->awaited_log_fd);
+        snprintf(w->awaited, sizeof(w->awaited), "%s", build);
+        programs_say(w->p->programs, "run %.64s builds this environment; its log:",
+                     run != NULL ? run : "?");
+    }
+    if (w->awaited_log_fd < 0) { /* the note is there before the log is */
+        CLEANUP_FREE char *path = files_join(build, "build.log");
+        w->awaited_log_fd = openat(w->folder_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    }
 }
 
 /* The failure of the build that we waited for. True: it failed, and err says how. */
@@ -235,7 +238,8 @@ static void make_build_name(char out[ENVIRONMENT_BUILD_SIZE])
 static void clear_leftovers(const struct work *w)
 {
     CLEANUP_FD int fd = files_open_dir(w->folder_fd, ".", NULL);
-    CLEANUP_DIR DIR *dir = fd < 0 ? NULL : fdopendir(dup(fd));
+    int dir_fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    CLEANUP_DIR DIR *dir = dir_fd < 0 ? NULL : fdopendir(dir_fd);
     const struct dirent *entry;
     while (dir != NULL && (entry = readdir(dir)) != NULL) {
         CLEANUP_FREE char *ready = files_join(entry->d_name, "READY");
