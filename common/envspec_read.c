@@ -291,7 +291,8 @@ static int take_local(const struct json *item, const char *key,
         return refuse(err, key, "has local content whose name is not its path's");
     }
     if (strchr(out->name, '/') != NULL ||
-        (!out->is_folder && !runspec_path_is_valid(out->name))) {
+        (!out->is_folder && (!runspec_path_is_valid(out->name) ||
+                             envspec_line_check(out->name, NULL) < 0))) {
         return refuse(err, key, "has local content whose name is none");
     }
     return 0;

@@ -259,6 +259,13 @@ static int check_line(const char *text, struct error *err)
     return 0;
 }
 
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
 static int add_local(struct requirements *r, const char *text, bool is_editable,
                      const struct requirement_place *place, struct error *err)
 {
@@ -284,6 +291,9 @@ static int add_local(struct requirements *r, const char *text, bool is_editable,
     if (!is_folder && !ends_like_archive(inside, strlen(inside))) {
         return error_set(err, ERR_CONFIG,
                          "%s is neither a wheel, an archive nor a folder", path);
+    }
+    if (!is_folder && check_line(last_part(inside), err) < 0) {
+        return error_wrap(err, "the name of %s", path);
     }
     if (is_folder && is_editable && marker.length == 0) {
         int result = pyproject_expand(r, inside, extras.data, place->origin, err);

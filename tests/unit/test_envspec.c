@@ -122,6 +122,8 @@ static const char *const wrong_texts[] = {
              "\"digest\":\"" DIGEST "\"}]}",
     PACKAGES ",\"requirements\":[{\"path\":\"\",\"name\":\"../x\",\"kind\":\"d\","
              "\"digest\":\"" DIGEST "\"}]}",
+    PACKAGES ",\"requirements\":[{\"path\":\"a\\n--pre\",\"name\":\"a\\n--pre\","
+             "\"kind\":\"f\",\"digest\":\"" DIGEST "\"}]}",
     PACKAGES ",\"requirements\":[{\"path\":\"a\",\"name\":\"a\",\"kind\":\"x\","
              "\"digest\":\"" DIGEST "\"}]}",
     PACKAGES ",\"requirements\":[{\"path\":\"a\",\"name\":\"a\",\"kind\":\"f\","
