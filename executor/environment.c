@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* O_NOFOLLOW, O_DIRECTORY */
 #include "executor/environment.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -221,6 +222,7 @@ static int choose_builder(struct environment *e, const struct envspec *d,
 
 static void make_document(struct environment *e, const struct envspec *d)
 {
+    assert(e->builder != NULL); /* one was chosen */
     CLEANUP_JSON struct json *j = json_new_object();
     struct json *builder = json_add(j, "builder", json_new_object());
     json_add_integer(j, "format", DOCUMENT_FORMAT);
