@@ -170,8 +170,11 @@ static bool confirm_root(struct store *store, const struct oid *root)
         return false;
     }
     age_ms = clock_utc_ms() - known.utc_ms;
-    return (age_ms >= 0 && age_ms < RENEW_AFTER_MS) ||
-           write_root(store, root, &known.totals, NULL) == 0;
+    if (age_ms < 0 || age_ms >= RENEW_AFTER_MS) {
+        return write_root(store, root, &known.totals, NULL) == 0;
+    }
+    /* Who wrote it may have ended between the rename and the folder's sync. */
+    return files_sync_dir(store->roots_fd, NULL) == 0;
 }
 
 bool store_use_root(struct store *store, const struct oid *root)
