@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
@@ -24,6 +25,7 @@ extern char **environ; /* POSIX has it so: NOLINT(*-non-const-global-variables) 
 
 /* What the child was about to do, for the sentence. */
 enum step {
+    STEP_LIMIT,
     STEP_SESSION,
     STEP_PARENT_DEATH,
     STEP_DESCRIPTORS,
@@ -257,6 +259,24 @@ static void child_execute(const struct launch *launch)
     fail(launch, STEP_EXECUTE);
 }
 
+/* Without the signal, which would end the child instead of failing its write. */
+static void limit_files(const struct launch *launch)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) < 0) {
+        fail(launch, STEP_LIMIT);
+    }
+    if (limit.rlim_cur == RLIM_INFINITY ||
+        limit.rlim_cur > launch->sp->file_limit_bytes) {
+        limit.rlim_cur = (rlim_t)launch->sp->file_limit_bytes;
+        if (setrlimit(RLIMIT_FSIZE, &limit) < 0) {
+            fail(launch, STEP_LIMIT);
+        }
+    }
+    (void)signal(SIGXFSZ, SIG_IGN);
+}
+
 static void run_child(const struct launch *launch) __attribute__((noreturn));
 
 static void run_child(const struct launch *launch)
@@ -266,6 +286,9 @@ static void run_child(const struct launch *launch)
     become_default();
     if (sp->want_no_interrupt) {
         ignore_interrupts();
+    }
+    if (sp->file_limit_bytes > 0) {
+        limit_files(launch);
     }
     if (sp->want_session && setsid() < 0) {
         fail(launch, STEP_SESSION);
@@ -315,6 +338,7 @@ static pid_t fork_blocked(const struct launch *launch)
 static int explain(const struct failure *failure, const char *program, struct error *err)
 {
     static const char *const steps[STEP_COUNT] = {
+        [STEP_LIMIT] = "limit the files of",
         [STEP_SESSION] = "make a session for",
         [STEP_PARENT_DEATH] = "tie to this process:",
         [STEP_DESCRIPTORS] = "set up the descriptors of",

@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum {
@@ -41,6 +42,8 @@ struct subprocess {
     bool want_session;      /* setsid; subprocess_stop then signals the group */
     bool want_no_interrupt; /* SIGINT and SIGQUIT are ignored: Ctrl-C, which the terminal
                                sends to the child too, is the caller's alone to act on */
+    uint64_t file_limit_bytes; /* no file that the child writes grows beyond this; its
+                                  writes fail then (EFBIG). 0: no limit of ours */
     bool want_parent_death; /* SIGTERM for the child when the caller's thread dies (Linux
                                only) */
 

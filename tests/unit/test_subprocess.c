@@ -146,6 +146,16 @@ static int count_input(void)
     return 0;
 }
 
+static int fill(void)
+{
+    static const char block[4096];
+    ssize_t wrote;
+
+    while ((wrote = write(STDOUT_FILENO, block, sizeof(block))) > 0) {
+    }
+    return wrote < 0 && errno == EFBIG ? 0 : 1;
+}
+
 static const struct role {
     const char *name;
     int (*play)(void);
@@ -158,6 +168,7 @@ static const struct role {
     {"hang-with-child", hang_with_child},
     {"leave-behind", leave_behind},
     {"flood", flood},
+    {"fill", fill},
     {"count", count_input},
 };
 
@@ -632,6 +643,28 @@ static void a_child_outlives_ctrl_c_where_wanted(void **state)
     assert_int_equal(WTERMSIG(status), SIGTERM);
 }
 
+static void a_childs_file_ends_at_the_limit(void **state)
+{
+    static const char *const argv[] = {SELF, "fill", NULL};
+    FILE *file = tmpfile();
+    struct subprocess sp = {.argv = argv,
+                            .in = SUBPROCESS_NULL,
+                            .error = SUBPROCESS_INHERIT,
+                            .file_limit_bytes = 100000};
+    struct stat st;
+    int status = -1;
+
+    (void)state;
+    assert_non_null(file);
+    sp.out = fileno(file);
+    assert_int_equal(subprocess_start(&sp, NULL), 0);
+    assert_int_equal(subprocess_wait(&sp, &status, NULL), 0);
+    assert_int_equal(status, 0);
+    assert_int_equal(fstat(fileno(file), &st), 0);
+    assert_int_equal(st.st_size, 100000);
+    (void)fclose(file);
+}
+
 static int start_and_die(void *context)
 {
     static const char *const argv[] = {SELF, "hang", NULL};
@@ -839,6 +872,7 @@ int main(int argc, char **argv)
         EACH(a_child_has_default_signals),
         EACH(a_child_has_a_session_of_its_own_where_wanted),
         EACH(a_child_outlives_ctrl_c_where_wanted),
+        EACH(a_childs_file_ends_at_the_limit),
         EACH(a_child_dies_with_its_parent_where_wanted),
         EACH(waiting_twice_is_an_error),
         EACH(stopping_is_gentle_first_and_then_firm),
