@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/fdio.h"
 #include "common/files.h"
 #include "executor/environment_existing.h"
@@ -371,7 +372,7 @@ static bool is_trustworthy(const char *folder)
 }
 
 int environment_take(const struct environment *e, int run_fd, const char *build,
-                     bool is_reused, int64_t spent_ms, struct environment_pin *out,
+                     bool is_reused, int64_t begun_ns, struct environment_pin *out,
                      struct error *err)
 {
     const struct strvec *shared = &e->spec->environment.shared;
@@ -393,7 +394,7 @@ int environment_take(const struct environment *e, int run_fd, const char *build,
         return 0;
     }
     out->facts.is_reused = is_reused;
-    out->facts.spent_ms = spent_ms;
+    out->facts.spent_ms = (clock_monotonic_ns() - begun_ns) / NS_PER_MS;
     copy_lock(build_fd, run_fd);
     if (environment_write_pin(run_fd, out, err) < 0) {
         return -1;
@@ -415,12 +416,14 @@ static void set_identity(struct environment *e, const struct noderoot *root,
 int environment_find(const struct noderoot *root, int run_fd, const struct runspec *spec)
 {
     const struct runspec_environment *wish = &spec->environment;
+    int64_t begun_ns = clock_monotonic_ns();
     struct environment_pin pin CLEANUP_PIN;
     struct environment e;
     environment_pin_init(&pin);
     if (wish->pin_identity[0] != '\0') {
         set_identity(&e, root, spec);
-        return environment_take(&e, run_fd, wish->pin_build, true, 0, &pin, NULL) == 1;
+        return environment_take(&e, run_fd, wish->pin_build, true, begun_ns, &pin,
+                                NULL) == 1;
     }
     if (wish->is_refresh) {
         return 0;
@@ -428,12 +431,12 @@ int environment_find(const struct noderoot *root, int run_fd, const struct runsp
     CLEANUP(tools_cleanup) struct tools *tools = tools_new(root, false, false);
     if (wish->definition.kind == ENVSPEC_EXISTING) {
         return wish->imports.count == 0 &&
-               environment_existing(spec, tools, &pin, NULL) == 1 &&
+               environment_existing(spec, tools, begun_ns, &pin, NULL) == 1 &&
                environment_write_pin(run_fd, &pin, NULL) == 0;
     }
     int result = environment_choose(&e, root, spec, tools, NULL);
     if (result == 1) {
-        result = environment_take(&e, run_fd, NULL, true, 0, &pin, NULL);
+        result = environment_take(&e, run_fd, NULL, true, begun_ns, &pin, NULL);
     }
     environment_release(&e);
     return result == 1;

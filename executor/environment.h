@@ -81,11 +81,12 @@ struct environment_path environment_folder(const struct environment *e);
 
 /*
  * Pin a ready build: the one of this name, or (NULL) the newest; also one of a folder
- * that an administrator keeps. spent_ms and is_reused go into the pin. 1: pinned, and out
+ * that an administrator keeps. is_reused goes into the pin, and the time since begun_ns
+ * (clock_monotonic_ns), when the run began to look for it. 1: pinned, and out
  * (initialised) says what; 0: there is none; -1: err.
  */
 int environment_take(const struct environment *e, int run_fd, const char *build,
-                     bool is_reused, int64_t spent_ms, struct environment_pin *out,
+                     bool is_reused, int64_t begun_ns, struct environment_pin *out,
                      struct error *err);
 /* Write the pin. Not synced: after a power cut it is found anew. */
 int environment_write_pin(int run_fd, const struct environment_pin *pin,

@@ -454,7 +454,7 @@ static int build(struct work *w, struct environment_pin *pin, struct error *err)
         }
         return -1;
     }
-    return environment_take(&w->e, w->p->run_fd, name, false, spent_ms(w), pin, err) == 1
+    return environment_take(&w->e, w->p->run_fd, name, false, w->begin_ns, pin, err) == 1
                ? 0
                : -1;
 }
@@ -472,7 +472,7 @@ static int obtain(struct work *w, struct environment_pin *pin, struct error *err
     }
     if (!is_refresh || w->awaited[0] != '\0') {
         int taken = environment_take(&w->e, w->p->run_fd, is_refresh ? w->awaited : NULL,
-                                     true, spent_ms(w), pin, err);
+                                     true, w->begin_ns, pin, err);
         if (taken != 0) {
             return taken < 0 ? -1 : 0;
         }
@@ -503,7 +503,7 @@ static int prepare_chosen(struct work *w, struct error *err)
     environment_pin_init(&pin);
     int taken = 0;
     if (!w->p->spec->environment.is_refresh) {
-        taken = environment_take(&w->e, w->p->run_fd, NULL, true, 0, &pin, err);
+        taken = environment_take(&w->e, w->p->run_fd, NULL, true, w->begin_ns, &pin, err);
     }
     if (taken < 0 || (taken == 0 && obtain(w, &pin, err) < 0)) {
         return -1;
@@ -529,7 +529,7 @@ static int prepare_existing(struct work *w, struct tools *tools, struct error *e
     struct environment_pin pin CLEANUP_PIN;
     environment_pin_init(&pin);
     programs_say(w->p->programs, "environment: %s", environment_source(w->p->spec));
-    if (environment_existing(w->p->spec, tools, &pin, err) < 0 ||
+    if (environment_existing(w->p->spec, tools, w->begin_ns, &pin, err) < 0 ||
         check_interpreter(w->p, pin.interpreter, err) < 0 ||
         environment_write_pin(w->p->run_fd, &pin, err) < 0) {
         return -1;

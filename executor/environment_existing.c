@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/files.h"
 #include "executor/environment_version.h"
 
@@ -90,7 +91,7 @@ static int find(const struct envspec *d, struct environment_pin *out, struct err
 }
 
 int environment_existing(const struct runspec *spec, struct tools *tools,
-                         struct environment_pin *out, struct error *err)
+                         int64_t begun_ns, struct environment_pin *out, struct error *err)
 {
     const struct envspec *d = &spec->environment.definition;
     const char *wish = d->python != NULL ? d->python : "";
@@ -110,6 +111,6 @@ int environment_existing(const struct runspec *spec, struct tools *tools,
     snprintf(out->facts.kind, sizeof(out->facts.kind), "%s", envspec_kind_name(d->kind));
     snprintf(out->facts.python, sizeof(out->facts.python), "%.31s", python->version);
     out->facts.is_reused = true;
-    out->facts.spent_ms = 0;
+    out->facts.spent_ms = (clock_monotonic_ns() - begun_ns) / NS_PER_MS;
     return 1;
 }

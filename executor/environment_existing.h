@@ -12,11 +12,12 @@
 #include "executor/environment.h"
 
 /*
- * Find it and say what it is in out (initialised). 1; 0: its interpreter would have to be
- * started first (see tools_new); -1: ERR_NOT_FOUND, ERR_UNSUPPORTED (another version than
- * `python` says).
+ * Find it and say what it is in out (initialised); begun_ns as for environment_take. 1;
+ * 0: its interpreter would have to be started first (see tools_new); -1: ERR_NOT_FOUND,
+ * ERR_UNSUPPORTED (another version than `python` says).
  */
 int environment_existing(const struct runspec *spec, struct tools *tools,
-                         struct environment_pin *out, struct error *err);
+                         int64_t begun_ns, struct environment_pin *out,
+                         struct error *err);
 
 #endif
