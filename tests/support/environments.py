@@ -67,9 +67,11 @@ class Environments:
         return [json.loads((path / "READY").read_text()) for path in self.builds() if (path / "READY").exists()]
 
     def half_made(self) -> list[Path]:
-        """Builds that are not whole, and notes of builds that go on."""
+        """Builds that are not whole, and notes of builds that go on. Who was killed when it had made its build ready
+        leaves its note, which nobody believes and the next builder replaces."""
         builds = [path for path in self.builds() if not (path / "READY").exists()]
-        return builds + [one / "building" for one in self.identities() if (one / "building").exists()]
+        waiting = [one for one in self.identities() if not list(one.glob("*/READY"))]
+        return builds + [one / "building" for one in waiting if (one / "building").exists()]
 
 
 def pin(run: Run) -> dict:
