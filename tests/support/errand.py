@@ -302,9 +302,13 @@ class Errand:
         """`errand follow RUN`, in the background."""
         return self.start("follow", *args, run, **keywords)
 
-    def show(self, run: str = "@", **keywords) -> dict:
-        """`errand show RUN --json`."""
-        return self.json("show", run, **keywords)
+    def last_run(self) -> str:
+        """The newest run of the history, also one that no node was given; without asking a node."""
+        return self.json("list", "--offline", "-n", "1")["runs"][0]["id"]
+
+    def show(self, run: str | None = None, **keywords) -> dict:
+        """`errand show RUN --json`, of the newest run where none is named."""
+        return self.json("show", run or self.last_run(), **keywords)
 
     def wait_status(self, run: str, *statuses: str, deadline_s: float = 60) -> dict:
         """Wait until the run has one of the statuses; returns what `show` says of it then."""
