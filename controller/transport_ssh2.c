@@ -382,9 +382,7 @@ static ssize_t ssh2_write(struct link *link, const void *data, size_t length)
         return -1;
     }
     ssize_t written = ssh2_session_write(s->session, data, length);
-    /* libssh2 reads what has come before it writes: what was for us, an end included,
-     * lies in the session now, and the socket will not tell of it. */
-    s->may_have_more = true;
+    s->may_have_more = true; /* libssh2 reads before it writes: no socket tells of it */
     watch_socket(s);
     return written;
 }
