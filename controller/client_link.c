@@ -226,8 +226,12 @@ int client_wait(struct client *c, struct error *err)
 {
     struct error why = ERROR_INIT;
     int result = open_where_there_is_room(c, &why);
-    if (result != 0 && err != NULL) {
-        *err = why;
+    if (result != 0) {
+        /* Ctrl-C at a question of ssh's goes to both, and ssh's end may be seen first. */
+        (void)loop_step(c->loop, 0, NULL);
+        if (err != NULL) {
+            *err = why;
+        }
     }
     c->target = NULL;
     return result;
