@@ -184,7 +184,7 @@ static void put_metrics(struct command_context *context, const char *id,
     CLEANUP(metrics_release) struct metrics metrics = {.items = NULL};
     CLEANUP_STRBUF struct strbuf text;
     struct metrics_unread unread = {0};
-    strbuf_init(&text, 2 * METRICS_NAMES_SHOWN * METRICS_NAME_MAX);
+    strbuf_init(&text, (size_t)2 * METRICS_NAMES_SHOWN * METRICS_NAME_MAX);
     if (metrics_read(context->home, id, METRICS_GLANCE_BYTES, metrics_sum_up, &metrics,
                      &unread, NULL) != 0 ||
         metrics.count == 0) {

@@ -61,7 +61,7 @@ struct metrics {
 void metrics_release(struct metrics *metrics);
 
 /* A metrics_visitor whose context is a struct metrics. */
-int metrics_sum_up(void *metrics, const struct metric_value *value, struct error *err);
+int metrics_sum_up(void *context, const struct metric_value *value, struct error *err);
 
 /* The value in a line, for people: append. Numbers have at most six digits. */
 void metrics_format(const struct json *value, struct strbuf *out);

@@ -482,7 +482,7 @@ static bool is_pinned(const struct requirements *r, const struct requirement_see
     if (one->is_pinned || one->has_hash) {
         return true;
     }
-    for (size_t i = 0; i < r->seen_count; i++) {
+    for (size_t i = 0; one->name != NULL && i < r->seen_count; i++) {
         if (r->seen[i].is_constraint && r->seen[i].is_pinned && r->seen[i].name != NULL &&
             strcmp(r->seen[i].name, one->name) == 0) {
             return true;

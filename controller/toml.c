@@ -1,5 +1,6 @@
 #include "controller/toml.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -241,6 +242,7 @@ static int take_pair(struct parser *p, struct json *table, unsigned depth,
     if (take_key(p, &key, err) < 0) {
         return -1;
     }
+    assert(key.count > 0);
     if (*p->r.at != '=') {
         return refuse_key(p, key.items[key.count - 1], "has no = behind it", err);
     }
@@ -343,6 +345,7 @@ static struct json *take_header(struct parser *p, struct error *err)
         return NULL;
     }
     p->r.at += is_item ? 2 : 1;
+    assert(key.count > 0);
     for (size_t i = 0; i + 1 < key.count && table != NULL; i++) {
         table = step(p, table, key.items[i], err);
     }

@@ -2,6 +2,10 @@
  * SSH in this process, by libssh2: no second program, and the connection is ours to tune
  * and to keep. What it cannot do is left to the ssh program (transport_openssh.c).
  */
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/mem.h"
+#include "common/strbuf.h"
 #include "controller/dial.h"
 #include "controller/openssh_explain.h"
 #include "controller/ssh2_host_key.h"
@@ -10,11 +14,6 @@
 #include "controller/ssh2_words.h"
 #include "controller/ssh_settings.h"
 #include "controller/transport_table.h"
-
-#include "common/clock.h"
-#include "common/json.h"
-#include "common/mem.h"
-#include "common/strbuf.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -218,11 +218,12 @@ int container_run(const struct container *c, const struct strvec *variables,
                   const struct stage_report *said, int *report_fd, int *out_status,
                   int *out_code, struct error *err)
 {
-    const struct report report = {report_fd, said};
+    struct report report = {.said = said};
     CLEANUP_STRVEC struct strvec argv = STRVEC_INIT;
     struct words w = {.code = 0};
     struct subprocess sp;
     int status = 0;
+    report.fd = report_fd;
     *out_code = EXIT_FAILED;
     CLEANUP_FD int child_fd = watch_children(err);
     if (child_fd < 0 || container_arguments(c, &argv, err) < 0 ||
