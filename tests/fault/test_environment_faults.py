@@ -54,8 +54,9 @@ def assert_next_run_repairs(node, envs, index, **changes) -> None:
     run.start()
     assert run.end(120)["state"] == "Completed", prepare_log(run)
     assert run.log() == "1.0\n"
-    assert len(envs.ready()) == 1
-    assert not envs.half_made()
+    # Where the kill hit the question what a builder is, another one was taken, under another identity: gc has that.
+    assert len([one for one in envs.ready() if one["identity"] == pin(run)["identity"]]) == 1
+    assert not envs.half_made(pin(run)["identity"])
 
 
 @needs_strace

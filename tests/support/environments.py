@@ -66,12 +66,13 @@ class Environments:
     def ready(self) -> list[dict]:
         return [json.loads((path / "READY").read_text()) for path in self.builds() if (path / "READY").exists()]
 
-    def half_made(self) -> list[Path]:
-        """Builds that are not whole, and notes of builds that go on. Who was killed when it had made its build ready
-        leaves its note, which nobody believes and the next builder replaces."""
+    def half_made(self, identity: str = "") -> list[Path]:
+        """Builds that are not whole, and notes of builds that go on; of this identity, where one is named. Who was
+        killed when it had made its build ready leaves its note: nobody believes it, the next builder replaces it."""
         builds = [path for path in self.builds() if not (path / "READY").exists()]
         waiting = [one for one in self.identities() if not list(one.glob("*/READY"))]
-        return builds + [one / "building" for one in waiting if (one / "building").exists()]
+        found = builds + [one / "building" for one in waiting if (one / "building").exists()]
+        return [path for path in found if identity in path.parts] if identity else found
 
 
 def pin(run: Run) -> dict:
