@@ -129,6 +129,26 @@ void strbuf_putc(struct strbuf *sb, char c)
     check_limit(strbuf_add(sb, &c, 1, NULL));
 }
 
+void strbuf_put_utf8(struct strbuf *sb, uint32_t code_point)
+{
+    if (code_point < 0x80) {
+        strbuf_putc(sb, (char)code_point);
+        return;
+    }
+    if (code_point < 0x800) {
+        strbuf_putc(sb, (char)(0xc0 | code_point >> 6));
+    } else {
+        if (code_point < 0x10000) {
+            strbuf_putc(sb, (char)(0xe0 | code_point >> 12));
+        } else {
+            strbuf_putc(sb, (char)(0xf0 | code_point >> 18));
+            strbuf_putc(sb, (char)(0x80 | (code_point >> 12 & 0x3f)));
+        }
+        strbuf_putc(sb, (char)(0x80 | (code_point >> 6 & 0x3f)));
+    }
+    strbuf_putc(sb, (char)(0x80 | (code_point & 0x3f)));
+}
+
 void strbuf_puts(struct strbuf *sb, const char *s)
 {
     check_limit(strbuf_add(sb, s, strlen(s), NULL));

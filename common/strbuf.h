@@ -16,6 +16,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct strbuf {
     char *data;         /* never NULL after init; data[length] is NUL */
@@ -57,6 +58,8 @@ void strbuf_truncate(struct strbuf *sb, size_t length);
 
 /* Append text of ours; abort when the limit is passed. */
 void strbuf_putc(struct strbuf *sb, char c);
+/* Append the code point (at most 0x10ffff) as UTF-8 (RFC 3629 section 3). */
+void strbuf_put_utf8(struct strbuf *sb, uint32_t code_point);
 void strbuf_puts(struct strbuf *sb, const char *s);
 void strbuf_printf(struct strbuf *sb, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

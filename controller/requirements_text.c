@@ -11,25 +11,6 @@
 
 /* ---- encodings ---- */
 
-static void put_utf8(struct strbuf *out, uint32_t c)
-{
-    if (c < 0x80) {
-        strbuf_putc(out, (char)c);
-    } else if (c < 0x800) {
-        strbuf_putc(out, (char)(0xc0 | c >> 6));
-        strbuf_putc(out, (char)(0x80 | (c & 0x3f)));
-    } else if (c < 0x10000) {
-        strbuf_putc(out, (char)(0xe0 | c >> 12));
-        strbuf_putc(out, (char)(0x80 | (c >> 6 & 0x3f)));
-        strbuf_putc(out, (char)(0x80 | (c & 0x3f)));
-    } else {
-        strbuf_putc(out, (char)(0xf0 | c >> 18));
-        strbuf_putc(out, (char)(0x80 | (c >> 12 & 0x3f)));
-        strbuf_putc(out, (char)(0x80 | (c >> 6 & 0x3f)));
-        strbuf_putc(out, (char)(0x80 | (c & 0x3f)));
-    }
-}
-
 static uint32_t unit_at(const unsigned char *data, bool is_big)
 {
     return is_big ? (uint32_t)data[0] << 8 | data[1] : (uint32_t)data[1] << 8 | data[0];
@@ -52,7 +33,7 @@ static int decode_utf16(const unsigned char *data, size_t length, bool is_big,
         if (c == 0 || (c >= 0xd800 && c < 0xe000)) {
             return error_set(err, ERR_CONFIG, "it begins as UTF-16 and is none");
         }
-        put_utf8(out, c);
+        strbuf_put_utf8(out, c);
     }
     return length % 2 == 0 ? 0
                            : error_set(err, ERR_CONFIG,

@@ -86,26 +86,6 @@ int toml_end_line(struct toml_reader *r, struct error *err)
 
 /* ---- strings ---- */
 
-static void put_utf8(struct strbuf *out, uint32_t c)
-{
-    if (c < 0x80) {
-        strbuf_putc(out, (char)c);
-        return;
-    }
-    if (c < 0x800) {
-        strbuf_putc(out, (char)(0xc0 | c >> 6));
-    } else {
-        if (c < 0x10000) {
-            strbuf_putc(out, (char)(0xe0 | c >> 12));
-        } else {
-            strbuf_putc(out, (char)(0xf0 | c >> 18));
-            strbuf_putc(out, (char)(0x80 | (c >> 12 & 0x3f)));
-        }
-        strbuf_putc(out, (char)(0x80 | (c >> 6 & 0x3f)));
-    }
-    strbuf_putc(out, (char)(0x80 | (c & 0x3f)));
-}
-
 static int hex_value(char c)
 {
     if (c >= '0' && c <= '9') {
@@ -134,7 +114,7 @@ static int take_code_point(struct toml_reader *r, int digits, struct strbuf *out
     if (c == 0 || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) {
         return toml_refuse(r, err, "an escape names no character of text");
     }
-    put_utf8(out, c);
+    strbuf_put_utf8(out, c);
     return 0;
 }
 
