@@ -1,0 +1,58 @@
+"""./dev cluster: up, down or status, of all parts or of those that are named."""
+
+import argparse
+import sys
+
+from rig import cluster, parts, settings
+from rig.trouble import Trouble
+
+
+def show_status(words: list[str]) -> int:
+    """0 where all of them are ready."""
+    states = cluster.status(words)
+    print(f"{'PART':16} {'STATE':10} {'PID':>8} {'MEMORY':>8}  {'PORTS':32} WHAT")
+    for state in states:
+        pid = str(state.pid or "-")
+        memory = f"{state.memory_mb} MB" if state.pid else "-"
+        ports = " ".join(map(str, state.part.ports))
+        print(f"{state.part.name:16} {state.word:10} {pid:>8} {memory:>8}  {ports:32} {state.part.what}")
+    print(f"logs: {settings.LOGS}")
+    return 0 if all(state.is_ready for state in states) else 1
+
+
+def bring_up(words: list[str]) -> int:
+    with cluster.alone():
+        started = cluster.up(words)
+    if not started:
+        print("everything was up already")
+    show_status(words)
+    print(f"\nIn a shell: . {settings.ENV}\nthen spark-submit, yarn, hdfs and hadoop are those of this cluster.")
+    return 0
+
+
+def bring_down(words: list[str]) -> int:
+    with cluster.alone():
+        cluster.down(words)
+    return 0
+
+
+VERBS = {"up": bring_up, "down": bring_down, "status": show_status}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="./dev cluster", description=__doc__)
+    parser.add_argument("verb", choices=VERBS)
+    parser.add_argument("part", nargs="*", help=", ".join((*parts.GROUPS, *parts.PARTS)))
+    arguments = parser.parse_args()
+    try:
+        return VERBS[arguments.verb](arguments.part)
+    except Trouble as trouble:
+        print(f"cluster: {trouble}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("cluster: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

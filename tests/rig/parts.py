@@ -1,0 +1,169 @@
+"""The parts of the cluster: one row each."""
+
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rig import configuration, fetch, settings, web
+from rig.trouble import Trouble
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Part:
+    """A daemon.
+
+    is_ready:  whether it does its work; asked again and again
+    after:     parts that have to be ready before this one is started
+    beside:    parts that it needs and that may be started with it
+    fetch:     what has to be on the disk before anything is configured
+    prepare:   done right before it is started
+    """
+
+    name: str
+    what: str
+    ports: tuple[int, ...]
+    command: Callable[[], list[str]]
+    is_ready: Callable[[], bool]
+    after: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    fetch: Callable[[], None] = _nothing
+    prepare: Callable[[], None] = _nothing
+    environment: Callable[[], dict[str, str]] = configuration.environment
+    stop_signal: int = signal.SIGTERM
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return self.after + self.beside
+
+
+def _java(name: str, memory: str, class_name: str) -> list[str]:
+    java = str(settings.java_home() / "bin" / "java")
+    # The first of them tells a person who looks at `ps` whose it is.
+    own = [f"-Drig.part={name}", "-Drig.logger=INFO,console", f"-Xmx{memory}"]
+    return [java, *own, *configuration.java_options(), "-cp", configuration.classpath(), class_name]
+
+
+def _fetch_hadoop() -> None:
+    fetch.jars("hadoop", settings.HADOOP, settings.HADOOP_JARS)
+    # The commands of the head node and YARN's containers.
+    fetch.spark(settings.SPARK, settings.SPARK_VENV)
+
+
+# ---- HDFS ------------------------------------------------------------------------------------------------------------
+
+NAMENODE = "org.apache.hadoop.hdfs.server.namenode.NameNode"
+
+
+def _format_namenode() -> None:
+    """Where the file system is new."""
+    if (settings.DATA / "namenode" / "current" / "VERSION").exists():
+        return
+    command = [*_java("format", "256m", NAMENODE), "-format", "-nonInteractive", "-force"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=configuration.environment())
+    if done.returncode != 0:
+        raise Trouble(f"the NameNode could not make a file system in {settings.DATA}:\n{done.stderr[-2000:]}")
+
+
+def _is_namenode_ready() -> bool:
+    return web.says(settings.NAMENODE_HTTP, "/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo", r'"Safemode" *: *""')
+
+
+def _is_datanode_ready() -> bool:
+    path = "/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState"
+    return web.says(settings.NAMENODE_HTTP, path, r'"NumLiveDataNodes" *: *[1-9]') and web.says(
+        settings.DATANODE_HTTP, "/jmx?qry=Hadoop:service=DataNode,name=DataNodeInfo", "DataNodeInfo"
+    )
+
+
+# ---- YARN ------------------------------------------------------------------------------------------------------------
+
+
+def _is_nodemanager_ready() -> bool:
+    return web.says(settings.NM_HTTP, "/ws/v1/node/info", r'"nodeHealthy" *: *true') and web.says(
+        settings.RM_HTTP, "/ws/v1/cluster/metrics", r'"activeNodes" *: *[1-9]'
+    )
+
+
+TABLE = (
+    Part(
+        "namenode",
+        "HDFS: names",
+        (settings.NAMENODE_RPC, settings.NAMENODE_HTTP),
+        lambda: _java("namenode", "256m", NAMENODE),
+        _is_namenode_ready,
+        fetch=_fetch_hadoop,
+        prepare=_format_namenode,
+    ),
+    Part(
+        "datanode",
+        "HDFS: blocks",
+        (settings.DATANODE, settings.DATANODE_HTTP, settings.DATANODE_IPC),
+        lambda: _java("datanode", "256m", "org.apache.hadoop.hdfs.server.datanode.DataNode"),
+        _is_datanode_ready,
+        beside=("namenode",),
+    ),
+    Part(
+        "resourcemanager",
+        "YARN: scheduler",
+        (settings.RM_HTTP, settings.RM_RPC, settings.RM_SCHEDULER, settings.RM_TRACKER, settings.RM_ADMIN),
+        lambda: _java("resourcemanager", "512m", "org.apache.hadoop.yarn.server.resourcemanager.ResourceManager"),
+        lambda: web.says(settings.RM_HTTP, "/ws/v1/cluster/info", '"state" *: *"STARTED"'),
+        beside=("datanode",),
+    ),
+    Part(
+        "nodemanager",
+        "YARN: containers",
+        (settings.NM_HTTP, settings.NM_RPC, settings.NM_LOCALIZER),
+        lambda: _java("nodemanager", "512m", "org.apache.hadoop.yarn.server.nodemanager.NodeManager"),
+        _is_nodemanager_ready,
+        beside=("resourcemanager",),
+    ),
+    Part(
+        "historyserver",
+        "logs of what has ended",
+        (settings.HISTORY_HTTP, settings.HISTORY_RPC, settings.HISTORY_ADMIN),
+        lambda: _java("historyserver", "256m", "org.apache.hadoop.mapreduce.v2.hs.JobHistoryServer"),
+        lambda: web.says(settings.HISTORY_HTTP, "/ws/v1/history/info", "hadoopVersion"),
+        # Without HDFS it sleeps ten seconds before it tries again.
+        after=("datanode",),
+    ),
+)
+
+PARTS = {part.name: part for part in TABLE}
+
+# Names for several of them.
+GROUPS = {
+    "hdfs": ("namenode", "datanode"),
+    "yarn": ("resourcemanager", "nodemanager", "historyserver"),
+}
+
+
+def named(words: list[str]) -> list[str]:
+    """The parts that the words name, in the table's order; all of them where there are no words."""
+    wanted: set[str] = set()
+    for word in words:
+        if word not in PARTS and word not in GROUPS:
+            raise Trouble(f"there is no part {word}; there are: {', '.join((*GROUPS, *PARTS))}")
+        wanted |= set(GROUPS.get(word, (word,)))
+    return [name for name in PARTS if name in wanted or not words]
+
+
+def with_needs(names: list[str]) -> list[str]:
+    """The same and all that they need."""
+    wanted = set(names)
+    while more := {need for name in wanted for need in PARTS[name].needs} - wanted:
+        wanted |= more
+    return [name for name in PARTS if name in wanted]
+
+
+def with_users(names: list[str]) -> list[str]:
+    """The same and all that need them."""
+    wanted = set(names)
+    while more := {name for name in PARTS if wanted & set(PARTS[name].needs)} - wanted:
+        wanted |= more
+    return [name for name in PARTS if name in wanted]

@@ -1,0 +1,66 @@
+"""What the rig is made of: versions, ports, folders. Each fact stands here and nowhere else."""
+
+import getpass
+import os
+from pathlib import Path
+
+HADOOP = "3.3.6"
+SPARK = "3.5.9"
+
+HOST = "127.0.0.1"
+
+# The ports are those of a real cluster, where that has one.
+NAMENODE_RPC = 9000
+NAMENODE_HTTP = 9870
+DATANODE = 9866
+DATANODE_HTTP = 9864
+DATANODE_IPC = 9867
+RM_TRACKER = 8031
+RM_SCHEDULER = 8030
+RM_RPC = 8032
+RM_ADMIN = 8033
+RM_HTTP = 8088
+NM_RPC = 8041
+NM_LOCALIZER = 8040
+NM_HTTP = 8042
+HISTORY_RPC = 10020
+HISTORY_ADMIN = 10033
+HISTORY_HTTP = 19888
+
+# What YARN may give away on this machine.
+NODE_MEMORY_MB = 8192
+NODE_CORES = 8
+
+SOURCE = Path(__file__).resolve().parent
+# Another checkout's rig is used by naming its folder.
+HOME = Path(os.environ.get("ERRAND_RIG", SOURCE.parent.parent / "build" / "rig")).resolve()
+HADOOP_JARS = HOME / f"hadoop-{HADOOP}"
+SPARK_VENV = HOME / f"spark-{SPARK}"
+MAVEN = HOME / "maven"
+HADOOP_CONF = HOME / "conf" / "hadoop"
+SPARK_CONF = HOME / "conf" / "spark"
+BIN = HOME / "bin"
+ENV = HOME / "env.sh"
+LOGS = HOME / "logs"
+RUN = HOME / "run"
+DATA = HOME / "data"
+RM_STATE = DATA / "resourcemanager"
+TMP = HOME / "tmp"
+
+USER = getpass.getuser()
+
+
+def java_home() -> Path:
+    """A JDK 17: Hadoop 3.3 and Spark 3.5 do not run on the newest ones."""
+    for found in sorted(Path("/usr/lib/jvm").glob("java-17-openjdk*")):
+        if (found / "bin" / "java").exists():
+            return found
+    if os.environ.get("JAVA_HOME"):
+        return Path(os.environ["JAVA_HOME"])
+    raise FileNotFoundError("no Java 17: install openjdk-17-jre-headless (./dev cluster up does), or set JAVA_HOME")
+
+
+def spark_home() -> Path:
+    """The Spark inside the pyspark package."""
+    (found,) = SPARK_VENV.glob("lib/python3*/site-packages/pyspark")
+    return found
