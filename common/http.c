@@ -128,16 +128,24 @@ static bool has_control(const char *text)
     return false;
 }
 
+/* curl appends the file's name to an address that ends with a slash (curl(1), -T). */
+static bool is_body_plain(const struct http_request *request)
+{
+    size_t length = strcspn(request->url, "?#");
+    return request->body_file == NULL ||
+           (request->body_length == 0 && request->body_file[0] == '/' && length > 0 &&
+            request->url[length - 1] != '/');
+}
+
 static int check_request(const struct http_request *request, struct error *err)
 {
-    static const char *const methods[] = {"GET", "PUT", "POST", "DELETE", "HEAD"};
+    static const char *const methods[] = {"GET", "PUT", "POST", "DELETE"};
     size_t i = 0;
     while (i < ARRAY_SIZE(methods) && strcmp(request->method, methods[i]) != 0) {
         i++;
     }
     if (i == ARRAY_SIZE(methods) || request->timeout_ms <= 0 ||
-        request->header_count > HTTP_HEADER_MAX ||
-        (request->body_length > 0 && request->body_file != NULL)) {
+        request->header_count > HTTP_HEADER_MAX || !is_body_plain(request)) {
         return error_set(err, ERR_USAGE, "a malformed request to %.200s", request->url);
     }
     for (i = 0; i < request->header_count; i++) {
@@ -169,7 +177,7 @@ int http_perform(struct http *http, const struct http_request *request,
 
 static bool must_follow(const char *method, int status)
 {
-    bool is_reading = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    bool is_reading = strcmp(method, "GET") == 0;
     return status == 307 || status == 308 ||
            (is_reading && (status == 301 || status == 302 || status == 303));
 }

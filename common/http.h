@@ -39,20 +39,20 @@ struct http_header {
 
 /* Zero-initialised, then filled; all is borrowed for the call. */
 struct http_request {
-    const char *method; /* "GET", "PUT", "POST", "DELETE", "HEAD" */
+    const char *method; /* "GET", "PUT", "POST", "DELETE" */
     const char *url;    /* as http_check_url wants it */
     const struct http_header *headers;
     size_t header_count; /* at most HTTP_HEADER_MAX */
-    /* The body: bytes, or a file by its path; neither: none, and with PUT and POST
-     * "Content-Length: 0". No header of its own is sent with it (no Content-Type, no
-     * Expect) but those above. */
+    /* The body: bytes, or a file by its absolute path (then the address does not end with
+     * a slash); neither: none, and with PUT and POST "Content-Length: 0". No header of
+     * its own is sent with it (no Content-Type, no Expect) but those above. */
     const void *body;
     size_t body_length;
     const char *body_file;
     int64_t timeout_ms; /* for all of it, > 0 */
     /* The longest body that is taken. With has_sink it is written to sink_fd as it comes
-     * and response.body stays empty; nothing is written there unless the status is 2xx.
-     */
+     * and response.body stays empty; it is what was asked for where the call succeeds and
+     * the status is 2xx. */
     uint64_t limit_bytes;
     bool has_sink;
     int sink_fd;
@@ -114,8 +114,8 @@ int http_perform(struct http *http, const struct http_request *request,
 
 /*
  * The same, going where a redirect points, at most HTTP_REDIRECTS_MAX times, method and
- * body kept: 307 and 308 always, 301, 302 and 303 for GET and HEAD only (RFC 9110
- * section 15.4). All other answers are the caller's, such a redirect among them. Errors:
+ * body kept: 307 and 308 always, 301, 302 and 303 for GET only (RFC 9110 section
+ * 15.4). All other answers are the caller's, such a redirect among them. Errors:
  * also ERR_PROTOCOL (a redirect that points nowhere or in circles).
  */
 int http_follow(struct http *http, const struct http_request *request,

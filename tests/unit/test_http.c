@@ -97,9 +97,11 @@ static void test_a_malformed_request_is_not_made(void **state)
 {
     const struct http_header split = {"X-A", "b\r\nX-C: d"};
     const struct http_header name = {"X A", "b"};
-    struct http_request requests[] = {ask("TRACE", "http://h/"),
-                                      ask("GET", "http://u@h/"), ask("GET", "http://h/"),
-                                      ask("GET", "http://h/"), ask("GET", "http://h/")};
+    struct http_request requests[] = {
+        ask("TRACE", "http://h/"), ask("GET", "http://u@h/"),
+        ask("GET", "http://h/"),   ask("GET", "http://h/"),
+        ask("GET", "http://h/"),   ask("PUT", "http://h/a/?b=c"),
+        ask("PUT", "http://h/a")};
     struct fake_http fake;
     (void)state;
 
@@ -108,6 +110,8 @@ static void test_a_malformed_request_is_not_made(void **state)
     requests[3].headers = &name;
     requests[3].header_count = 1;
     requests[4].timeout_ms = 0;
+    requests[5].body_file = "/etc/passwd"; /* curl would make it /a/passwd */
+    requests[6].body_file = "relative";
     fake_init(&fake, NULL, 0);
     for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
         CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
