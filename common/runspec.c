@@ -68,6 +68,7 @@ void runspec_release(struct runspec *spec)
     free(spec->script);
     free(spec->interpreter);
     runspec_environment_release(&spec->environment);
+    runspec_spark_free(spec->spark);
     strvec_release(&spec->command);
     strvec_release(&spec->variables);
     strvec_release(&spec->secrets);
@@ -202,6 +203,9 @@ void runspec_encode(const struct runspec *spec, struct strbuf *out)
     json_add(j, "command", bytes_array(&spec->command));
     add_bytes_or_null(j, "interpreter", spec->interpreter);
     json_add(j, "environment", environment_object(spec));
+    if (spec->spark != NULL) {
+        json_add(j, "spark", runspec_spark_to_json(spec->spark));
+    }
     json_add(j, "secrets", string_array(&spec->secrets));
     json_add_integer(j, "attempts", spec->attempts);
     json_add(j, "time_limit_ms",
@@ -462,8 +466,8 @@ static int check_program(const struct runspec *spec, struct error *err)
     if (spec->script != NULL && !runspec_path_is_valid(spec->script)) {
         return refuse(err, "script", "is no path in the snapshot");
     }
-    if (spec->script == NULL && spec->framework == FRAMEWORK_PYTHON) {
-        return refuse(err, "script", "is null, and python needs one");
+    if (spec->script == NULL && spec->framework != FRAMEWORK_COMMAND) {
+        return refuse(err, "script", "is null, and the framework needs one");
     }
     if (spec->script == NULL &&
         (spec->command.count == 0 || spec->command.items[0][0] == '\0')) {
@@ -493,6 +497,20 @@ static int take_program(const struct json *j, struct runspec *spec, struct error
         return -1;
     }
     return runspec_environment_from_json(environment, &spec->environment, err);
+}
+
+static int take_spark(const struct json *j, struct runspec *spec, struct error *err)
+{
+    const struct json *value = json_get(j, "spark");
+    bool is_said = value != NULL && !json_is_null(value);
+
+    if (is_said != (spec->framework == FRAMEWORK_PYSPARK)) {
+        return refuse(err, "spark", "belongs to the framework pyspark, and to it alone");
+    }
+    if (is_said) {
+        spec->spark = runspec_spark_from_json(value, err);
+    }
+    return is_said && spec->spark == NULL ? -1 : 0;
 }
 
 /* Specifications of older controllers do not say; the default is theirs too. */
@@ -567,7 +585,8 @@ int runspec_decode(const char *text, size_t length, struct runspec *spec,
     }
     if (check_format(j, err) < 0 || take_identity(j, spec, err) < 0 ||
         take_snapshot(j, spec, err) < 0 || take_program(j, spec, err) < 0 ||
-        take_limits(j, spec, err) < 0 || take_rest(j, spec, err) < 0) {
+        take_spark(j, spec, err) < 0 || take_limits(j, spec, err) < 0 ||
+        take_rest(j, spec, err) < 0) {
         return -1;
     }
     return 0;

@@ -13,6 +13,7 @@
 #include "common/json.h"
 #include "common/message.h"
 #include "common/oid.h"
+#include "common/runspec_spark.h"
 #include "common/strvec.h"
 
 #define RUNSPEC_FORMAT 1
@@ -30,7 +31,8 @@
 #define FRAMEWORK_TABLE(ROW)                                                             \
     ROW(PYTHON, "python",                                                                \
         "a Python script, by python3 or the interpreter that was named")                 \
-    ROW(COMMAND, "command", "a plain command, or a script that starts itself with #!")
+    ROW(COMMAND, "command", "a plain command, or a script that starts itself with #!")   \
+    ROW(PYSPARK, "pyspark", "a Python script, by the node's or cluster's Spark")
 
 enum framework {
 #define ROW(symbol, name, meaning) FRAMEWORK_##symbol,
@@ -68,8 +70,9 @@ struct runspec {
     struct strvec command; /* arguments, or argv where script is NULL */
     char *interpreter;     /* or NULL */
     struct runspec_environment environment;
-    struct strvec variables; /* "K=V" */
-    struct strvec secrets;   /* names */
+    struct runspec_spark *spark; /* of pyspark alone, which always has it; else NULL */
+    struct strvec variables;     /* "K=V" */
+    struct strvec secrets;       /* names */
     int64_t attempts;
     int64_t time_limit_ms; /* of an attempt; 0: none */
     int64_t grace_ms;

@@ -29,7 +29,7 @@ struct run_args {
         CLI_LIST(0, "secret", "NAME", "a variable that is never stored",                 \
                  REQUEST(secrets)),                                                      \
         CLI_LIST(0, "tag", "K=V", "note something with the run", REQUEST(tags)),         \
-        CLI_STRING(0, "framework", "FRAMEWORK", "python or command",                     \
+        CLI_STRING(0, "framework", "FRAMEWORK", "python, pyspark or command",            \
                    REQUEST(framework)),                                                  \
         CLI_STRING(0, "interpreter", "PYTHON", "python on the node",                     \
                    REQUEST(interpreter)),                                                \
@@ -51,8 +51,38 @@ struct run_args {
         CLI_FLAG(0, "timing", "say where the time went", FIELD(want_timing)),            \
         CLI_FLAG(0, "json", "one JSON document on stdout", FIELD(is_json))
 
+#define SPARK(name) offsetof(struct run_args, request.spark.name)
+
+#define OPTIONS_OF_SPARK                                                                 \
+    CLI_STRING(0, "master", "MASTER", "Spark's: yarn, local[N], spark://HOST:PORT",      \
+               SPARK(master)),                                                           \
+        CLI_STRING(0, "deploy-mode", "MODE", "Spark's: auto, client or cluster",         \
+                   SPARK(deploy_mode)),                                                  \
+        CLI_STRING(0, "queue", "QUEUE", "YARN's", SPARK(queue)),                         \
+        CLI_LIST(0, "spark-conf", "K=V", "a setting of Spark", SPARK(conf)),             \
+        CLI_LIST(0, "packages", "PACKAGE", "Maven packages for Spark", SPARK(packages)), \
+        CLI_LIST(0, "repositories", "URL", "where Maven packages are as well",           \
+                 SPARK(repositories)),                                                   \
+        CLI_LIST(0, "jars", "FILE", "jars for Spark: of the project, or URIs",           \
+                 SPARK(jars)),                                                           \
+        CLI_LIST(0, "py-files", "FILE", "modules and zips for Spark", SPARK(py_files)),  \
+        CLI_LIST(0, "files", "FILE", "files for Spark's executors", SPARK(files)),       \
+        CLI_LIST(0, "archives", "FILE", "archives for Spark's executors",                \
+                 SPARK(archives)),                                                       \
+        CLI_STRING(0, "driver-memory", "SIZE", "of Spark's driver",                      \
+                   SPARK(driver_memory)),                                                \
+        CLI_STRING(0, "executor-memory", "SIZE", "of each of Spark's executors",         \
+                   SPARK(executor_memory)),                                              \
+        CLI_RANGE(0, "executor-cores", "N", "of each of Spark's executors",              \
+                  SPARK(executor_cores), 1, SPARK_CORES_MAX),                            \
+        CLI_RANGE(0, "num-executors", "N", "how many executors Spark starts",            \
+                  SPARK(num_executors), 1, SPARK_EXECUTORS_MAX),                         \
+        CLI_STRING(0, "spark-base", "URI", "folder there for what errand uploads",       \
+                   SPARK(base))
+
 static const struct cli_option run_options[] = {
     OPTIONS_OF_BOTH,
+    OPTIONS_OF_SPARK,
     CLI_STRING(0, "to", "DIR", "put the outputs there as well", FIELD(to)),
     CLI_FLAG('q', "quiet", "do not show the log", FIELD(is_quiet)),
     CLI_FLAG('v', "verbose", "show all of an environment's build log", FIELD(is_verbose)),
@@ -61,6 +91,7 @@ static const struct cli_option run_options[] = {
 
 static const struct cli_option submit_options[] = {
     OPTIONS_OF_BOTH,
+    OPTIONS_OF_SPARK,
     CLI_END,
 };
 

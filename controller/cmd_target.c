@@ -12,6 +12,7 @@
 
 struct add_args {
     char *port, *identity, *ssh_config, *known_hosts, *transport, *root, *interpreter;
+    char *kind, *spark_home;
     bool want_force;
 };
 
@@ -68,9 +69,11 @@ static int add_verb(void *opaque, void *opaque_args, char *const *operands,
         .transport = args->transport,
         .root = args->root,
         .interpreter = args->interpreter,
+        .spark_home = args->spark_home,
     };
     if (command_home(context, &err) == NULL ||
         parse_port(args->port, &target.port, &err) != 0 ||
+        (args->kind != NULL && target_kind_parse(args->kind, &target.kind, &err) != 0) ||
         (target.host != NULL &&
          target_parse_place(operands[1], &host, &target.port, &err) != 0)) {
         return command_fail(context, false, &err, err.code == ERR_USAGE ? 2 : 1);
@@ -99,6 +102,10 @@ static const struct cli_option add_options[] = {
     CLI_STRING(0, "root", "PATH-THERE", "errand's folder on the node; default: ~/.errand",
                FIELD(root)),
     CLI_STRING(0, "interpreter", "PYTHON", "python on the node", FIELD(interpreter)),
+    CLI_STRING(0, "kind", "KIND", "ssh, or spark: scripts run with the node's Spark",
+               FIELD(kind)),
+    CLI_STRING(0, "spark-home", "PATH-THERE",
+               "SPARK_HOME on the node, if it is not found", FIELD(spark_home)),
     CLI_FLAG(0, "force", "replace a target of that name", FIELD(want_force)),
     CLI_END,
 };

@@ -212,6 +212,20 @@ static void find_frameworks(const struct finding *f)
 #undef ROW
 }
 
+static void find_kinds(const struct finding *f)
+{
+#define ROW(symbol, name) add_word(f, name, "");
+    TARGET_KIND_TABLE(ROW)
+#undef ROW
+}
+
+static void find_deploy_modes(const struct finding *f)
+{
+#define ROW(symbol, name) add_word(f, name, "");
+    SPARK_DEPLOY_TABLE(ROW)
+#undef ROW
+}
+
 static void find_transports(const struct finding *f)
 {
     const struct transport *transport;
@@ -247,13 +261,18 @@ static const struct {
     {"FRAMEWORK", find_frameworks},
     {"HOST", NULL},
     {"K=V", NULL},
+    {"KIND", find_kinds},
+    {"MASTER", NULL},
     {"METRIC", NULL},
+    {"MODE", find_deploy_modes},
     {"N", NULL},
     {"NAME", NULL},
+    {"PACKAGE", NULL},
     {"PATH", find_files},
     {"PATH-THERE", NULL},
     {"PORT", NULL},
     {"PYTHON", NULL},
+    {"QUEUE", NULL},
     {"RUN", find_runs},
     {"SCRIPT", find_files},
     {"SIZE", NULL},
@@ -261,6 +280,8 @@ static const struct {
     {"TEXT", NULL},
     {"TIME", NULL},
     {"TRANSPORT", find_transports},
+    {"URI", NULL},
+    {"URL", NULL},
     {"VERB", find_verbs},
     {"WHAT", find_wishes},
 };

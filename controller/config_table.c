@@ -7,6 +7,7 @@
 #include "common/json.h"
 #include "common/runspec.h"
 #include "controller/envwish.h"
+#include "controller/target.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,17 @@ static const char *const framework_words[] = {
     FRAMEWORK_TABLE(ROW)
 #undef ROW
         NULL};
+static const char *const kind_words[] = {
+#define ROW(symbol, name) name,
+    TARGET_KIND_TABLE(ROW)
+#undef ROW
+        NULL};
+static const char *const deploy_words[] = {
+#define ROW(symbol, name) name,
+    SPARK_DEPLOY_TABLE(ROW)
+#undef ROW
+        NULL};
+static const char *const boolean_words[] = {"false", "true", NULL};
 static const char *const transport_words[] = {"auto", "ssh2", "openssh", "local", NULL};
 
 /* What the whole number of a key may be. */
@@ -159,6 +171,9 @@ static const struct {
     {"port", 1, PORT_MAX},
     {"attempts", 1, RUNSPEC_ATTEMPTS_MAX},
     {"prepare_slots", 1, RUNSPEC_PREPARE_SLOTS_MAX},
+    {"executor_cores", 1, SPARK_CORES_MAX},
+    {"num_executors", 1, SPARK_EXECUTORS_MAX},
+    {"max_attempts", 1, SPARK_ATTEMPTS_MAX},
 };
 
 static int read_integer(struct config_value *value, struct error *err)
@@ -230,6 +245,13 @@ static int read_scalar(struct config_value *value, const char *file_dir,
         return read_word(value, framework_words, err);
     case CONFIG_TRANSPORT:
         return read_word(value, transport_words, err);
+    case CONFIG_KIND:
+        return read_word(value, kind_words, err);
+    case CONFIG_DEPLOY_MODE:
+        return read_word(value, deploy_words, err);
+    case CONFIG_BOOLEAN:
+        value->number = strcmp(value->text, "true") == 0;
+        return read_word(value, boolean_words, err);
     case CONFIG_FILE:
         return read_file(value, file_dir, err);
     case CONFIG_INTEGER:

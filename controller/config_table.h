@@ -19,8 +19,11 @@
 /* ROW(symbol, word): the word is what the reference calls the type. */
 #define CONFIG_TYPE_TABLE(ROW)                                                           \
     ROW(STRING, "a text")                                                                \
-    ROW(FRAMEWORK, "python or command")                                                  \
+    ROW(FRAMEWORK, "python, command or pyspark")                                         \
     ROW(TRANSPORT, "auto, ssh2, openssh or local")                                       \
+    ROW(KIND, "ssh or spark")                                                            \
+    ROW(DEPLOY_MODE, "auto, client or cluster")                                          \
+    ROW(BOOLEAN, "true or false")                                                        \
     ROW(BYTES, "a text")                                                                 \
     ROW(FILE, "a path")                                                                  \
     ROW(INTEGER, "a number")                                                             \
@@ -80,7 +83,7 @@ struct config_value {
     char *origin;        /* "errand.yaml:12" */
     char *text;          /* of all types but LIST and MAP; a FILE's is absolute; an
                             ENVIRONMENT's is JSON (envwish.h) */
-    uint64_t number;     /* INTEGER; DURATION: milliseconds; SIZE: bytes */
+    uint64_t number;     /* INTEGER; DURATION: milliseconds; SIZE: bytes; BOOLEAN: 1, 0 */
     struct strvec items; /* LIST; MAP: "K=V", sorted by K */
 };
 void config_value_free(struct config_value *value);

@@ -5,6 +5,7 @@
 #include "common/variables.h"
 #include "controller/submission_environment.h"
 #include "controller/submission_plan.h"
+#include "controller/submission_spark.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -105,25 +106,40 @@ static void report_problems(const struct command_context *context,
 
 /* A script that a rule left out would fail on the node with a sentence that helps nobody.
  */
-static int check_script(const struct submission *s, struct command_context *context,
-                        struct error *err)
+static int check_is_in(const struct submission *s, struct command_context *context,
+                       const char *path, struct error *err)
 {
     struct tree_entry entry;
     struct object_source source = store_source(context->store);
-    if (s->spec.script == NULL) {
-        return 0;
-    }
-    int found = tree_find(&source, &s->snapshot.root, s->spec.script, &entry, err);
+    int found = tree_find(&source, &s->snapshot.root, path, &entry, err);
     if (found != 0) {
         return found < 0 ? -1 : 0;
     }
     CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
     bool is_in = false;
-    (void)snapshot_why(context->home, context->config, s->spec.script, &why, &is_in,
-                       NULL);
-    error_set(err, ERR_USAGE, "%s is not in the snapshot: %s", s->spec.script, why.data);
+    (void)snapshot_why(context->home, context->config, path, &why, &is_in, NULL);
+    error_set(err, ERR_USAGE, "%s is not in the snapshot: %s", path, why.data);
     return error_hint(err, "take it in with `snapshot: {include: [%s]}` in errand.yaml",
-                      s->spec.script);
+                      path);
+}
+
+/* The script, and what else the run names by its path. */
+static int check_program(const struct submission *s, struct command_context *context,
+                         struct error *err)
+{
+    CLEANUP_STRVEC struct strvec paths = STRVEC_INIT;
+    if (s->spec.script != NULL) {
+        strvec_push(&paths, s->spec.script);
+    }
+    if (s->spec.spark != NULL) {
+        submission_spark_paths(s->spec.spark, &paths);
+    }
+    for (size_t i = 0; i < paths.count; i++) {
+        if (check_is_in(s, context, paths.items[i], err) != 0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 /* Make the snapshot durable at home, in a child unless it is already. */
@@ -216,7 +232,7 @@ int submission_snapshot(struct submission *s, struct command_context *context,
     s->spec.root = s->snapshot.root;
     s->spec.files = s->snapshot.totals.files;
     s->spec.size_bytes = s->snapshot.totals.size_bytes;
-    return check_script(s, context, err) != 0
+    return check_program(s, context, err) != 0
                ? -1
                : submission_environment_digests(s, context, err);
 }

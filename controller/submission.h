@@ -21,6 +21,15 @@
 #include "controller/snapshot.h"
 #include "controller/target.h"
 
+/* What the command line says of Spark; as struct submission_request. */
+struct submission_spark {
+    const char *master, *deploy_mode, *queue, *base, *driver_memory, *executor_memory;
+    int64_t executor_cores, num_executors;
+    struct strvec conf; /* "spark.key=value" */
+    /* Each item may be several with commas between them. */
+    struct strvec packages, repositories, jars, py_files, files, archives;
+};
+
 /* What the command line says beyond the configuration; NULL, zero or empty: nothing. */
 struct submission_request {
     const char *experiment, *framework, *interpreter;
@@ -29,6 +38,7 @@ struct submission_request {
     struct strvec tags;      /* "k=v" */
     struct strvec secrets;   /* names, taken from the environment */
     int64_t time_limit_ms, grace_ms, attempts;
+    struct submission_spark spark;
     const char *log_max_size; /* as a person writes a size; NULL: as configured */
     bool is_plain_command;    /* operands are a command, not a script */
     bool is_preparation; /* the environment is what the run is about: there must be one,

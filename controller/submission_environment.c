@@ -40,7 +40,7 @@ int submission_environment_open(struct submission *s, struct command_context *co
         .script = s->spec.script,
         .may_discover =
             request->is_preparation ||
-            (s->spec.framework == FRAMEWORK_PYTHON && s->spec.interpreter == NULL),
+            (s->spec.framework != FRAMEWORK_COMMAND && s->spec.interpreter == NULL),
     };
     s->spec.environment.is_refresh = request->want_refresh;
     int result = envplan_open(plan, &what, err);

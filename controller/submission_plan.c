@@ -8,6 +8,7 @@
 #include "common/mem.h"
 #include "common/variables.h"
 #include "controller/submission_environment.h"
+#include "controller/submission_spark.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -96,8 +97,8 @@ char *submission_script_path(const char *project, const char *given, struct erro
     if (strncmp(folder, top, length) != 0 ||
         (folder[length] != '/' && folder[length] != '\0')) {
         error_set(err, ERR_USAGE, "%s is outside the project %s", given, top);
-        error_hint(err, "only the project's folder is sent; move the script there, or "
-                        "run errand in its folder");
+        error_hint(err, "only the project's folder is sent; move it there, or run "
+                        "errand in its folder");
         return NULL;
     }
     const char *rest = folder + length + (folder[length] == '/' ? 1 : 0);
@@ -112,15 +113,16 @@ static bool begins_with_hash_bang(const char *given)
            first[1] == '!';
 }
 
+/* wants_spark: the target is a Spark, or an option is for one. */
 static int choose_framework(struct runspec *spec, const char *configured,
-                            const char *given, struct error *err)
+                            bool wants_spark, const char *given, struct error *err)
 {
     size_t length = strlen(given);
     if (configured != NULL && configured[0] != '\0') {
         return framework_parse(configured, &spec->framework, err);
     }
     if (length > 3 && strcmp(given + length - 3, ".py") == 0) {
-        spec->framework = FRAMEWORK_PYTHON;
+        spec->framework = wants_spark ? FRAMEWORK_PYSPARK : FRAMEWORK_PYTHON;
         return 0;
     }
     if (begins_with_hash_bang(given)) {
@@ -146,9 +148,31 @@ static int check_executable(const char *given, struct error *err)
     return 0;
 }
 
+/* Fill spec->spark where the framework has it; else its options mean nothing. */
+static int plan_spark(struct runspec *spec, const struct config *config,
+                      const struct target *target,
+                      const struct submission_request *request, struct error *err)
+{
+    const char *option = submission_spark_option(&request->spark);
+    if (spec->framework == FRAMEWORK_PYSPARK) {
+        return submission_spark_plan(spec, config, target, &request->spark, err);
+    }
+    if (option == NULL) {
+        return 0;
+    }
+    error_set(err, ERR_USAGE, "%s is for the framework pyspark, and this run's is %s",
+              option, framework_name(spec->framework));
+    return error_hint(err, request->is_plain_command
+                               ? "Spark starts a Python script, not a command"
+                               : "--framework pyspark starts the script with Spark");
+}
+
 static int plan_program(struct runspec *spec, const struct config *config,
+                        const struct target *target,
                         const struct submission_request *request, struct error *err)
 {
+    bool wants_spark = target->kind == TARGET_KIND_SPARK ||
+                       submission_spark_option(&request->spark) != NULL;
     const char *configured = request->framework != NULL
                                  ? request->framework
                                  : config_string(config, "framework");
@@ -162,7 +186,8 @@ static int plan_program(struct runspec *spec, const struct config *config,
     } else {
         const char *given = request->operands[0];
         spec->script = submission_script_path(config_project(config), given, err);
-        if (spec->script == NULL || choose_framework(spec, configured, given, err) != 0 ||
+        if (spec->script == NULL ||
+            choose_framework(spec, configured, wants_spark, given, err) != 0 ||
             (spec->framework == FRAMEWORK_COMMAND && check_executable(given, err) != 0)) {
             return -1;
         }
@@ -171,7 +196,7 @@ static int plan_program(struct runspec *spec, const struct config *config,
     for (size_t i = first; i < request->operand_count; i++) {
         strvec_push(&spec->command, request->operands[i]);
     }
-    return 0;
+    return plan_spark(spec, config, target, request, err);
 }
 
 /* ---- variables, tags, secrets ---- */
@@ -405,7 +430,7 @@ int submission_plan(struct submission *s, struct command_context *context,
     struct runspec *spec = &s->spec;
     const struct strvec *outputs = config_list(config, "outputs");
     const char *interpreter = request->interpreter;
-    if (plan_program(spec, config, request, err) != 0) {
+    if (plan_program(spec, config, target, request, err) != 0) {
         return -1;
     }
     if (interpreter == NULL) {

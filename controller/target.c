@@ -15,6 +15,29 @@
 #define HOST_MAX_LENGTH 512
 #define LOCAL "local"
 
+static const char *const kind_names[] = {
+#define ROW(symbol, name) name,
+    TARGET_KIND_TABLE(ROW)
+#undef ROW
+};
+
+const char *target_kind_name(enum target_kind kind)
+{
+    return kind_names[kind];
+}
+
+int target_kind_parse(const char *name, enum target_kind *out, struct error *err)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(kind_names); i++) {
+        if (strcmp(kind_names[i], name) == 0) {
+            *out = (enum target_kind)i;
+            return 0;
+        }
+    }
+    error_set(err, ERR_USAGE, "\"%.40s\" is no kind of target", name);
+    return error_hint(err, "it is ssh, or spark where scripts run with the node's Spark");
+}
+
 void target_free(struct target *target)
 {
     if (target == NULL) {
@@ -29,6 +52,7 @@ void target_free(struct target *target)
     free(target->password_env);
     free(target->root);
     free(target->interpreter);
+    free(target->spark_home);
     free(target->settings);
     strvec_release(&target->variables);
     free(target);
@@ -211,6 +235,11 @@ struct target *target_find(const struct config *config, const struct home *home,
     target->password_env = text_of(config, name, "password_env");
     target->root = text_of(config, name, "root");
     target->interpreter = text_of(config, name, "interpreter");
+    target->spark_home = text_of(config, name, "spark_home");
+    CLEANUP_FREE char *kind = text_of(config, name, "kind");
+    if (target_kind_parse(kind, &target->kind, err) != 0) {
+        return NULL;
+    }
     CLEANUP_FREE char *port = xasprintf("targets.%s.port", name);
     target->port = config_integer(config, port);
     CLEANUP_FREE char *variables = xasprintf("targets.%s.variables", name);
@@ -291,10 +320,16 @@ static int write_target(const struct target *target, struct strbuf *out,
     CLEANUP_FREE char *ssh_config = absolute(target->ssh_config);
     CLEANUP_FREE char *known_hosts = absolute(target->known_hosts);
     const char *const keys[][2] = {
-        {"host", target->host},           {"identity", identity},
-        {"ssh_config", ssh_config},       {"known_hosts", known_hosts},
-        {"transport", target->transport}, {"password_env", target->password_env},
-        {"root", target->root},           {"interpreter", target->interpreter},
+        {"host", target->host},
+        {"identity", identity},
+        {"ssh_config", ssh_config},
+        {"known_hosts", known_hosts},
+        {"transport", target->transport},
+        {"password_env", target->password_env},
+        {"root", target->root},
+        {"interpreter", target->interpreter},
+        {"spark_home", target->spark_home},
+        {"kind", target->kind == TARGET_KIND_SSH ? NULL : target_kind_name(target->kind)},
     };
     strbuf_printf(out, "# written by: errand target add %s\n", target->name);
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {

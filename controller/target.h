@@ -6,8 +6,24 @@
 
 #include "controller/config.h"
 
+#define TARGET_KIND_TABLE(ROW)                                                           \
+    ROW(SSH, "ssh")                                                                      \
+    ROW(SPARK, "spark") /* scripts are for Spark unless it is said otherwise */
+
+enum target_kind {
+#define ROW(symbol, name) TARGET_KIND_##symbol,
+    TARGET_KIND_TABLE(ROW)
+#undef ROW
+        TARGET_KIND_COUNT
+};
+/* Static storage. */
+const char *target_kind_name(enum target_kind kind);
+/* Errors: ERR_USAGE. */
+int target_kind_parse(const char *name, enum target_kind *out, struct error *err);
+
 struct target {
     char *name;
+    enum target_kind kind;
     char *host;   /* as given to ssh: "user@host" or an alias; NULL for local */
     int64_t port; /* 0: ssh's own */
     char *identity, *ssh_config, *known_hosts; /* absolute paths, or NULL */
@@ -15,6 +31,7 @@ struct target {
     char *password_env; /* environment variable with a passphrase or password, or NULL */
     char *root;        /* on the node; NULL: ~/.errand; for local: a folder of the home */
     char *interpreter; /* or NULL */
+    char *spark_home;  /* on the node, or NULL: what is found */
     struct strvec variables;
     char *settings; /* where the target is described, for hints: "FILE" or "FILE:LINE" */
 };

@@ -70,6 +70,10 @@ int command_resolve(struct command *c, const struct runspec *spec,
                     size_t size)
 {
     bool is_python = spec->framework == FRAMEWORK_PYTHON && spec->script != NULL;
+    if (spec->framework == FRAMEWORK_PYSPARK) {
+        snprintf(text, size, "this executor cannot start Spark");
+        return COMMAND_NOT_EXECUTABLE;
+    }
     const char *wish = interpreter != NULL ? interpreter : spec->interpreter;
     CLEANUP_FREE char *starter = is_python ? find_interpreter(wish, environment) : NULL;
     if (is_python && starter == NULL) {

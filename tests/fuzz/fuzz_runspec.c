@@ -13,6 +13,7 @@ static void check(const struct runspec *spec)
     assert(run_id_is_valid(spec->run));
     assert(spec->script == NULL || runspec_path_is_valid(spec->script));
     assert(spec->script != NULL || spec->command.count > 0);
+    assert((spec->spark != NULL) == (spec->framework == FRAMEWORK_PYSPARK));
     assert(spec->attempts >= 1 && spec->attempts <= RUNSPEC_ATTEMPTS_MAX);
     assert(spec->grace_ms >= 0 && spec->time_limit_ms >= 0);
     for (size_t i = 0; i < spec->variables.count; i++) {

@@ -369,6 +369,28 @@ def envspecs() -> None:
         "variables": {"A": "1"},
     }
     write("runspec", "environment", encode({**plain, "environment": environment}))
+    spark = {
+        "deploy_mode": "cluster",
+        "master": "yarn",
+        "queue": "ml",
+        "conf": ["spark.a=1", "spark.b.c=x=y"],
+        "packages": ["g.h:a_2.12:1.0-SNAPSHOT"],
+        "exclude_packages": ["org.slf4j:*"],
+        "py_files": ["lib/tools.zip", "hdfs:///x.py"],
+        "archives": ["m.tar.gz#m"],
+        "driver_memory": "4g",
+        "executor_cores": 4,
+        "max_attempts": 2,
+        "submit_timeout_ms": 1000,
+        "base": "hdfs:///user/me",
+        "check_executor": False,
+        "livy": {"url": "https://c/livy", "auth": "basic", "upload": "command", "upload_command": ["cp"]},
+        "attendant": "/usr/bin/errand",
+    }
+    pyspark = {**plain, "framework": "pyspark", "script": "job.py", "command": []}
+    write("runspec", "spark", encode({**pyspark, "spark": spark}))
+    write("runspec", "spark-missing", encode(pyspark))
+    write("runspec", "spark-owned", encode({**pyspark, "spark": {**spark, "conf": ["spark.yarn.tags=x"]}}))
 
 
 REQUIREMENTS = {

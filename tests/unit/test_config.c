@@ -167,7 +167,7 @@ static void a_wrong_file_is_refused_with_line_and_cause(void **state)
         {"attempts: -1\n", "errand.yaml:1: attempts:"},
         {"time_limit: 3 weeks\n", "errand.yaml:1: time_limit:"},
         {"snapshot: {warn_size: big}\n", "errand.yaml:1: snapshot.warn_size:"},
-        {"framework: pithon\n", "\"framework\" must be python or command"},
+        {"framework: pithon\n", "\"framework\" must be python, command or pyspark"},
         {"target: a\ntarget: b\n", "errand.yaml:2: the key \"target\" is there already"},
         {"- a\n", "errand.yaml:1: keys are expected"},
         {"just text\n", "errand.yaml:1: keys are expected"},
