@@ -97,9 +97,9 @@ def make_folders() -> None:
     for folder, mode in ((f"/user/{settings.USER}", "755"), ("/apps", "755"), ("/tmp", "1777")):
         for operation in ("MKDIRS", "SETPERMISSION"):
             path = f"/webhdfs/v1{folder}?op={operation}&permission={mode}&user.name={settings.USER}"
-            status, body = web.request(web.url(settings.NAMENODE_HTTP, path), method="PUT", body=b"")
-            if status != 200:
-                raise Trouble(f"HDFS: could not make {folder}: {body.decode(errors='replace')}")
+            answer = web.request(web.url(settings.NAMENODE_HTTP, path), method="PUT", body=b"")
+            if answer.status != 200:
+                raise Trouble(f"HDFS: could not make {folder}: {answer.text}")
 
 
 # ---- down ------------------------------------------------------------------------------------------------------------

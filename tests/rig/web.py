@@ -4,12 +4,31 @@ import json
 import re
 import urllib.error
 import urllib.request
-from typing import Any
+from email.message import Message
+from typing import Any, NamedTuple
 
 from rig import settings
 
+
+class Answer(NamedTuple):
+    status: int
+    headers: Message
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 # A proxy of the machine is not for loopback.
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_DIRECT = urllib.request.ProxyHandler({})
+_follows = urllib.request.build_opener(_DIRECT)
+_stays = urllib.request.build_opener(_DIRECT, _Stay)
 
 
 def url(port: int, path: str) -> str:
@@ -17,32 +36,32 @@ def url(port: int, path: str) -> str:
 
 
 def request(
-    address: str, *, method: str = "GET", body: bytes | None = None, deadline_s: float = 20
-) -> tuple[int, bytes]:
-    """(status, body) of an answer, whatever its status; OSError where there is none."""
+    address: str, *, method: str = "GET", body: bytes | None = None, follow: bool = True, deadline_s: float = 20
+) -> Answer:
+    """An answer, whatever its status; OSError where there is none."""
     asked = urllib.request.Request(address, data=body, method=method)
     if body is not None:
         asked.add_header("Content-Type", "application/json")
     try:
-        with _opener.open(asked, timeout=deadline_s) as answer:
-            return answer.status, answer.read()
+        with (_follows if follow else _stays).open(asked, timeout=deadline_s) as answer:
+            return Answer(answer.status, answer.headers, answer.read())
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, error.read()
+            return Answer(error.code, error.headers, error.read())
 
 
 def get_json(port: int, path: str) -> Any:
     """The document there. A key that occurs twice (the ResourceManager sends such) has its last value."""
-    status, body = request(url(port, path))
-    if status != 200:
-        raise OSError(f"{url(port, path)} answered {status}: {body[:300].decode(errors='replace')}")
-    return json.loads(body)
+    answer = request(url(port, path))
+    if answer.status != 200:
+        raise OSError(f"{url(port, path)} answered {answer.status}: {answer.text[:300]}")
+    return json.loads(answer.body)
 
 
 def says(port: int, path: str, pattern: str) -> bool:
     """Whether something answers there and its answer matches the pattern."""
     try:
-        status, body = request(url(port, path), deadline_s=3)
+        answer = request(url(port, path), deadline_s=3)
     except OSError:
         return False
-    return status == 200 and re.search(pattern, body.decode(errors="replace")) is not None
+    return answer.status == 200 and re.search(pattern, answer.text) is not None
