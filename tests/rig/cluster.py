@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from support.waiting import PATIENCE, TooLate, wait_for
 
-from rig import configuration, parts, process, settings, sockets, web
+from rig import configuration, fetch, parts, process, settings, sockets, web
 from rig.parts import PARTS, Part
 from rig.trouble import Trouble
 
@@ -45,7 +45,7 @@ def _start(part: Part) -> None:
                 f"{part.name} needs port {port} of {settings.HOST}, which {taken_by} listens on; end that first"
             )
     part.prepare()
-    process.start(part.name, part.command(), part.environment(), settings.HOME)
+    process.start(part.name, part.command(), part.environment(), part.folder)
 
 
 def _check_alive(part: Part) -> None:
@@ -59,6 +59,7 @@ def up(words: list[str], say: Say = _say) -> list[str]:
     """Start what is not running of these parts and of those that they need, and wait until all are ready. Returns the
     names of those that were started."""
     wanted = parts.with_needs(parts.named(words))
+    fetch.spark(settings.SPARK, settings.SPARK_VENV)
     for name in wanted:
         PARTS[name].fetch()
     configuration.write()

@@ -1,6 +1,7 @@
 """The files that the daemons and the head node's programs read, written anew at each `up`."""
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -134,6 +135,17 @@ def capacity_scheduler() -> dict[str, object]:
 
 
 def spark_defaults() -> dict[str, object]:
+    """Of whatever master."""
+    return {
+        "spark.driver.memory": "512m",
+        "spark.executor.memory": "512m",
+        "spark.driver.bindAddress": settings.HOST,
+        "spark.driver.extraJavaOptions": JAVA_QUICK,
+        "spark.executor.extraJavaOptions": JAVA_QUICK,
+    }
+
+
+def spark_on_yarn() -> dict[str, object]:
     # A container does not inherit the submitter's environment. Without the address a driver there listens on
     # loopback and advertises the network card's, and its executors find nobody.
     on_loopback = {
@@ -144,24 +156,35 @@ def spark_defaults() -> dict[str, object]:
     return {
         "spark.master": "yarn",
         "spark.yarn.jars": f"local:{settings.spark_home()}/jars/*",
-        "spark.driver.memory": "512m",
-        "spark.executor.memory": "512m",
         "spark.executor.instances": 1,
-        "spark.driver.bindAddress": settings.HOST,
-        "spark.driver.extraJavaOptions": JAVA_QUICK,
-        "spark.executor.extraJavaOptions": JAVA_QUICK,
+        **spark_defaults(),
         **on_loopback,
     }
 
 
-def environment() -> dict[str, str]:
-    """What a session on the head node has, beside its PATH."""
+def spark_standalone() -> dict[str, object]:
     return {
-        "JAVA_HOME": str(settings.java_home()),
+        "spark.master": f"spark://{settings.HOST}:{settings.SPARK_MASTER}",
+        # So that two applications have room.
+        "spark.cores.max": 1,
+        **spark_defaults(),
+    }
+
+
+def environment() -> dict[str, str]:
+    """What a session on the head node has, beside its PATH, and each daemon."""
+    return {
         "HADOOP_CONF_DIR": str(settings.HADOOP_CONF),
         "YARN_CONF_DIR": str(settings.HADOOP_CONF),
+        **spark_environment(settings.SPARK_CONF),
+    }
+
+
+def spark_environment(conf: Path) -> dict[str, str]:
+    return {
+        "JAVA_HOME": str(settings.java_home()),
         "SPARK_HOME": str(settings.spark_home()),
-        "SPARK_CONF_DIR": str(settings.SPARK_CONF),
+        "SPARK_CONF_DIR": str(conf),
     }
 
 
@@ -183,13 +206,15 @@ def java_options() -> list[str]:
     ]
 
 
-def _write(path: Path, text: str) -> None:
+def write_file(path: Path, text: str, mode: int = 0o644) -> None:
     """Replaced as a whole, and only where it differs: somebody may be reading it."""
     if path.exists() and path.read_text() == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(path.name + ".new")
+    new.touch(mode)
     new.write_text(text)
+    new.chmod(mode)
     new.replace(path)
 
 
@@ -198,11 +223,7 @@ def _write_xml(name: str, properties: dict[str, object]) -> None:
         f"  <property><name>{escape(key)}</name><value>{escape(str(value))}</value></property>\n"
         for key, value in properties.items()
     )
-    _write(settings.HADOOP_CONF / name, f'<?xml version="1.0"?>\n<configuration>\n{rows}</configuration>\n')
-
-
-def _exports(variables: dict[str, str]) -> str:
-    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+    write_file(settings.HADOOP_CONF / name, f'<?xml version="1.0"?>\n<configuration>\n{rows}</configuration>\n')
 
 
 def write_hadoop() -> None:
@@ -213,40 +234,43 @@ def write_hadoop() -> None:
     _write_xml("yarn-site.xml", yarn_site())
     _write_xml("mapred-site.xml", mapred_site())
     _write_xml("capacity-scheduler.xml", capacity_scheduler())
-    _write(settings.HADOOP_CONF / "log4j.properties", LOG4J)
+    write_file(settings.HADOOP_CONF / "log4j.properties", LOG4J)
 
 
-def write_spark() -> None:
-    defaults = "".join(f"{key} {value}\n" for key, value in spark_defaults().items())
-    _write(settings.SPARK_CONF / "spark-defaults.conf", defaults)
-    python = settings.SPARK_VENV / "bin" / "python"
-    _write(
-        settings.SPARK_CONF / "spark-env.sh",
+def write_spark(conf: Path, defaults: dict[str, object]) -> None:
+    write_file(conf / "spark-defaults.conf", "".join(f"{key} {value}\n" for key, value in defaults.items()))
+    write_file(
+        conf / "spark-env.sh",
         f"""\
 export SPARK_LOCAL_IP={settings.HOST}
-export PYSPARK_PYTHON=${{PYSPARK_PYTHON:-{python}}}
+export PYSPARK_PYTHON=${{PYSPARK_PYTHON:-{settings.SPARK_VENV}/bin/python}}
 export SPARK_SUBMIT_OPTS="-Djava.io.tmpdir={settings.TMP} ${{SPARK_SUBMIT_OPTS:-}}"
 """,
     )
 
 
-def write_programs() -> None:
-    """env.sh, and the commands of a head node in bin/."""
-    _write(
-        settings.ENV,
-        "# Sourced by a shell: the commands of the rig's head node, and where they find the cluster.\n"
-        + _exports(environment())
-        + f"export PATH={shlex.quote(str(settings.BIN))}:$PATH\n"
-        + f"rig_java_options={shlex.quote(' '.join(java_options()))}\n"
-        + f"rig_classpath={shlex.quote(classpath())}\n",
-    )
-    for name, source in PROGRAMS.items():
-        _write(settings.BIN / name, (settings.SOURCE / "node" / source).read_text())
-        (settings.BIN / name).chmod(0o755)
+def write_node(folder: Path, variables: dict[str, str], programs: Iterable[str]) -> None:
+    """env.sh and bin/ of a machine that people log in to."""
+    text = "# Sourced by a shell: the commands of a machine of the rig, and where they find the cluster.\n"
+    text += "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+    text += f"export PATH={shlex.quote(str(folder / 'bin'))}:$PATH\n"
+    text += f"rig_java_options={shlex.quote(' '.join(java_options()))}\n"
+    text += f"rig_classpath={shlex.quote(classpath())}\n"
+    write_file(folder / "env.sh", text)
+    # A login shell: what is in /etc/profile sets PATH anew.
+    write_file(folder / "home" / ".profile", f". {shlex.quote(str(folder / 'env.sh'))}\n")
+    for name in programs:
+        source = settings.SOURCE / "node" / PROGRAMS[name]
+        write_file(folder / "bin" / name, source.read_text(), 0o755)
 
 
 def write() -> None:
-    """All of it. PySpark has to be there."""
+    """What all parts stand on. Spark has to be there."""
     write_hadoop()
-    write_spark()
-    write_programs()
+    write_spark(settings.SPARK_CONF, spark_on_yarn())
+    write_spark(settings.STANDALONE_CONF, spark_standalone())
+    # Livy gives the master on the command line.
+    write_spark(settings.LIVY_SPARK_CONF, spark_defaults())
+    write_node(settings.HEAD, environment(), PROGRAMS)
+    write_node(settings.EDGE, spark_environment(settings.STANDALONE_CONF), ("spark-submit", "pyspark"))
+    write_file(settings.ENV, f". {shlex.quote(str(settings.HEAD / 'env.sh'))}\n")

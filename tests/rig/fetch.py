@@ -8,9 +8,6 @@ from pathlib import Path
 from rig import settings
 from rig.trouble import Trouble
 
-# Second bindings of SLF4J, which only make noise.
-SUPERFLUOUS = ("slf4j-log4j12-*.jar", "log4j-1.2.*.jar")
-
 
 def _run(what: str, command: list[str]) -> None:
     try:
@@ -30,8 +27,9 @@ def _begin(folder: Path, said: str) -> Path:
     return new
 
 
-def jars(what: str, version: str, folder: Path) -> None:
-    """The jars of WHAT.pom.xml in that version, from Maven Central or what ~/.m2/settings.xml has in its place."""
+def jars(what: str, version: str, folder: Path, without: tuple[str, ...] = ()) -> None:
+    """The jars of WHAT.pom.xml in that version, from Maven Central or what ~/.m2/settings.xml has in its place, but for
+    those whose names match one of the patterns of without."""
     if folder.exists():
         return
     new = _begin(folder, f"the jars of {what} {version}")
@@ -49,7 +47,7 @@ def jars(what: str, version: str, folder: Path) -> None:
             f"-DoutputDirectory={new}",
         ],
     )
-    for pattern in SUPERFLUOUS:
+    for pattern in without:
         for jar in new.glob(pattern):
             jar.unlink()
     new.rename(folder)

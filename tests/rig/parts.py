@@ -4,8 +4,10 @@ import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from rig import configuration, fetch, settings, web
+from rig import configuration, fetch, gateway, headnode, settings, web
+from rig.livy import LIVY
 from rig.trouble import Trouble
 
 
@@ -20,8 +22,9 @@ class Part:
     is_ready:  whether it does its work; asked again and again
     after:     parts that have to be ready before this one is started
     beside:    parts that it needs and that may be started with it
-    fetch:     what has to be on the disk before anything is configured
+    fetch:     what it needs on the disk, beside Spark, which all have
     prepare:   done right before it is started
+    folder:    where it runs
     """
 
     name: str
@@ -34,6 +37,7 @@ class Part:
     fetch: Callable[[], None] = _nothing
     prepare: Callable[[], None] = _nothing
     environment: Callable[[], dict[str, str]] = configuration.environment
+    folder: Path = settings.RUN
     stop_signal: int = signal.SIGTERM
 
     @property
@@ -49,9 +53,8 @@ def _java(name: str, memory: str, class_name: str) -> list[str]:
 
 
 def _fetch_hadoop() -> None:
-    fetch.jars("hadoop", settings.HADOOP, settings.HADOOP_JARS)
-    # The commands of the head node and YARN's containers.
-    fetch.spark(settings.SPARK, settings.SPARK_VENV)
+    # Without second bindings of SLF4J, which only make noise.
+    fetch.jars("hadoop", settings.HADOOP, settings.HADOOP_JARS, ("slf4j-log4j12-*.jar", "log4j-1.2.*.jar"))
 
 
 # ---- HDFS ------------------------------------------------------------------------------------------------------------
@@ -78,6 +81,29 @@ def _is_datanode_ready() -> bool:
     return web.says(settings.NAMENODE_HTTP, path, r'"NumLiveDataNodes" *: *[1-9]') and web.says(
         settings.DATANODE_HTTP, "/jmx?qry=Hadoop:service=DataNode,name=DataNodeInfo", "DataNodeInfo"
     )
+
+
+# ---- Spark's own cluster, and who logs in ----------------------------------------------------------------------------
+
+
+def _spark(class_name: str, port: int, page: int, *words: str) -> list[str]:
+    program = str(settings.spark_home() / "bin" / "spark-class")
+    options = ["--host", settings.HOST, "--port", str(port), "--webui-port", str(page)]
+    return [program, f"org.apache.spark.deploy.{class_name}", *options, *words]
+
+
+def _spark_master() -> list[str]:
+    return _spark("master.Master", settings.SPARK_MASTER, settings.SPARK_MASTER_HTTP)
+
+
+def _spark_worker() -> list[str]:
+    size = ("--cores", "4", "--memory", "4g", "--work-dir", str(settings.DATA / "spark-worker"))
+    master = f"spark://{settings.HOST}:{settings.SPARK_MASTER}"
+    return _spark("worker.Worker", settings.SPARK_WORKER, settings.SPARK_WORKER_HTTP, *size, master)
+
+
+def _spark_environment() -> dict[str, str]:
+    return {**configuration.spark_environment(settings.STANDALONE_CONF), "SPARK_DAEMON_MEMORY": "256m"}
 
 
 # ---- YARN ------------------------------------------------------------------------------------------------------------
@@ -132,6 +158,60 @@ TABLE = (
         # Without HDFS it sleeps ten seconds before it tries again.
         after=("datanode",),
     ),
+    Part(
+        "head",
+        "ssh: a machine with spark-submit, yarn, hdfs",
+        headnode.HEAD.ports,
+        headnode.HEAD.command,
+        lambda: web.opens(headnode.HEAD.ports[-1]),
+        fetch=_fetch_hadoop,
+        prepare=lambda: headnode.HEAD.prepare(configuration.environment()),
+    ),
+    Part(
+        "spark-master",
+        "standalone: spark://localhost:7077",
+        (settings.SPARK_MASTER, settings.SPARK_MASTER_HTTP),
+        _spark_master,
+        lambda: web.says(settings.SPARK_MASTER_HTTP, "/json/", '"status" *: *"ALIVE"'),
+        environment=_spark_environment,
+    ),
+    Part(
+        "spark-worker",
+        "standalone: executors",
+        (settings.SPARK_WORKER, settings.SPARK_WORKER_HTTP),
+        _spark_worker,
+        lambda: web.says(settings.SPARK_MASTER_HTTP, "/json/", '"aliveworkers" *: *[1-9]'),
+        beside=("spark-master",),
+        environment=_spark_environment,
+    ),
+    Part(
+        "edge",
+        "ssh: a machine with spark-submit for standalone",
+        headnode.EDGE.ports,
+        headnode.EDGE.command,
+        lambda: web.opens(headnode.EDGE.ports[-1]),
+        prepare=lambda: headnode.EDGE.prepare(configuration.spark_environment(settings.STANDALONE_CONF)),
+    ),
+    Part(
+        "livy-server",
+        f"Livy {LIVY.version}, master {LIVY.master}",
+        (LIVY.port,),
+        LIVY.command,
+        LIVY.is_ready,
+        fetch=LIVY.fetch,
+        prepare=LIVY.prepare,
+        environment=LIVY.environment,
+        folder=LIVY.work,
+    ),
+    Part(
+        "gateway",
+        "TLS and a password before Livy, YARN, WebHDFS",
+        (settings.GATEWAY_HTTPS,),
+        gateway.command,
+        gateway.is_ready,
+        prepare=gateway.prepare,
+        stop_signal=signal.SIGQUIT,
+    ),
 )
 
 PARTS = {part.name: part for part in TABLE}
@@ -139,7 +219,9 @@ PARTS = {part.name: part for part in TABLE}
 # Names for several of them.
 GROUPS = {
     "hdfs": ("namenode", "datanode"),
-    "yarn": ("resourcemanager", "nodemanager", "historyserver"),
+    "yarn": ("resourcemanager", "nodemanager", "historyserver", "head"),
+    "standalone": ("spark-master", "spark-worker", "edge"),
+    "livy": ("livy-server", "gateway"),
 }
 
 

@@ -48,7 +48,7 @@ class Recorder:
         anything, as name.stdout."""
         words = list(words)
         environment = configuration.environment()
-        environment["PATH"] = f"{settings.BIN}:/usr/bin:/bin"
+        environment["PATH"] = f"{settings.HEAD}/bin:/usr/bin:/bin"
         done = subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, env=environment, check=False, timeout=deadline_s
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 HADOOP = "3.3.6"
 SPARK = "3.5.9"
+LIVY = "0.7.1-incubating"
 
 HOST = "127.0.0.1"
 
@@ -26,6 +27,15 @@ NM_HTTP = 8042
 HISTORY_RPC = 10020
 HISTORY_ADMIN = 10033
 HISTORY_HTTP = 19888
+SPARK_MASTER = 7077
+SPARK_MASTER_HTTP = 8081
+SPARK_WORKER = 7078
+SPARK_WORKER_HTTP = 8082
+LIVY_HTTP = 8998
+GATEWAY_HTTPS = 8443
+# One machine with two addresses, as HDInsight's head nodes, and another whose Spark is the standalone cluster's.
+HEAD_SSH = (8022, 8023)
+EDGE_SSH = 8024
 
 # What YARN may give away on this machine.
 NODE_MEMORY_MB = 8192
@@ -39,8 +49,12 @@ SPARK_VENV = HOME / f"spark-{SPARK}"
 MAVEN = HOME / "maven"
 HADOOP_CONF = HOME / "conf" / "hadoop"
 SPARK_CONF = HOME / "conf" / "spark"
-BIN = HOME / "bin"
+STANDALONE_CONF = HOME / "conf" / "spark-standalone"
+LIVY_SPARK_CONF = HOME / "conf" / "spark-livy"
 ENV = HOME / "env.sh"
+HEAD = HOME / "head"
+EDGE = HOME / "edge"
+GATEWAY = HOME / "gateway"
 LOGS = HOME / "logs"
 RUN = HOME / "run"
 DATA = HOME / "data"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import urllib.error
 import urllib.request
 from email.message import Message
@@ -65,3 +66,12 @@ def says(port: int, path: str, pattern: str) -> bool:
     except OSError:
         return False
     return answer.status == 200 and re.search(pattern, answer.text) is not None
+
+
+def opens(port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection((settings.HOST, port), timeout=3).close()
+    except OSError:
+        return False
+    return True
