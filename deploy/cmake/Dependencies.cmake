@@ -14,7 +14,7 @@ library_by_name(LIBARCHIVE libarchive)
 library_by_name(NETTLE nettle)
 
 # Debian's libarchive.so brings libxml2, ICU and ten more along, which take longer to load (2 ms) than errand to run. A
-# program with the property LEAN_ARCHIVE takes what common/pack.c needs out of libarchive.a. Its ustar writer refers to a
+# program with the property LEAN_ARCHIVE takes what common/tar.c needs out of libarchive.a. Its tar writers refer to a
 # function that shares its file with the table of every format; it is for kinds of file that are never written. With it
 # out of the way libarchive.a needs zstd and nettle alone.
 set(lean "$<BOOL:$<TARGET_PROPERTY:LEAN_ARCHIVE>>")

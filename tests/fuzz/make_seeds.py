@@ -5,10 +5,12 @@ For the harnesses whose inputs are bytes that nobody writes by hand. What a harn
 """
 
 import hashlib
+import io
 import json
 import re
 import struct
 import sys
+import tarfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -704,6 +706,38 @@ def lines() -> None:
             write("cli", f"{number}-{stops}", bytes([stops]) + b"".join(word.encode() + b"\0" for word in one))
 
 
+# --- archives ------------------------------------------------------------------------------------------------------
+
+
+def tar(form: int, *entries: tuple[str, bytes, bytes | str]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=form) as archive:
+        for name, kind, what in entries:
+            info = tarfile.TarInfo(name)
+            info.type = kind
+            if isinstance(what, bytes):
+                info.size = len(what)
+                archive.addfile(info, io.BytesIO(what))
+            else:
+                info.linkname = what
+                archive.addfile(info)
+    return out.getvalue()
+
+
+def archives() -> None:
+    plain = [
+        ("outputs/", tarfile.DIRTYPE, ""),
+        ("outputs/model.bin", tarfile.REGTYPE, b"0123456789"),
+        ("outputs/latest", tarfile.SYMTYPE, "model.bin"),
+        ("outputs/" + "deep/" * 30 + "file", tarfile.REGTYPE, b"x"),
+    ]
+    for name, form in (("gnu", tarfile.GNU_FORMAT), ("pax", tarfile.PAX_FORMAT)):
+        write("archive", name, tar(form, *plain))
+        write("archive", f"{name}-out", tar(form, ("../x", tarfile.REGTYPE, b"x")))
+        write("archive", f"{name}-link", tar(form, ("a", tarfile.SYMTYPE, ".."), ("a/x", tarfile.REGTYPE, b"x")))
+        write("archive", f"{name}-hard", tar(form, ("a", tarfile.LNKTYPE, "/etc/passwd")))
+
+
 def main() -> None:
     for old in (HERE / "corpus").glob("*/seed-*"):
         old.unlink()
@@ -722,6 +756,7 @@ def main() -> None:
         indexes,
         stat_indexes,
         pack_files,
+        archives,
         settings,
         lines,
         metrics,
