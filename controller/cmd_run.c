@@ -205,8 +205,9 @@ static int prepare(struct following *f, struct run_args *args, struct submission
                                  err) != 0)) {
         return -1;
     }
-    return submission_record(s, f->context, f->target, err) != 0 ? -1
-                                                                 : wait_for_node(f, err);
+    return submission_record(s, f->context, f->target, f->loop, err) != 0
+               ? -1
+               : wait_for_node(f, err);
 }
 
 /* Until the run is accepted. After a failure the history says why it never was. */

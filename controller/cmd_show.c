@@ -107,6 +107,24 @@ static void put_spec(struct strbuf *out, const struct history_run *run)
     runspec_release(&spec);
 }
 
+/* "3f2a61c0... on main, changed since". */
+static void put_git(struct strbuf *out, const struct gitinfo *git)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    if (git->commit == NULL) {
+        return;
+    }
+    strbuf_puts(&text, git->commit);
+    if (git->branch != NULL) {
+        strbuf_printf(&text, " on %s", git->branch);
+    }
+    strbuf_puts(&text, git->is_dirty ? ", files changed since" : "");
+    put(out, "commit", text.data);
+    if (git->repository != NULL) {
+        put(out, "repository", git->repository);
+    }
+}
+
 /* Line by line. */
 static void put_note(struct strbuf *out, const char *note)
 {
@@ -235,6 +253,7 @@ static int print_people(struct command_context *context, const struct history_ru
     }
     put_status(&text, status);
     put_spec(&text, run);
+    put_git(&text, &run->git);
     for (size_t i = 0; i < run->tags.count; i++) {
         put(&text, i == 0 ? "tags" : "", run->tags.items[i]);
     }

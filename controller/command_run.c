@@ -53,6 +53,19 @@ static void add_tags(struct json *document, const struct history_run *run)
     }
 }
 
+static void add_git(struct json *document, const struct gitinfo *git)
+{
+    if (git->commit == NULL && git->branch == NULL) {
+        json_add(document, "git", json_new_null());
+        return;
+    }
+    struct json *object = json_add(document, "git", json_new_object());
+    json_add_string(object, "repository", git->repository);
+    json_add_string(object, "branch", git->branch);
+    json_add_string(object, "commit", git->commit);
+    json_add_bool(object, "dirty", git->is_dirty);
+}
+
 /* The specification is ours, but a newer errand may have written it: then null. */
 static void add_spec(struct json *document, const struct history_run *run)
 {
@@ -166,6 +179,7 @@ struct json *command_run_to_json(const struct history_run *run, const struct hom
     if (!is_short) {
         add_states(document, run);
         add_spec(document, run);
+        add_git(document, &run->git);
         add_tags(document, run);
         json_add_string(document, "note", run->note);
         add_log(document, run, home);

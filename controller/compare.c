@@ -119,6 +119,20 @@ static void put_snapshot(const struct side *side, struct strbuf *out)
     }
 }
 
+static void put_commit(const struct side *side, struct strbuf *out)
+{
+    const struct gitinfo *git = &side->run->git;
+    if (git->commit != NULL) {
+        strbuf_printf(out, "%.*s%s", SHORT_DIGEST, git->commit,
+                      git->is_dirty ? ", files changed since" : "");
+    }
+}
+
+static void put_branch(const struct side *side, struct strbuf *out)
+{
+    strbuf_puts(out, side->run->git.branch != NULL ? side->run->git.branch : "");
+}
+
 static void put_status(const struct side *side, struct strbuf *out)
 {
     strbuf_puts(out, run_state_name(side->run->status.state));
@@ -185,6 +199,8 @@ static const struct {
     {"environment", put_environment},
     {"python", put_python},
     {"snapshot", put_snapshot},
+    {"commit", put_commit},
+    {"branch", put_branch},
     {"status", put_status},
     {"exit", put_exit},
     {"attempt", put_attempt},

@@ -442,6 +442,23 @@ int history_set_collected(struct history *h, const char *id, struct error *err)
     return history_finish(h, rc, err);
 }
 
+int history_set_git(struct history *h, const char *id, const struct gitinfo *git,
+                    struct error *err)
+{
+    const struct sql_value values[] = {SQL_TEXT(id), SQL_TEXT(git->repository),
+                                       SQL_TEXT(git->branch), SQL_TEXT(git->commit),
+                                       SQL_INTEGER(git->is_dirty)};
+    if (history_begin(h, err) != 0) {
+        return -1;
+    }
+    int rc = sql_do(h->db,
+                    "INSERT OR REPLACE INTO git"
+                    " (store, run, repository, branch, commit_id, is_dirty)"
+                    " SELECT store, id, ?2, ?3, ?4, ?5 FROM runs WHERE id = ?1",
+                    values, ARRAY_SIZE(values), err);
+    return history_finish(h, rc, err);
+}
+
 /* Over, as far as is known here. */
 static int set_over(struct history *h, const char *id, enum run_state state,
                     const struct run_exit *exit, const char *reason, struct error *err)

@@ -10,6 +10,7 @@
 
 #include "common/runspec.h"
 #include "common/runstate.h"
+#include "controller/gitinfo.h"
 #include "controller/home.h"
 
 struct history;
@@ -33,6 +34,7 @@ struct history_run {
     struct strvec lines;      /* the journal's, as far as it was seen */
     struct strvec tags;       /* "key=value", sorted; as they are now */
     char *note;               /* or NULL */
+    struct gitinfo git;       /* commit NULL: not known */
     struct run_status status; /* folded from the lines; state Starting where there are
                                  none; final where the run was given up */
     bool is_given_up;         /* so, and not by its journal: it may go on */
@@ -60,6 +62,9 @@ int history_set_accepted(struct history *h, const char *id, const char *store,
 int history_add_lines(struct history *h, const char *id, const struct strvec *lines,
                       struct error *err);
 int history_set_collected(struct history *h, const char *id, struct error *err);
+/* What git said of the project when the run was submitted. */
+int history_set_git(struct history *h, const char *id, const struct gitinfo *git,
+                    struct error *err);
 /*
  * A run that no node has and none will get: it is Failed, could_not_start, unless a node
  * says otherwise. The reason shows in list and show. A run that ended stays as it is.

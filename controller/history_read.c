@@ -25,6 +25,7 @@ void history_run_release(struct history_run *run)
     free(run->note);
     strvec_release(&run->lines);
     strvec_release(&run->tags);
+    gitinfo_release(&run->git);
     run_status_release(&run->status);
     history_run_init(run);
 }
@@ -33,6 +34,13 @@ static char *copy_text(struct sql_query *query, int column)
 {
     const char *text = sql_text(query, column);
     return xstrdup(text == NULL ? "" : text);
+}
+
+/* NULL: null. */
+static char *copy_known(struct sql_query *query, int column)
+{
+    const char *text = sql_text(query, column);
+    return text == NULL ? NULL : xstrdup(text);
 }
 
 /* Journal lines of the run, and the status that they give. */
@@ -78,6 +86,24 @@ static int load_tags(struct history *h, struct history_run *run, struct error *e
         }
     }
     return rc;
+}
+
+static int load_git(struct history *h, struct history_run *run, struct error *err)
+{
+    const struct sql_value values[] = {SQL_TEXT(run->store), SQL_TEXT(run->id)};
+    __attribute__((cleanup(sql_query_cleanup))) struct sql_query *query =
+        sql_query(h->db,
+                  "SELECT repository, branch, commit_id, is_dirty FROM git"
+                  " WHERE store = ?1 AND run = ?2",
+                  values, ARRAY_SIZE(values), err);
+    int rc = query == NULL ? -1 : sql_step(query, err);
+    if (rc > 0) {
+        run->git = (struct gitinfo){.repository = copy_known(query, 0),
+                                    .branch = copy_known(query, 1),
+                                    .commit = copy_known(query, 2),
+                                    .is_dirty = sql_integer(query, 3) != 0};
+    }
+    return rc < 0 ? -1 : 0;
 }
 
 /* Where the row says that the run is over and the journal does not, it was given up. */
@@ -141,7 +167,8 @@ static int take_row(struct history *h, struct sql_query *query, struct history_r
     out->sent_bytes = (uint64_t)sql_integer(query, 8);
     out->collected_utc_ms = sql_integer(query, 9);
     out->node = copy_text(query, 15);
-    return load_lines(h, out, err) != 0 || load_tags(h, out, err) != 0
+    return load_lines(h, out, err) != 0 || load_tags(h, out, err) != 0 ||
+                   load_git(h, out, err) != 0
                ? -1
                : take_verdict(out, query, err);
 }

@@ -72,9 +72,42 @@ static void note_base(struct submission *s, struct command_context *context,
     loop_watch(s->base_of.loop, rooting_fd(s->rooting), LOOP_READ, root_is_settled, s);
 }
 
+/* git is done, or is waited for. That nothing is known of a commit is no failure. */
+static void settle_git(struct submission *s)
+{
+    struct gitinfo info;
+    if (s->git.reading == NULL) {
+        return;
+    }
+    loop_unwatch(s->git.loop, gitinfo_fd(s->git.reading));
+    if (gitinfo_finish(TAKE_PTR(s->git.reading), &info, NULL) == 0) {
+        (void)history_set_git(s->git.history, s->spec.run, &info, NULL);
+    }
+    gitinfo_release(&info);
+}
+
+static void git_is_settled(void *opaque, int fd, unsigned events)
+{
+    (void)fd;
+    (void)events;
+    settle_git(opaque);
+}
+
+static void ask_git(struct submission *s, const struct command_context *context,
+                    struct loop *loop)
+{
+    s->git.history = context->history;
+    s->git.loop = loop;
+    s->git.reading = gitinfo_start(config_project(context->config));
+    if (s->git.reading != NULL) {
+        loop_watch(loop, gitinfo_fd(s->git.reading), LOOP_READ, git_is_settled, s);
+    }
+}
+
 void submission_release(struct submission *s)
 {
     settle_root(s);
+    settle_git(s);
     free(s->base_of.target);
     free(s->base_of.store);
     free(s->base_of.node);
@@ -238,7 +271,7 @@ int submission_snapshot(struct submission *s, struct command_context *context,
 }
 
 int submission_record(struct submission *s, struct command_context *context,
-                      const struct target *target, struct error *err)
+                      const struct target *target, struct loop *loop, struct error *err)
 {
     int64_t begin_ns = clock_monotonic_ns();
     s->lock_fd = home_lock_run(context->home, s->spec.run, err);
@@ -251,6 +284,9 @@ int submission_record(struct submission *s, struct command_context *context,
     int result =
         history_add_run(context->history, &s->spec, s->bytes.data, s->bytes.length,
                         target->name, config_project(context->config), err);
+    if (result == 0) {
+        ask_git(s, context, loop);
+    }
     timing_since(&context->timing, TIMING_RECORD, begin_ns);
     return result;
 }

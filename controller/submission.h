@@ -16,6 +16,7 @@
 #include "common/runspec.h"
 #include "common/transfer.h"
 #include "controller/client.h"
+#include "controller/gitinfo.h"
 #include "controller/interrupt.h"
 #include "controller/rooting.h"
 #include "controller/snapshot.h"
@@ -74,6 +75,13 @@ struct submission {
         struct loop *loop;               /* that looks for the rooting's end */
         char *target, *store, *node;
     } base_of;
+    /* What git says of the project, asked when the run is recorded and noted as soon as
+     * it is known, at the latest when the submission is released. */
+    struct {
+        struct gitinfo_reading *reading; /* NULL: nothing is to come */
+        struct loop *loop;
+        struct history *history;
+    } git;
     struct json *secrets; /* name to byte string, or NULL; freed memory is wiped */
     struct strvec secret_variables; /* of our environment, wiped by submission_release */
     bool has_looked_ahead;
@@ -133,9 +141,9 @@ int submission_confirm_size(struct submission *submission,
  * can be seen at a glance (peek.h). */
 void submission_say_left_out(const struct submission *submission,
                              struct command_context *context);
-/* Fix the bytes and note the run in the history. */
+/* Fix the bytes and note the run in the history. loop: looks for git's answer. */
 int submission_record(struct submission *submission, struct command_context *context,
-                      const struct target *target, struct error *err);
+                      const struct target *target, struct loop *loop, struct error *err);
 /*
  * Send it and wait until it is accepted; progress on the terminal. is_interrupted (may be
  * NULL) ends it: where the node may have accepted it by then, its answer is waited for,

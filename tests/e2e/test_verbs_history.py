@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 
 import pytest
 from support.projects import write_files
@@ -135,6 +136,45 @@ def test_what_was_installed_is_compared_where_it_is_known(two):
     for run, version in ((first, "1"), (second, "2")):
         write_files(errand.home / "state/runs" / run, {"environment.lock": f"numpy=={version}\nsame==1\n"})
     assert "\ninstalled\n  - numpy==1\n  + numpy==2\n" in errand.ok("compare", first, second).text
+
+
+# ---- the commit ----
+
+
+def git(folder, *words: str) -> str:
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.example"]
+    return subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_run_knows_its_commit_and_whether_files_changed_since(errand):
+    git(errand.cwd, "init", "-q", "-b", "main")
+    git(errand.cwd, "remote", "add", "origin", "https://me:secret@git.example.org/x.git")
+    assert errand.show(run_one(errand, "pass\n"))["git"]["commit"] is None
+    git(errand.cwd, "add", "t.py")
+    git(errand.cwd, "commit", "-qm", "first")
+    commit = git(errand.cwd, "rev-parse", "HEAD")
+    first = run_one(errand, "pass\n")
+    known = {"repository": "https://git.example.org/x.git", "branch": "main", "commit": commit}
+    assert document(errand, "show", first, shape=RUN)["git"] == known | {"dirty": False}
+    write_files(errand.cwd, {"untracked": ""})
+    assert errand.show(run_one(errand, "pass\n"))["git"]["dirty"] is False
+    second = run_one(errand, "pass # more\n")
+    assert errand.show(second)["git"] == known | {"dirty": True}
+    assert f"commit      {commit} on main, files changed since\n" in errand.ok("show", second).text
+    facts = {fact["what"]: (fact["a"], fact["b"]) for fact in errand.json("compare", first, second)["differences"]}
+    assert facts["commit"] == (commit[:12], f"{commit[:12]}, files changed since")
+    assert "secret" not in errand.ok("show", second, "--json").text
+
+
+def test_git_that_is_slow_or_not_there_keeps_no_run_waiting(errand, tmp_path):
+    git(errand.cwd, "init", "-q")
+    waits = f"case $* in *status*) while [ ! -e {tmp_path}/go ]; do sleep 0.05; done;; esac; exit 1"
+    write_files(tmp_path, {"bin/git": f"#!/bin/sh\n{waits}\n"})
+    (tmp_path / "bin/git").chmod(0o755)
+    errand.more_env["PATH"] = f"{tmp_path}/bin:{os.environ['PATH']}"
+    write_files(errand.cwd, {"t.py": f"open('{tmp_path}/go', 'w')\n"})
+    errand.ok("run", "t.py")
+    assert errand.show()["git"] is None
 
 
 # ---- remove ----

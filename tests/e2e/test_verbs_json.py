@@ -125,6 +125,7 @@ RUN = SHORT_RUN | {
         "sent_bytes": Maybe(COUNT),
     },
     "command": [BYTES],
+    "git": Maybe({"repository": Maybe(TEXT), "branch": Maybe(TEXT), "commit": Maybe(TEXT), "dirty": BOOL}),
     "tags": lambda value, where: check(list(value.values()), [TEXT], where),
     "note": Maybe(TEXT),
     "metrics": lambda value, where: check(type(value), {dict}, where),
