@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -39,6 +40,12 @@ ssize_t fdio_write(int fd, const void *data, size_t length)
         put = write(fd, data, length);
     } while (put < 0 && errno == EINTR);
     return put;
+}
+
+size_t fdio_waiting(int fd)
+{
+    int count = 0;
+    return ioctl(fd, FIONREAD, &count) == 0 && count > 0 ? (size_t)count : 0;
 }
 
 /* After a failed call: wait where the descriptor was only not ready. False: errno says

@@ -29,6 +29,10 @@ int fdio_pwrite_full(int fd, const void *data, size_t length, uint64_t offset);
 ssize_t fdio_read(int fd, void *out, size_t length);
 ssize_t fdio_write(int fd, const void *data, size_t length);
 
+/* Bytes that a pipe or socket has now, to be read without waiting; 0 where it does not
+ * say. */
+size_t fdio_waiting(int fd);
+
 /* Append all there is to sb, up to sb's limit. what names the source. After a failure sb
  * is as it was. Waits as fdio_read_full. Errors: ERR_LIMIT, else by errno. */
 int fdio_read_all(int fd, const char *what, struct strbuf *sb, struct error *err);

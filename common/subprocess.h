@@ -59,6 +59,11 @@ int subprocess_start(struct subprocess *sp, struct error *err);
 /* Close the caller's ends of the pipes, wait for the end and reap; pid becomes -1.
  * *out_status: as waitpid has it. */
 int subprocess_wait(struct subprocess *sp, int *out_status, struct error *err);
+/* Whether it has ended; it is not reaped. Does not block. */
+bool subprocess_has_ended(const struct subprocess *sp);
+/* A descriptor, the caller's, that is readable once it has ended; -1: the kernel has none
+ * (before Linux 5.3), and subprocess_has_ended is to be asked now and then. */
+int subprocess_open_end(const struct subprocess *sp);
 /* SIGTERM, grace_ms, SIGKILL, and wait; nothing where it was waited for. The pipes stay
  * open for the grace. */
 void subprocess_stop(struct subprocess *sp, int grace_ms);

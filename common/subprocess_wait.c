@@ -19,6 +19,7 @@
 
 /* Between two looks at a child where the kernel has no pidfd. */
 #define PAUSE_MAX_MS 20
+#define OUTPUT_BLOCK ((size_t)16384)
 
 static void close_pipes(struct subprocess *sp)
 {
@@ -49,25 +50,23 @@ int subprocess_wait(struct subprocess *sp, int *out_status, struct error *err)
     return wait_for(pid, out_status) < 0 ? error_sys(err, "wait for a process") : 0;
 }
 
-/* Whether the child has ended; it is not reaped. */
-static bool has_ended(pid_t pid)
+bool subprocess_has_ended(const struct subprocess *sp)
 {
     siginfo_t info = {.si_pid = 0};
     int failed;
 
     do {
-        failed = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
+        failed = waitid(P_PID, (id_t)sp->pid, &info, WEXITED | WNOHANG | WNOWAIT);
     } while (failed < 0 && errno == EINTR);
     return failed < 0 || info.si_pid != 0;
 }
 
-/* A descriptor that is readable when the child has ended (Linux 5.3); else -1. */
-static int open_pidfd(pid_t pid)
+int subprocess_open_end(const struct subprocess *sp)
 {
 #ifdef SYS_pidfd_open
-    return (int)syscall(SYS_pidfd_open, pid, 0U); /* close-on-exec by itself */
+    return (int)syscall(SYS_pidfd_open, sp->pid, 0U); /* close-on-exec by itself */
 #else
-    (void)pid;
+    (void)sp;
     return -1;
 #endif
 }
@@ -97,13 +96,13 @@ static int64_t deadline_after(int timeout_ms)
 }
 
 /* Wait until the child has ended or the time is over. Returns whether it has. */
-static bool wait_ended(pid_t pid, int timeout_ms)
+static bool wait_ended(const struct subprocess *sp, int timeout_ms)
 {
-    CLEANUP_FD int pidfd = open_pidfd(pid);
+    CLEANUP_FD int pidfd = subprocess_open_end(sp);
     struct pollfd waiting = {.fd = pidfd, .events = POLLIN};
     int64_t deadline_ns = deadline_after(timeout_ms);
 
-    while (!has_ended(pid)) {
+    while (!subprocess_has_ended(sp)) {
         int wait = left_ms(deadline_ns, pidfd >= 0 ? -1 : PAUSE_MAX_MS);
 
         if (wait == 0) {
@@ -131,7 +130,7 @@ void subprocess_stop(struct subprocess *sp, int grace_ms)
         return;
     }
     send_signal(sp, SIGTERM);
-    if (!wait_ended(sp->pid, grace_ms)) {
+    if (!wait_ended(sp, grace_ms)) {
         send_signal(sp, SIGKILL);
     }
     subprocess_wait(sp, &status, NULL);
@@ -145,11 +144,12 @@ struct capture {
     int *fd;
 };
 
-/* Take what is there. Closes the descriptor at its end. */
-static int take_output(struct capture *capture, const char *program, struct error *err)
+/* Take some of what is there, at most that much. Closes the descriptor at its end. */
+static int take_output(struct capture *capture, size_t most, const char *program,
+                       struct error *err)
 {
-    char block[16384];
-    ssize_t got = fdio_read(*capture->fd, block, sizeof(block));
+    char block[OUTPUT_BLOCK];
+    ssize_t got = fdio_read(*capture->fd, block, most);
 
     if (got > 0) {
         return strbuf_add(capture->out, block, (size_t)got, err) < 0
@@ -167,15 +167,18 @@ static int take_output(struct capture *capture, const char *program, struct erro
 }
 
 /* The program has ended: what it left in the pipe, and no more. Somebody it started may
- * hold the pipe open for long. */
+ * hold the pipe open for long, and go on talking. */
 static int drain_output(struct capture *capture, const char *program, struct error *err)
 {
-    struct pollfd waiting = {.fd = *capture->fd, .events = POLLIN};
+    size_t left = *capture->fd >= 0 ? fdio_waiting(*capture->fd) : 0;
 
-    while (*capture->fd >= 0 && poll(&waiting, 1, 0) > 0) {
-        if (take_output(capture, program, err) < 0) {
+    while (left > 0 && *capture->fd >= 0) {
+        size_t most = left < OUTPUT_BLOCK ? left : OUTPUT_BLOCK;
+
+        if (take_output(capture, most, program, err) < 0) {
             return -1;
         }
+        left -= most; /* a pipe gives what it has */
     }
     return 0;
 }
@@ -183,11 +186,11 @@ static int drain_output(struct capture *capture, const char *program, struct err
 static int collect(struct subprocess *sp, struct capture captures[2], int timeout_ms,
                    struct error *err)
 {
-    CLEANUP_FD int pidfd = open_pidfd(sp->pid);
+    CLEANUP_FD int pidfd = subprocess_open_end(sp);
     int64_t deadline_ns = deadline_after(timeout_ms);
     const char *program = sp->argv[0];
 
-    while (!has_ended(sp->pid)) {
+    while (!subprocess_has_ended(sp)) {
         struct pollfd waiting[] = {{.fd = pidfd, .events = POLLIN},
                                    {.fd = *captures[0].fd, .events = POLLIN},
                                    {.fd = *captures[1].fd, .events = POLLIN}};
@@ -202,7 +205,7 @@ static int collect(struct subprocess *sp, struct capture captures[2], int timeou
         }
         for (int i = 0; i < 2; i++) {
             if (waiting[i + 1].revents != 0 &&
-                take_output(&captures[i], program, err) < 0) {
+                take_output(&captures[i], OUTPUT_BLOCK, program, err) < 0) {
                 return -1;
             }
         }

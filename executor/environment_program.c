@@ -16,7 +16,9 @@
 #define LINE_MAX_BYTES ((size_t)64 << 10)
 #define SECRET_MIN 4
 #define GRACE_MS 500
-#define LOOK_MS 1000
+#define SILENCE_LOOK_MS 1000
+#define END_LOOK_MS 20 /* where the kernel does not tell of a program's end */
+#define BLOCK ((size_t)16384)
 #define STARS 3 /* what is shown instead; a secret is never shorter */
 
 struct programs {
@@ -192,44 +194,55 @@ bool programs_wait(struct programs *p, int timeout_ms)
     return !is_stopped(p, timeout_ms);
 }
 
-static bool has_ended(pid_t pid)
+/* Some of what is there, at most that much. Closes the descriptor at its end. */
+static void take_some(struct programs *p, int *fd, size_t most)
 {
-    siginfo_t info = {.si_pid = 0};
-    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-           info.si_pid != 0;
+    char data[BLOCK];
+    ssize_t got = fdio_read(*fd, data, most < BLOCK ? most : BLOCK);
+    if (got > 0) {
+        take(p, data, (size_t)got);
+    } else {
+        fdio_close(fd);
+    }
 }
 
-/* Everything that it says, and not what somebody it left behind says after its end. -1:
- * ERR_CANCELED, ERR_TIMED_OUT. */
-static int listen_to(struct programs *p, int fd, pid_t pid, const char *name,
+/* What a program that has ended left in the pipe. Somebody it started may hold that open
+ * for long, and go on talking. */
+static void take_rest(struct programs *p, int *fd)
+{
+    size_t left = *fd >= 0 ? fdio_waiting(*fd) : 0;
+    while (left > 0 && *fd >= 0) {
+        size_t most = left < BLOCK ? left : BLOCK;
+        take_some(p, fd, most);
+        left -= most; /* a pipe gives what it has */
+    }
+}
+
+/* Everything that it says until it has ended. -1: ERR_CANCELED, ERR_TIMED_OUT. */
+static int listen_to(struct programs *p, int *fd, const struct subprocess *sp,
                      struct error *err)
 {
-    char data[16384];
+    CLEANUP_FD int end_fd = subprocess_open_end(sp);
     int64_t deadline_ns = clock_monotonic_ns() + PROGRAM_SILENCE_S * NS_PER_S;
-    for (;;) {
-        struct pollfd polls[] = {{.fd = fd, .events = POLLIN},
-                                 {.fd = p->stop_fd, .events = POLLIN}};
-        int ready = poll(polls, 2, LOOK_MS);
-        if (ready > 0 && polls[1].revents != 0) {
+    while (!subprocess_has_ended(sp)) {
+        struct pollfd polls[] = {{.fd = p->stop_fd, .events = POLLIN},
+                                 {.fd = end_fd, .events = POLLIN},
+                                 {.fd = *fd, .events = POLLIN}};
+        (void)poll(polls, ARRAY_SIZE(polls), end_fd >= 0 ? SILENCE_LOOK_MS : END_LOOK_MS);
+        if (polls[0].revents != 0) {
             return error_set(err, ERR_CANCELED, "the run is being ended");
         }
-        if (ready == 0 && has_ended(pid)) {
-            return 0;
-        }
-        if (ready == 0 && clock_monotonic_ns() >= deadline_ns) {
-            error_set(err, ERR_TIMED_OUT, "%s said nothing for %d minutes", name,
+        if (polls[2].revents != 0) {
+            take_some(p, fd, BLOCK);
+            deadline_ns = clock_monotonic_ns() + PROGRAM_SILENCE_S * NS_PER_S;
+        } else if (clock_monotonic_ns() >= deadline_ns) {
+            error_set(err, ERR_TIMED_OUT, "%s said nothing for %d minutes", sp->argv[0],
                       PROGRAM_SILENCE_S / 60);
             return error_hint(err, "see the build log for what it did last");
         }
-        ssize_t got = polls[0].revents != 0 ? fdio_read(fd, data, sizeof(data)) : 1;
-        if (got <= 0) {
-            return 0;
-        }
-        if (polls[0].revents != 0) {
-            take(p, data, (size_t)got);
-            deadline_ns = clock_monotonic_ns() + PROGRAM_SILENCE_S * NS_PER_S;
-        }
     }
+    take_rest(p, fd);
+    return 0;
 }
 
 /* Start with one pipe as both outputs. */
@@ -273,7 +286,7 @@ int programs_run(struct programs *p, const char *const *argv, bool is_quiet,
     if (start(p, argv, &sp, &fd, err) < 0) {
         return -1;
     }
-    int result = listen_to(p, fd, sp.pid, argv[0], err);
+    int result = listen_to(p, &fd, &sp, err);
     if (result < 0) {
         subprocess_stop(&sp, GRACE_MS);
     } else if (subprocess_wait(&sp, &status, err) < 0) {

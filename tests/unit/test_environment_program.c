@@ -6,6 +6,9 @@
 
 #include <cmocka.h>
 
+#include <string.h>
+
+#include "common/fdio.h"
 #include "executor/environment_program.h"
 
 static const char *say(struct programs *p, const char *script)
@@ -49,12 +52,39 @@ static void a_secret_that_begins_another_hides_it_no_less(void **state)
     assert_string_equal(say(p, "echo alice alice:word alice:word:2"), "*** *** ***\n");
 }
 
+/* Its output was read to the end, and who it left behind held that open, and talked. */
+static void a_program_has_ended_though_one_it_left_goes_on_talking(void **state)
+{
+    CLEANUP(programs_cleanup) struct programs *p = programs_new(-1, -1);
+    (void)state;
+    const char *text = say(p, "echo built; while echo chatter; do :; done &");
+    assert_non_null(strstr(text, "built\n"));
+}
+
+/* Nobody looked for the stop once the output had ended. */
+static void a_program_that_closed_its_output_is_ended_too(void **state)
+{
+    const char *const argv[] = {"/bin/sh", "-c", "exec >&- 2>&-; sleep 600", NULL};
+    int stop[2];
+    struct error err = ERROR_INIT;
+    (void)state;
+    assert_int_equal(fdio_pipe(stop, NULL), 0);
+    CLEANUP(programs_cleanup) struct programs *p = programs_new(stop[0], -1);
+    assert_int_equal(fdio_write_full(stop[1], "x", 1), 0);
+    assert_int_equal(programs_run(p, argv, true, &err), -1);
+    assert_int_equal(err.code, ERR_CANCELED);
+    fdio_close(&stop[0]);
+    fdio_close(&stop[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_secret_is_hidden_wherever_it_stands),
         cmocka_unit_test(every_line_of_a_long_secret_is_hidden),
         cmocka_unit_test(a_secret_that_begins_another_hides_it_no_less),
+        cmocka_unit_test(a_program_has_ended_though_one_it_left_goes_on_talking),
+        cmocka_unit_test(a_program_that_closed_its_output_is_ended_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
