@@ -39,6 +39,10 @@ struct subprocess {
     size_t keep_fd_count;
     int dir_fd; /* the child's working folder, where has_dir */
     bool has_dir;
+    /* subprocess_capture_finish ends the program once this is readable, where has_stop.
+     */
+    int stop_fd;
+    bool has_stop;
     bool want_session;      /* setsid; subprocess_stop then signals the group */
     bool want_no_interrupt; /* SIGINT and SIGQUIT are ignored: Ctrl-C, which the terminal
                                sends to the child too, is the caller's alone to act on */
@@ -73,14 +77,14 @@ void subprocess_stop(struct subprocess *sp, int grace_ms);
  * error_out is not NULL, stderr (else discarded). timeout_ms -1: none; past it the
  * program is killed and ERR_TIMED_OUT returned. The end is the program's, not that of its
  * output, which somebody it left behind may hold open. Errors: ERR_SPAWN, ERR_TIMED_OUT,
- * ERR_LIMIT (killed as well), ERR_IO.
+ * ERR_LIMIT and ERR_CANCELED (killed as well), ERR_IO.
  */
 int subprocess_capture(const char *const *argv, struct strbuf *out,
                        struct strbuf *error_out, int timeout_ms, int *out_status,
                        struct error *err);
-/* The same in two steps, so that something else is done meanwhile. argv is borrowed until
- * the second, which also frees; subprocess_stop does that instead where nobody wants to
- * know any more. timeout_ms counts from the second. */
+/* The same in two steps, so that something else is done meanwhile, or stop_fd is set
+ * between them. argv is borrowed until the second, which also frees; subprocess_stop does
+ * that instead where nobody wants to know any more. timeout_ms counts from the second. */
 int subprocess_capture_start(struct subprocess *sp, const char *const *argv,
                              bool want_error, struct error *err);
 int subprocess_capture_finish(struct subprocess *sp, struct strbuf *out,

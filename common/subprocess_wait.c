@@ -189,11 +189,13 @@ static int collect(struct subprocess *sp, struct capture captures[2], int timeou
     CLEANUP_FD int pidfd = subprocess_open_end(sp);
     int64_t deadline_ns = deadline_after(timeout_ms);
     const char *program = sp->argv[0];
+    int stop_fd = sp->has_stop ? sp->stop_fd : -1;
 
     while (!subprocess_has_ended(sp)) {
         struct pollfd waiting[] = {{.fd = pidfd, .events = POLLIN},
                                    {.fd = *captures[0].fd, .events = POLLIN},
-                                   {.fd = *captures[1].fd, .events = POLLIN}};
+                                   {.fd = *captures[1].fd, .events = POLLIN},
+                                   {.fd = stop_fd, .events = POLLIN}};
         int wait = left_ms(deadline_ns, pidfd >= 0 ? -1 : PAUSE_MAX_MS);
 
         if (wait == 0) {
@@ -202,6 +204,9 @@ static int collect(struct subprocess *sp, struct capture captures[2], int timeou
         }
         if (poll(waiting, ARRAY_SIZE(waiting), wait) < 0) {
             continue; /* a signal */
+        }
+        if (waiting[3].revents != 0) {
+            return error_set(err, ERR_CANCELED, "%s was ended", program);
         }
         for (int i = 0; i < 2; i++) {
             if (waiting[i + 1].revents != 0 &&

@@ -23,7 +23,7 @@
 #define LOCK_COPY "environment.lock"
 #define CREDENTIAL_PREFIX "ERRAND_CREDENTIALS_"
 #define DOCUMENT_FORMAT 1
-#define LOCK_DEADLINE_MS 10000
+#define HOLD_DEADLINE_MS 1000
 #define LOCK_FILE_MAX ((size_t)32 << 20)
 
 /* ---- The run's wishes */
@@ -384,6 +384,14 @@ static bool is_trustworthy(const char *folder)
            (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
+int environment_hold(const struct noderoot *root, int timeout_ms, struct error *err)
+{
+    if (mkdirat(root->fd, "envs", 0700) < 0 && errno != EEXIST) {
+        return error_sys(err, "make %s/envs", root->path);
+    }
+    return files_lock(root->fd, "envs/lock", false, timeout_ms, err);
+}
+
 int environment_take(const struct environment *e, int run_fd, const char *build,
                      bool is_reused, int64_t begun_ns, struct environment_pin *out,
                      struct error *err)
@@ -391,12 +399,6 @@ int environment_take(const struct environment *e, int run_fd, const char *build,
     const struct strvec *shared = &e->spec->environment.shared;
     CLEANUP_FREE char *own = files_join(e->root->path, "envs");
     CLEANUP_FD int build_fd = -1;
-    (void)mkdirat(e->root->fd, "envs", 0700);
-    CLEANUP_FD int lock =
-        files_lock(e->root->fd, "envs/lock", false, LOCK_DEADLINE_MS, err);
-    if (lock < 0) {
-        return error_wrap(err, "%s/envs/lock", e->root->path);
-    }
     int found = look_in(own, e->identity, build, out, &build_fd);
     for (size_t i = 0; found == 0 && i < shared->count; i++) {
         if (is_trustworthy(shared->items[i])) {
@@ -418,6 +420,17 @@ int environment_take(const struct environment *e, int run_fd, const char *build,
 
 /* ---- Without a program */
 
+/* For a supervisor, which does not wait for long: the prepare stage does. */
+static bool take_quickly(const struct environment *e, int run_fd, const char *build,
+                         int64_t begun_ns)
+{
+    struct environment_pin pin CLEANUP_PIN;
+    environment_pin_init(&pin);
+    CLEANUP_FD int held = environment_hold(e->root, HOLD_DEADLINE_MS, NULL);
+    return held >= 0 &&
+           environment_take(e, run_fd, build, true, begun_ns, &pin, NULL) == 1;
+}
+
 /* One that the specification names by identity. */
 static void set_identity(struct environment *e, const struct noderoot *root,
                          const struct runspec *spec)
@@ -435,8 +448,7 @@ int environment_find(const struct noderoot *root, int run_fd, const struct runsp
     environment_pin_init(&pin);
     if (wish->pin_identity[0] != '\0') {
         set_identity(&e, root, spec);
-        return environment_take(&e, run_fd, wish->pin_build, true, begun_ns, &pin,
-                                NULL) == 1;
+        return take_quickly(&e, run_fd, wish->pin_build, begun_ns);
     }
     if (wish->is_refresh) {
         return 0;
@@ -447,10 +459,8 @@ int environment_find(const struct noderoot *root, int run_fd, const struct runsp
                environment_existing(spec, tools, begun_ns, &pin, NULL) == 1 &&
                environment_write_pin(run_fd, &pin, NULL) == 0;
     }
-    int result = environment_choose(&e, root, spec, tools, NULL);
-    if (result == 1) {
-        result = environment_take(&e, run_fd, NULL, true, begun_ns, &pin, NULL);
-    }
+    bool is_there = environment_choose(&e, root, spec, tools, NULL) == 1 &&
+                    take_quickly(&e, run_fd, NULL, begun_ns);
     environment_release(&e);
-    return result == 1;
+    return is_there;
 }

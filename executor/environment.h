@@ -79,11 +79,15 @@ struct environment_path {
 };
 struct environment_path environment_folder(const struct environment *e);
 
+/* Hold envs/lock, shared: nothing is removed meanwhile. timeout_ms as files_lock has it.
+ * Returns the descriptor. Errors: ERR_BUSY (environments are being removed, or looked
+ * through for that). */
+int environment_hold(const struct noderoot *root, int timeout_ms, struct error *err);
 /*
  * Pin a ready build: the one of this name, or (NULL) the newest; also one of a folder
- * that an administrator keeps. is_reused goes into the pin, and the time since begun_ns
- * (clock_monotonic_ns), when the run began to look for it. 1: pinned, and out
- * (initialised) says what; 0: there is none; -1: err.
+ * that an administrator keeps. The caller holds the environments. is_reused goes into the
+ * pin, and the time since begun_ns (clock_monotonic_ns), when the run began to look for
+ * it. 1: pinned, and out (initialised) says what; 0: there is none; -1: err.
  */
 int environment_take(const struct environment *e, int run_fd, const char *build,
                      bool is_reused, int64_t begun_ns, struct environment_pin *out,

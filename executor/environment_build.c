@@ -21,6 +21,7 @@
 
 #define LOOK_MS 50
 #define SLOT_LOOK_MS 200
+#define HOLD_LOOKS_SILENT 20
 #define NOTE_MAX ((size_t)16 << 10)
 
 /* One run's wait for, or work at, one environment. */
@@ -145,16 +146,46 @@ static int open_folder(struct work *w, struct error *err)
                               w->e.document.length, 0600, err);
 }
 
-/* Make the identity's folder and take its lock, both under the shared envs/lock: who
- * removes environments has it exclusively, and leaves a folder alone whose lock is held.
+/* As environment_hold. Who looks through all runs for what nobody needs any longer keeps
+ * us waiting for as long as that takes. */
+static int hold(const struct work *w, struct error *err)
+{
+    for (int looks = 0;; looks++) {
+        struct error why = ERROR_INIT;
+        int fd = environment_hold(w->p->root, 0, &why);
+        if (fd >= 0) {
+            return fd;
+        }
+        if (why.code != ERR_BUSY) {
+            return error_set(err, why.code, "%s", why.text);
+        }
+        if (looks == HOLD_LOOKS_SILENT) {
+            programs_say(w->p->programs, "waiting: the node's environments are being "
+                                         "looked through, or removed");
+        }
+        if (!programs_wait(w->p->programs, LOOK_MS)) {
+            return canceled(err);
+        }
+    }
+}
+
+/* As environment_take. */
+static int take(const struct work *w, const char *build, bool is_reused,
+                struct environment_pin *pin, struct error *err)
+{
+    CLEANUP_FD int held = hold(w, err);
+    return held < 0 ? -1
+                    : environment_take(&w->e, w->p->run_fd, build, is_reused, w->begin_ns,
+                                       pin, err);
+}
+
+/* Make the identity's folder and take its lock, both while the environments are held: who
+ * removes some has them for itself, and leaves a folder alone whose lock is held.
  * Errors: ERR_BUSY (somebody has it). */
 static int try_lock(struct work *w, struct error *err)
 {
-    if (mkdirat(w->p->root->fd, "envs", 0700) < 0 && errno != EEXIST) {
-        return error_sys(err, "make %s/envs", w->p->root->path);
-    }
-    CLEANUP_FD int shared = files_lock(w->p->root->fd, "envs/lock", false, -1, err);
-    if (shared < 0 || open_folder(w, err) < 0) {
+    CLEANUP_FD int held = hold(w, err);
+    if (held < 0 || open_folder(w, err) < 0) {
         return -1;
     }
     return files_lock(w->folder_fd, "lock", true, 0, err);
@@ -454,9 +485,7 @@ static int build(struct work *w, struct environment_pin *pin, struct error *err)
         }
         return -1;
     }
-    return environment_take(&w->e, w->p->run_fd, name, false, w->begin_ns, pin, err) == 1
-               ? 0
-               : -1;
+    return take(w, name, false, pin, err) == 1 ? 0 : -1;
 }
 
 /* ---- All of it */
@@ -471,8 +500,7 @@ static int obtain(struct work *w, struct environment_pin *pin, struct error *err
         return -1;
     }
     if (!is_refresh || w->awaited[0] != '\0') {
-        int taken = environment_take(&w->e, w->p->run_fd, is_refresh ? w->awaited : NULL,
-                                     true, w->begin_ns, pin, err);
+        int taken = take(w, is_refresh ? w->awaited : NULL, true, pin, err);
         if (taken != 0) {
             return taken < 0 ? -1 : 0;
         }
@@ -503,7 +531,7 @@ static int prepare_chosen(struct work *w, struct error *err)
     environment_pin_init(&pin);
     int taken = 0;
     if (!w->p->spec->environment.is_refresh) {
-        taken = environment_take(&w->e, w->p->run_fd, NULL, true, w->begin_ns, &pin, err);
+        taken = take(w, NULL, true, &pin, err);
     }
     if (taken < 0 || (taken == 0 && obtain(w, &pin, err) < 0)) {
         return -1;
@@ -529,8 +557,11 @@ static int prepare_existing(struct work *w, struct tools *tools, struct error *e
     struct environment_pin pin CLEANUP_PIN;
     environment_pin_init(&pin);
     programs_say(w->p->programs, "environment: %s", environment_source(w->p->spec));
-    if (environment_existing(w->p->spec, tools, w->begin_ns, &pin, err) < 0 ||
-        check_interpreter(w->p, pin.interpreter, err) < 0 ||
+    int found = environment_existing(w->p->spec, tools, w->begin_ns, &pin, err);
+    if (found == 0) {
+        return canceled(err); /* its interpreter was not asked to the end */
+    }
+    if (found < 0 || check_interpreter(w->p, pin.interpreter, err) < 0 ||
         environment_write_pin(w->p->run_fd, &pin, err) < 0) {
         return -1;
     }
@@ -547,6 +578,7 @@ int environment_prepare(const struct preparation *p, struct error *err)
                      .begin_utc_ms = clock_utc_ms()};
     CLEANUP(tools_cleanup)
     struct tools *tools = tools_new(p->root, true, p->spec->environment.is_refresh);
+    tools_set_stop(tools, programs_stop_fd(p->programs));
     if (!p->spec->environment.has_definition) {
         return complain_of_pin(&p->spec->environment, err);
     }
@@ -554,7 +586,9 @@ int environment_prepare(const struct preparation *p, struct error *err)
         return prepare_existing(&w, tools, err);
     }
     int result = environment_choose(&w.e, p->root, p->spec, tools, err);
-    if (result == 1) {
+    if (result == 0) {
+        result = canceled(err); /* a program was not asked to the end */
+    } else if (result == 1) {
         say_choice(&w);
         result = prepare_chosen(&w, err);
     }

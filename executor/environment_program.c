@@ -189,6 +189,11 @@ static bool is_stopped(const struct programs *p, int timeout_ms)
     return poll(&stop, 1, timeout_ms) > 0;
 }
 
+int programs_stop_fd(const struct programs *p)
+{
+    return p->stop_fd;
+}
+
 bool programs_wait(struct programs *p, int timeout_ms)
 {
     return !is_stopped(p, timeout_ms);

@@ -56,6 +56,8 @@ int programs_run(struct programs *p, const char *const *argv, bool is_quiet,
 /* Borrowed until the next run. */
 struct strbuf *programs_text(struct programs *p);
 
+/* What is readable once all has to end. Borrowed. */
+int programs_stop_fd(const struct programs *p);
 /* Wait so long, or until all has to end: false. */
 bool programs_wait(struct programs *p, int timeout_ms);
 

@@ -15,7 +15,7 @@
 #include "common/files.h"
 #include "common/json.h"
 #include "common/strvec.h"
-#include "common/subprocess.h"
+#include "executor/environment_ask.h"
 #include "executor/environment_version.h"
 
 #define TOOLS_FILE "envs/tools.json"
@@ -23,8 +23,6 @@
 #define TOOLS_MAX 512
 #define TOOLS_FORMAT 1
 #define NAMES_MAX 256 /* that match a pattern in one folder */
-#define ANSWER_MAX ((size_t)64 << 10)
-#define ASK_TIMEOUT_MS 10000
 #define MINOR_MIN 6
 #define MINOR_MAX 20
 #define SHOWN_MAX 8
@@ -32,6 +30,7 @@
 struct tools {
     const struct noderoot *root;
     bool may_start, has_learnt;
+    int stop_fd;                  /* -1: none */
     struct tool items[TOOLS_MAX]; /* as far as count, all is touched; and never moved */
     size_t count;
     struct json *kept; /* what tools.json said; NULL: nothing */
@@ -47,33 +46,6 @@ static const char *const detail_names[] = {[PYTHON_IMPLEMENTATION] = "implementa
                                            [PYTHON_PLATFORM] = "platform",
                                            [PYTHON_LIBC] = "libc",
                                            [PYTHON_PIP] = "pip"};
-
-/* Interpreters answer on one line: version, implementation, platform, C library, pip of
- * ensurepip, and last their own path; that of the base where they are a virtual
- * environment's. Python 3.6 and later. */
-static const char question[] =
-    "import sys,os,sysconfig\n"
-    "def libc():\n"
-    "    try:\n"
-    "        return os.confstr('CS_GNU_LIBC_VERSION').replace(' ','-')\n"
-    "    except (ValueError,AttributeError,OSError):\n"
-    "        return 'musl'\n"
-    "def pip():\n"
-    "    try:\n"
-    "        import venv,ensurepip\n"
-    "        return ensurepip.version()\n"
-    "    except Exception:\n"
-    "        return ''\n"
-    "v=sys.version_info\n"
-    "e=sys.executable\n"
-    "if sys.prefix!=sys.base_prefix:\n"
-    "    b=os.path.join(sys.base_prefix,'bin','python%d.%d'%v[:2])\n"
-    "    e=getattr(sys,'_base_executable','') or e\n"
-    "    e=b if e==sys.executable else e\n"
-    "r={'alpha':'a','beta':'b','candidate':'rc'}.get(v[3])\n"
-    "print('\\t'.join(['%d.%d.%d'%v[:3]+('%s%d'%(r,v[4]) if r else ''),"
-    "sys.implementation.name,sysconfig.get_platform(),libc(),pip(),"
-    "os.path.realpath(e)]))\n";
 
 /* ---- Which file it is */
 
@@ -330,62 +302,13 @@ static void keep(const struct tools *t)
 
 /* ---- Asking */
 
-/* Of a line of tabs. False: it is no interpreter's answer. */
-static bool take_python(struct tool *tool, char *answer)
-{
-    char *fields[6];
-    size_t count = 0;
-    answer[strcspn(answer, "\n")] = '\0';
-    for (char *at = answer; at != NULL && count < ARRAY_SIZE(fields); count++) {
-        char *tab = strchr(at, '\t');
-        fields[count] = at;
-        if (tab != NULL) {
-            *tab++ = '\0';
-        }
-        at = tab;
-    }
-    if (count != ARRAY_SIZE(fields) || fields[5][0] != '/') {
-        return false;
-    }
-    snprintf(tool->version, sizeof(tool->version), "%s", fields[0]);
-    for (size_t i = 0; i < ARRAY_SIZE(tool->detail); i++) {
-        snprintf(tool->detail[i], sizeof(tool->detail[i]), "%s", fields[i + 1]);
-    }
-    tool->real = xstrdup(fields[5]);
-    return true;
-}
-
-/* "uv 0.5.1 (...)": the first word that begins with a digit. */
-static bool take_version(struct tool *tool, char *answer)
-{
-    char *rest = NULL;
-    for (char *word = strtok_r(answer, " \t\n,", &rest); word != NULL;
-         word = strtok_r(NULL, " \t\n,", &rest)) {
-        if (word[0] >= '0' && word[0] <= '9') {
-            snprintf(tool->version, sizeof(tool->version), "%s", word);
-            tool->real = xstrdup(tool->path);
-            return true;
-        }
-    }
-    return false;
-}
-
 static void ask(struct tools *t, struct tool *tool)
 {
-    bool is_python = tool->sort == TOOL_PYTHON;
-    const char *const argv[] = {tool->path, is_python ? "-I" : "--version",
-                                is_python ? "-c" : NULL, question, NULL};
-    struct strbuf answer;
-    int status = 0;
-    strbuf_init(&answer, ANSWER_MAX);
-    bool has_answered =
-        subprocess_capture(argv, &answer, NULL, ASK_TIMEOUT_MS, &status, NULL) == 0 &&
-        status == 0;
-    tool->is_usable = has_answered && (is_python ? take_python(tool, answer.data)
-                                                 : take_version(tool, answer.data));
-    tool->is_known = true;
-    t->has_learnt = true;
-    strbuf_release(&answer);
+    if (environment_ask(tool, t->stop_fd) < 0) {
+        t->may_start = false;
+    } else {
+        t->has_learnt = true;
+    }
 }
 
 /* False: it would have to be started. */
@@ -404,6 +327,7 @@ struct tools *tools_new(const struct noderoot *root, bool may_start, bool is_ref
     struct tools *t = xcalloc(1, sizeof(*t));
     t->root = root;
     t->may_start = may_start;
+    t->stop_fd = -1;
     look_everywhere(t);
     if (!is_refresh) {
         read_kept(t);
@@ -412,6 +336,11 @@ struct tools *tools_new(const struct noderoot *root, bool may_start, bool is_ref
         recall(t, &t->items[i]);
     }
     return t;
+}
+
+void tools_set_stop(struct tools *t, int stop_fd)
+{
+    t->stop_fd = stop_fd;
 }
 
 void tools_free(struct tools *t)

@@ -67,6 +67,9 @@ struct tools;
 struct tools *tools_new(const struct noderoot *root, bool may_start, bool is_refresh);
 void tools_free(struct tools *tools);
 DEFINE_CLEANUP_FREE(tools)
+/* Once this is readable (borrowed; a signalfd) no program is waited for any longer, and
+ * none is started: whoever needs one gets 0. */
+void tools_set_stop(struct tools *tools, int stop_fd);
 
 /*
  * The interpreter to use: the newest that fits the PEP 440 specifiers, or for "" the

@@ -1,5 +1,7 @@
 """Environments on the node: built once by content, found in no time, whole or not there."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -9,6 +11,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -221,6 +224,53 @@ def test_a_cancel_ends_a_build_and_leaves_nothing(node, envs, index, builder):
     assert not envs.builds()
     assert not envs.half_made()
     assert not any((one / "failed").exists() for one in envs.identities())
+
+
+@contextlib.contextmanager
+def looked_through(envs: Environments) -> Iterator[None]:
+    """Meanwhile somebody looks through all runs for environments that nobody needs."""
+    envs.folder.mkdir(parents=True, exist_ok=True)
+    with (envs.folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+LOOKED_THROUGH = "waiting: the node's environments are being looked through"
+
+
+def test_a_run_that_is_held_up_by_a_collection_is_canceled(node, envs):
+    """It waited for envs/lock without an ear for the end."""
+    with looked_through(envs):
+        run = run_python(node, "", environment=environment(definition("tiny")))
+        wait_for(lambda: LOOKED_THROUGH in prepare_log(run), "the run to say that it waits")
+        run.cancel(60000)
+        assert run.end()["exit"] == {"kind": "canceled"}
+
+
+def test_a_build_is_not_lost_to_a_collection(node, envs, index):
+    """A good one failed where envs/lock was held for 10 s as it became ready."""
+    index.wheel("tiny")
+    index.hang = lambda path: path == "/simple/tiny/"
+    run = run_python(node, SHOW, environment=environment(definition("tiny", index=index.url)))
+    wait_for(lambda: index.asked, "the index to be asked")
+    with looked_through(envs):
+        index.gate.set()
+        wait_for(lambda: LOOKED_THROUGH in prepare_log(run), "the run to say that it waits", 60)
+        assert [one["packages"] for one in envs.ready()] == [1]
+    assert run.end(60)["state"] == "Completed", prepare_log(run)
+
+
+def test_a_cancel_ends_the_asking_of_interpreters(node, envs, tmp_path):
+    """One that hangs was waited for, 10 s each."""
+    for minor in range(12, 21):
+        path = tmp_path / "uv" / f"python3.{minor}"
+        path.write_text(f"#!/bin/sh\necho > {tmp_path}/asked\nexec sleep 600\n")
+        path.chmod(0o755)
+    run = run_python(node, "", environment=environment(definition("tiny", python=">=3.6")))
+    wait_for((tmp_path / "asked").exists, "an interpreter to be asked")
+    run.cancel(60000)
+    assert run.end()["exit"] == {"kind": "canceled"}
+    assert not envs.identities()
 
 
 @pytest.mark.usefixtures("envs")
