@@ -20,11 +20,8 @@
  */
 #define STDIN_PIPE_BYTES ((size_t)256 << 10)
 #define WORDS_PART                                                                       \
-    ((size_t)32 << 10) /* of stderr, from its beginning and from its end                 \
-                        */
-/* What a server says on stderr must not fill our disk; ssh writes nothing else as large.
- */
-#define WORDS_MAX ((uint64_t)64 << 20)
+    ((size_t)32 << 10)    /* of stderr, from its beginning and from its end              \
+                           */
 #define END_GRACE_MS 500  /* for a child whose streams were closed */
 #define STOP_GRACE_MS 100 /* for one that was asked to end */
 
@@ -263,7 +260,7 @@ struct link *link_process_open(const struct link_process_options *options,
     /* What Ctrl-C means is decided here (interrupt.h): the link lives on while the person
      * is asked, or while the far end is told. */
     link->child.want_no_interrupt = true;
-    link->child.file_limit_bytes = WORDS_MAX;
+    link->child.file_limit_bytes = options->words_max_bytes;
     if (subprocess_start(&link->child, err) != 0 ||
         fdio_set_nonblocking(link->child.stdin_fd, true, err) != 0 ||
         fdio_set_nonblocking(link->child.stdout_fd, true, err) != 0) {

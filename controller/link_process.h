@@ -33,6 +33,8 @@ struct link_process_options {
     char *const *argv;
     bool has_terminal; /* the child keeps ours, to ask; else it leads a session of its
                           own, and ends with all that it started */
+    uint64_t words_max_bytes; /* what the child says on stderr, and any file that it
+                                 writes, ends there; 0: no limit of ours */
     link_explainer *explain;
     link_describer *describe;  /* may be NULL */
     link_asker *may_be_asking; /* may be NULL */

@@ -21,6 +21,9 @@
 #include <sys/wait.h>
 
 #define RESOLVE_TIMEOUT_MS 10000
+/* What a server says on stderr must not fill our disk; ssh writes nothing else as large.
+ */
+#define WORDS_MAX ((uint64_t)64 << 20)
 
 struct openssh {
     char *target, *settings, *host;
@@ -236,6 +239,7 @@ static struct link *open_openssh(const struct target *target,
     struct link_process_options process = {
         .argv = strvec_argv(&argv),
         .has_terminal = options->may_ask,
+        .words_max_bytes = WORDS_MAX,
         .explain = explain,
         .describe = describe,
         .may_be_asking = may_be_asking,
