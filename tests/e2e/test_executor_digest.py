@@ -19,8 +19,10 @@ def node_of(errand, sshd: Sshd) -> str:
 def test_a_changed_executor_is_refused_and_named(errand, sshd):
     target = node_of(errand, sshd)
     executor = installed(sshd)
-    with open(executor, "ab") as file:
-        file.write(b"more")
+    content = executor.read_bytes()
+    executor.unlink()  # it may still run: nobody may write into it then
+    executor.write_bytes(content + b"more")
+    executor.chmod(0o755)
     result = errand.run("run", "--target", target, "train.py")
     assert result.code == 125
     assert "another executor answered" in result.errors
