@@ -29,8 +29,8 @@ struct watch_trouble {
     int64_t since_ns; /* when it began, monotonic; 0: all is well */
     unsigned try_count;
     int64_t said_ns, say_again_ns;
-    enum error_code said_code;
-    bool is_said; /* the loss was told, its end was not yet */
+    uint64_t said_codes; /* a bit a code: causes that come and go are said once each */
+    bool is_said;        /* the loss was told, its end was not yet */
 };
 
 struct watch {
@@ -74,6 +74,11 @@ struct client *watch_connect(struct watch *watch, struct error *err);
  * (ERR_TIMED_OUT, without a hint: what the caller can say of the run).
  */
 int watch_reconnect(struct watch *watch, const struct error *why, struct error *err);
+/* Whether a try that failed so is to be told: the first, the first of its cause, and,
+ * where no line is rewritten (is_live), one after ever longer times. Notes that it is
+ * told. */
+bool watch_trouble_is_news(struct watch_trouble *trouble, enum error_code code,
+                           int64_t now_ns, bool is_live);
 /* Something got done over the link: what comes next is new trouble, with its own time. */
 void watch_is_well(struct watch *watch);
 /* True for failures that may pass: the link, the network, a server that is busy. */

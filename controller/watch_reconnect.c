@@ -3,8 +3,9 @@
 
 #include "common/clock.h"
 
-/* Where there is no line to rewrite, the wait is told of when it begins, when its cause
- * changes, and then ever more rarely: a night is a dozen lines. */
+/* Where there is no line to rewrite, the wait is told of when it begins, when there is
+ * another cause, and then ever more rarely: a night is a dozen lines. */
+_Static_assert(ERR_COUNT <= 64, "said_codes has a bit for each");
 #define SAY_AGAIN_NS (60 * NS_PER_S)
 #define SAY_RARELY_NS (3600 * NS_PER_S)
 #define REWRITE_NS NS_PER_S
@@ -75,21 +76,33 @@ static int sleep_until(const struct watch *watch, int64_t end_ns, struct error *
     return result;
 }
 
+bool watch_trouble_is_news(struct watch_trouble *t, enum error_code code, int64_t now_ns,
+                           bool is_live)
+{
+    uint64_t bit = UINT64_C(1) << code;
+    bool is_first = t->said_ns == 0;
+    if (!is_first && (t->said_codes & bit) != 0 &&
+        (is_live || now_ns < t->say_again_ns)) {
+        return false;
+    }
+    int64_t pause_ns = is_first ? SAY_AGAIN_NS : 2 * (now_ns - t->said_ns);
+    pause_ns = pause_ns < SAY_AGAIN_NS ? SAY_AGAIN_NS : pause_ns;
+    t->say_again_ns = now_ns + (pause_ns < SAY_RARELY_NS ? pause_ns : SAY_RARELY_NS);
+    t->said_ns = now_ns;
+    t->said_codes |= bit;
+    return true;
+}
+
 static void say_trouble(struct watch *watch, const struct error *why, int64_t delay_ms)
 {
     struct watch_trouble *t = &watch->trouble;
     char past[CLOCK_TEXT_SIZE], delay[CLOCK_TEXT_SIZE];
     int64_t now = clock_monotonic_ns();
     bool is_first = t->said_ns == 0;
-    bool is_live = terminal_is_live(watch->context->terminal);
-    if (!is_first && why->code == t->said_code && (is_live || now < t->say_again_ns)) {
+    if (!watch_trouble_is_news(t, why->code, now,
+                               terminal_is_live(watch->context->terminal))) {
         return;
     }
-    int64_t pause_ns = is_first ? SAY_AGAIN_NS : 2 * (now - t->said_ns);
-    pause_ns = pause_ns < SAY_AGAIN_NS ? SAY_AGAIN_NS : pause_ns;
-    t->say_again_ns = now + (pause_ns < SAY_RARELY_NS ? pause_ns : SAY_RARELY_NS);
-    t->said_ns = now;
-    t->said_code = why->code;
     t->is_said = true;
     clock_format_duration(delay, delay_ms);
     clock_format_duration(past, (now - t->since_ns) / NS_PER_MS);
