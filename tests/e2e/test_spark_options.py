@@ -103,7 +103,10 @@ spark:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--framework", "python", "--queue", "ml", "job.py"], "--queue is for the framework pyspark, and this run's is python"),
+        (
+            ["--framework", "python", "--queue", "ml", "job.py"],
+            "--queue is for the framework pyspark, and this run's is python",
+        ),
         (["--queue", "ml", "--", "true"], "Spark starts a Python script, not a command"),
         (["--spark-conf", "executor.memory=4g", "job.py"], "did you mean spark.executor.memory=4g?"),
         (["--spark-conf", "spark.yarn.tags=x", "job.py"], "spark.yarn.tags is set by errand itself"),
