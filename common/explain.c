@@ -20,6 +20,11 @@ static bool goes_on(const char *text, const char *said, char words[][EXPLAIN_WOR
     }
     bool is_any = said[1] == '*';
     const char *rest = said + (is_any ? 3 : 2);
+    if (*rest == '\0') { /* nothing follows that would end it */
+        size_t all = strcspn(text, is_any ? "\n" : " \n");
+        snprintf(words[0], EXPLAIN_WORD_MAX, "%.*s", (int)all, text);
+        return all > 0 || is_any;
+    }
     for (size_t taken = 0; taken < EXPLAIN_WORD_MAX - 1; taken++) {
         if ((taken > 0 || is_any) && goes_on(text + taken, rest, words + 1)) {
             snprintf(words[0], EXPLAIN_WORD_MAX, "%.*s", (int)taken, text);

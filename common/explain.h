@@ -17,8 +17,9 @@
 
 /*
  * `said` is looked for in the text. "{}" stands for a word there, "{*}" for anything on
- * that line, up to what follows; they become the "{}" of the sentence, in their order,
- * and what is left of these becomes those of the hint.
+ * that line, up to what follows, or, at the end of `said`, all of it; they become the
+ * "{}" of the sentence, in their order, and what is left of these becomes those of the
+ * hint.
  */
 struct explain_row {
     const char *said;
