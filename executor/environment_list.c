@@ -116,24 +116,52 @@ static void digest_definition(const struct json *document, struct oid *out)
     }
 }
 
-/* A build that is whole. */
-static void take_ready(struct environment_list *list, int folder_fd, const char *identity,
+/* What READY says of this very build; NULL: err. */
+static struct json *read_ready(int build_fd, const char *identity, const char *build,
+                               struct run_environment *facts, struct error *err)
+{
+    struct strbuf text CLEANUP_STRBUF = STRBUF_INIT;
+    strbuf_init(&text, DOCUMENT_MAX);
+    CLEANUP_JSON struct json *ready = files_read(build_fd, "READY", &text, err) < 0
+                                          ? NULL
+                                          : json_parse(text.data, text.length, err);
+    if (ready == NULL || run_environment_from_json(ready, facts, err) < 0) {
+        return NULL;
+    }
+    if (strcmp(facts->identity, identity) != 0 || strcmp(facts->build, build) != 0) {
+        error_set(err, ERR_CORRUPT, "it is another build's");
+        return NULL;
+    }
+    return TAKE_PTR(ready);
+}
+
+/* A build that has READY: whole, or of no use to anybody. */
+static void take_build(struct environment_list *list, int folder_fd, const char *identity,
                        const char *build, const char *current)
 {
-    CLEANUP_FD int build_fd = files_open_dir(folder_fd, build, NULL);
-    CLEANUP_JSON struct json *ready =
-        build_fd < 0 ? NULL : read_json(build_fd, "READY", DOCUMENT_MAX);
     struct run_environment facts;
-    if (ready == NULL || run_environment_from_json(ready, &facts, NULL) < 0 ||
-        strcmp(facts.identity, identity) != 0 || strcmp(facts.build, build) != 0) {
+    struct error why = ERROR_INIT;
+    CLEANUP_FD int build_fd = files_open_dir(folder_fd, build, NULL);
+    if (build_fd < 0) {
+        return; /* removed meanwhile */
+    }
+    CLEANUP_JSON struct json *ready = read_ready(build_fd, identity, build, &facts, &why);
+    if (ready == NULL && why.code == ERR_NOT_FOUND) {
         return;
     }
     struct environment_entry *entry = add_entry(list, identity);
-    entry->facts = facts;
-    entry->state = ENVIRONMENT_READY;
+    if (ready != NULL) {
+        entry->facts = facts;
+        entry->state = ENVIRONMENT_READY;
+        entry->name = copy_string(ready, "name");
+        entry->created_utc_ms = time_of(ready, "created");
+    } else {
+        entry->state = ENVIRONMENT_BROKEN;
+        entry->message = xasprintf("its READY cannot be read: %s", why.text);
+        memcpy(entry->facts.build, build, strlen(build) + 1);
+        entry->created_utc_ms = modified_ms(build_fd, "READY");
+    }
     entry->is_current = strcmp(build, current) == 0;
-    entry->name = copy_string(ready, "name");
-    entry->created_utc_ms = time_of(ready, "created");
     entry->used_utc_ms = modified_ms(build_fd, "used");
 }
 
@@ -202,11 +230,15 @@ static void take_folder(struct environment_list *list, int envs_fd, const char *
     current[length > 0 ? length : 0] = '\0';
     environment_list_builds(folder_fd, true, &builds);
     for (size_t i = 0; i < builds.count && list->count < ENVIRONMENT_LIST_MAX; i++) {
-        take_ready(list, folder_fd, identity, builds.items[i], current);
+        take_build(list, folder_fd, identity, builds.items[i], current);
     }
     CLEANUP_JSON struct json *document =
         read_json(folder_fd, "identity.json", DOCUMENT_MAX);
-    take_unready(list, folder_fd, identity, document, list->count > before);
+    bool has_ready = false;
+    for (size_t i = before; i < list->count; i++) {
+        has_ready |= list->entries[i].state == ENVIRONMENT_READY;
+    }
+    take_unready(list, folder_fd, identity, document, has_ready);
     for (size_t i = before; i < list->count; i++) {
         digest_definition(document, &list->entries[i].definition);
     }
@@ -289,6 +321,7 @@ static const char *const state_names[] = {
     [ENVIRONMENT_READY] = "ready",
     [ENVIRONMENT_BUILDING] = "building",
     [ENVIRONMENT_FAILED] = "failed",
+    [ENVIRONMENT_BROKEN] = "broken",
 };
 
 static void add_text(struct json *j, const char *key, const char *text)

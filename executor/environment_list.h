@@ -20,6 +20,7 @@ enum environment_state {
     ENVIRONMENT_READY,
     ENVIRONMENT_BUILDING, /* somebody holds the identity's lock */
     ENVIRONMENT_FAILED,   /* the newest build failed, and there is no other */
+    ENVIRONMENT_BROKEN,   /* its READY cannot be read: no run takes it */
 };
 
 /* A build that is there, or is being made, or failed. */
@@ -29,7 +30,7 @@ struct environment_entry {
     bool is_current;       /* what the next run takes */
     char *name;            /* what it was asked for by, or NULL */
     struct oid definition; /* digest of the definition's identity form; zero: not known */
-    char *message;         /* FAILED: why; BUILDING: the run that builds; or NULL */
+    char *message; /* FAILED, BROKEN: why; BUILDING: the run that builds; or NULL */
     int64_t created_utc_ms, used_utc_ms; /* 0: not known */
     struct strvec used_by;               /* runs that have not ended */
 };
@@ -52,7 +53,7 @@ void environment_list_release(struct environment_list *list);
 
 /* The identities that have a folder in envs/, be they built or not. Appended, sorted. */
 void environment_list_identities(int envs_fd, struct strvec *out);
-/* The names of the builds of an identity that are whole (is_ready), or the others.
+/* The names of the builds of an identity that have READY (is_ready), or the others.
  * Appended, sorted. */
 void environment_list_builds(int folder_fd, bool is_ready, struct strvec *out);
 

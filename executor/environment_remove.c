@@ -215,9 +215,10 @@ static void collect_entry(struct collecting *k, const struct environment_entry *
     if (entry->state == ENVIRONMENT_BUILDING) {
         return;
     }
+    /* All of the folder goes where only a failure lies in it. */
+    const char *build = entry->state == ENVIRONMENT_FAILED ? NULL : entry->facts.build;
     if (entry->used_by.count > 0 || !is_due ||
-        !discard(k, entry->facts.identity,
-                 entry->state == ENVIRONMENT_READY ? entry->facts.build : NULL)) {
+        !discard(k, entry->facts.identity, build)) {
         k->c->kept += entry->state == ENVIRONMENT_READY;
         return;
     }

@@ -301,6 +301,30 @@ static void collect(const struct noderoot *root, bool is_dry, int64_t keep_days,
     sweep_release(&sweep);
 }
 
+/* It was neither listed nor collected. */
+static void a_build_whose_ready_cannot_be_read_is_told_and_collected(void **state)
+{
+    CLEANUP(noderoot_cleanup) struct noderoot *root = node_root(*state);
+    struct environment_collection c;
+    CLEANUP_LIST struct environment_list list;
+    make_build(root, ONE, OLD, 40);
+    write_text(root, "envs/" ONE "/" OLD "/READY", "{\"kind\":");
+    make_build(root, ONE, NEW, 5);
+    make_run(root, "run1", ONE, OLD);
+    read_list(root, "", &list);
+    assert_int_equal(list.count, 2);
+    assert_int_equal(list.entries[0].state, ENVIRONMENT_BROKEN);
+    assert_string_equal(list.entries[0].facts.build, OLD);
+    assert_non_null(strstr(list.entries[0].message, "READY cannot be read"));
+    collect(root, false, 0, &c);
+    assert_true(exists(root, "envs/" ONE "/" OLD "/READY")); /* a run has it */
+    end_run(root, "run1");
+    make_build(root, ONE, NEW, 5);
+    collect(root, false, 0, &c);
+    assert_int_equal(c.leftovers, 1);
+    assert_false(exists(root, "envs/" ONE));
+}
+
 static void what_was_not_used_for_long_is_collected(void **state)
 {
     CLEANUP(noderoot_cleanup) struct noderoot *root = node_root(*state);
@@ -376,6 +400,7 @@ int main(void)
         NODE_TEST(what_is_being_built_is_not_removed),
         NODE_TEST(without_the_current_build_the_newest_other_one_is_current),
         NODE_TEST(a_run_that_cannot_be_read_keeps_everything),
+        NODE_TEST(a_build_whose_ready_cannot_be_read_is_told_and_collected),
         NODE_TEST(what_was_not_used_for_long_is_collected),
         NODE_TEST(the_cache_stays_while_somebody_builds),
         NODE_TEST(what_interrupted_builds_left_is_collected),
