@@ -103,6 +103,18 @@ static int judge(struct tally *t, struct error *err)
     return 0;
 }
 
+/* It is lost, wherever it lies: once it is not found, whoever has it sends it again. */
+static int give_up(struct tally *t, const struct packfile_entry *entry, struct error *err)
+{
+    if (packfile_mark_bad(t->file, entry, err) < 0) {
+        return -1;
+    }
+    t->live--;
+    t->live_bytes -= entry->length;
+    t->dead++;
+    return 0;
+}
+
 static int write_live(void *context, const struct packfile_entry *entry,
                       struct error *err)
 {
@@ -115,7 +127,7 @@ static int write_live(void *context, const struct packfile_entry *entry,
         return -1;
     }
     if (!store_is_good(&t->body, &entry->oid)) {
-        return error_set(err, ERR_CORRUPT, "an object is not what its name says");
+        return give_up(t, entry, err);
     }
     return store_put_file(t->store, &entry->oid, t->body.data, t->body.length, err);
 }

@@ -603,6 +603,28 @@ static void a_pack_of_which_little_lives_is_dissolved(void **state)
     assert_true(store_has_root(store, &root));
 }
 
+/* One byte kept all that lay in its pack, for ever. */
+static void a_bad_object_does_not_keep_its_pack(void **state)
+{
+    CLEANUP_SCRATCH struct scratch *s = scratch_new();
+    CLEANUP_STORE struct store *store = open_packed(s);
+    CLEANUP_FREE char *path = NULL;
+    struct store_gc_result result;
+
+    (void)state;
+    gather_many(store, "file", 2 * MANY);
+    path = pack_path(s);
+    (void)add_folder(store, "file", 10, 100, 0);
+    damage_text(s, path, "file 108");
+    make_packs_old(s);
+    result = collect_after(store, DAY_MS, false);
+    assert_int_equal(result.objects_removed, 2 * MANY - 99);
+    assert_int_equal(result.objects_kept, 100);
+    assert_false(scratch_exists(s, path));
+    assert_true(has(store, "file", 107) && has(store, "file", 109));
+    assert_false(has(store, "file", 108));
+}
+
 static void a_pack_of_which_most_lives_stays(void **state)
 {
     CLEANUP_SCRATCH struct scratch *s = scratch_new();
@@ -662,6 +684,7 @@ int main(void)
         cmocka_unit_test(a_dead_pack_goes),
         cmocka_unit_test(a_pack_that_is_asked_stays),
         cmocka_unit_test(a_pack_of_which_little_lives_is_dissolved),
+        cmocka_unit_test(a_bad_object_does_not_keep_its_pack),
         cmocka_unit_test(a_pack_of_which_most_lives_stays),
     };
 
