@@ -1,12 +1,15 @@
 """What a person sees of environments that are really built, by uv and by pip, here and over ssh."""
 
 import os
+import re
 import signal
 from pathlib import Path
 
 import pytest
+from support import processes
 from support.environments import UV
 from support.projects import write_files
+from support.waiting import wait_for
 
 SHOW = "import sys, tiny\nprint(tiny.__version__, sys.prefix)\n"
 
@@ -123,20 +126,58 @@ def test_a_build_that_fails_says_why_and_where_the_log_is(errand, target, tiny):
     assert "nosuch" in errand.ok("env", "show", "--target", target, failed[0]["identity"]).text
 
 
-@pytest.mark.usefixtures("builder")
-def test_of_several_at_once_one_builds_and_all_see_it(errand, target, tiny):
+MANY = 10
+BUILDS = re.compile(rb"run (\w+) builds this environment; its log:")
+
+
+@pytest.fixture
+def first_uses(errand, target, tiny):
+    """Ten runs that need one new environment at once: those that wait, and the id of the one that builds, which waits
+    for the index's gate."""
     tiny.hang = lambda path: path.startswith("/files/")
-    runs = [errand.start("run", "--target", target, "t.py") for _ in range(3)]
-    for one in runs:
-        one.wait_output(b"  | ", "err")
+    runs = [errand.start("run", "--target", target, "t.py") for _ in range(MANY)]
+
+    def waiting() -> list[bytes]:
+        for one in runs:
+            one.read(0.01)
+        return [found[1] for one in runs if (found := BUILDS.search(one.err))]
+
+    names = wait_for(lambda: waiting() if len(waiting()) == MANY - 1 else None, "nine to wait for one", 90)
+    assert len(set(names)) == 1
+    wait_for(lambda: any(path.startswith("/files/") for path in tiny.asked), "the builder to fetch", 60)
+    return runs, names[0].decode()
+
+
+@pytest.mark.usefixtures("builder")
+def test_of_ten_first_uses_at_once_one_builds_and_all_see_it(errand, target, tiny, first_uses):
+    runs, building = first_uses
     tiny.gate.set()
-    results = [one.finish() for one in runs]
-    assert [one.code for one in results] == [0, 0, 0], "\n".join(map(str, results))
+    results = [one.finish(120) for one in runs]
+    assert [one.code for one in results] == [0] * MANY, "\n".join(map(str, results))
     assert len({one.out for one in results}) == 1
     said = [one.errors for one in results]
     assert sum("environment ready: 1 package" in one for one in said) == 1
-    assert sorted(one["environment"]["reused"] for one in map(errand.show, ids(errand))) == [False, True, True]
+    assert all(re.search(r"  \| .*tiny(==|-)1\.0", one) for one in said), "all see what the builder says"
+    assert sorted(one["environment"]["reused"] for one in map(errand.show, ids(errand))) == [False] + [True] * (
+        MANY - 1
+    )
+    assert not errand.show(building)["environment"]["reused"]
     assert len(errand.json("env", "list", "--target", target)["environments"]) == 1
+
+
+@pytest.mark.usefixtures("builder")
+def test_the_builder_is_killed_and_one_of_nine_that_wait_builds(errand, target, tiny, first_uses):
+    runs, building = first_uses
+    (prepare,) = [pid for pid in processes.everyone() if {"prepare", building} <= set(processes.command(pid))]
+    os.kill(prepare, signal.SIGKILL)
+    wait_for(lambda: errand.show(building)["status"] == "Failed", "the builder's run to fail", 60)
+    assert "was killed by SIGKILL" in errand.show(building)["reason"]
+    tiny.gate.set()
+    results = [one.finish(120) for one in runs]
+    assert sorted(one.code for one in results) == [0] * (MANY - 1) + [125], "\n".join(map(str, results))
+    others = [errand.show(one)["environment"] for one in ids(errand) if one != building]
+    assert sorted(one["reused"] for one in others) == [False] + [True] * (MANY - 2)
+    assert [one["ready"] for one in errand.json("env", "list", "--target", target)["environments"]] == [True]
 
 
 @pytest.mark.usefixtures("builder")
