@@ -87,14 +87,16 @@ void run_exit_describe(const struct run_exit *exit, struct strbuf *out);
 int run_exit_status(enum run_state state, const struct run_exit *exit);
 
 /* ROW(symbol, name): the files of a run that can be followed. The first three are there
- * from its acceptance on, and its final line says how long they are; the last two are the
- * prepare stage's, and stay as they are once it has ended. */
+ * from its acceptance on, and its final line says how long they are; the next two are the
+ * prepare stage's, and stay as they are once it has ended; the last one is what Spark
+ * says. */
 #define RUN_FILE_TABLE(ROW)                                                              \
     ROW(DRIVER_LOG, "driver.log")                                                        \
     ROW(CONTROL_LOG, "control.log")                                                      \
     ROW(METRICS, "metrics")                                                              \
     ROW(PREPARE_LOG, "prepare.log")                                                      \
-    ROW(ENVIRONMENT_LOCK, "environment.lock")
+    ROW(ENVIRONMENT_LOCK, "environment.lock")                                            \
+    ROW(ENGINE_LOG, "engine.log")
 
 enum run_file {
 #define ROW(symbol, name) RUN_FILE_##symbol,

@@ -18,7 +18,7 @@ struct follow_args {
     const char *to;
     int64_t give_up_after_ms;
     const char *tail; /* a number, or NULL: everything */
-    bool is_json, is_quiet, is_verbose, is_control, is_prepare;
+    bool is_json, is_quiet, is_verbose, is_control, is_prepare, is_engine;
 };
 
 #define FIELD(name) offsetof(struct follow_args, name)
@@ -163,12 +163,17 @@ static int print_generation(struct command_context *context, const struct runlog
     return print_from(context, &p, offset, err);
 }
 
-/* Of the prepare stage's files most runs have none. */
-static int no_such_log(const struct history_run *run, struct error *err)
+/* Logs that most runs have none of. */
+static int no_such_log(const struct history_run *run, enum run_file which,
+                       struct error *err)
 {
-    error_set(err, ERR_NOT_FOUND, "%s has no build log%s", run->id,
+    bool is_engine = which == RUN_FILE_ENGINE_LOG;
+    error_set(err, ERR_NOT_FOUND, "%s has no %s%s", run->id,
+              is_engine ? "log of an engine" : "build log",
               run_state_is_final(run->status.state) ? "" : " so far");
-    return error_hint(err, "only a run that an environment is built for has one");
+    return error_hint(err, is_engine
+                               ? "only a run of the framework pyspark has one"
+                               : "only a run that an environment is built for has one");
 }
 
 static int print_log(struct command_context *context, const struct history_run *run,
@@ -179,7 +184,7 @@ static int print_log(struct command_context *context, const struct history_run *
         return -1;
     }
     const struct runlog_file *file = &log.files[which];
-    int result = file->fd >= 0 ? 0 : no_such_log(run, err);
+    int result = file->fd >= 0 ? 0 : no_such_log(run, which, err);
     for (int64_t g = tail >= 0 ? file->generation : 0;
          result == 0 && g <= file->generation; g++) {
         result = print_generation(context, &log, file, g, tail, err);
@@ -205,8 +210,8 @@ static int parse_tail(const char *text, int64_t *out, struct error *err)
 
 static enum run_file which_log(const struct follow_args *args)
 {
-    if (args->is_prepare) {
-        return RUN_FILE_PREPARE_LOG;
+    if (args->is_prepare || args->is_engine) {
+        return args->is_engine ? RUN_FILE_ENGINE_LOG : RUN_FILE_PREPARE_LOG;
     }
     return args->is_control ? RUN_FILE_CONTROL_LOG : RUN_FILE_DRIVER_LOG;
 }
@@ -221,8 +226,9 @@ static int logs_verb(void *context, void *opaque, char *const *operands,
     int64_t tail = -1;
     int status = 0;
     (void)operand_count;
-    if (args->is_prepare && args->is_control) {
-        error_set(&err, ERR_USAGE, "--control and --prepare are two logs: name one");
+    if (args->is_prepare + args->is_control + args->is_engine > 1) {
+        error_set(&err, ERR_USAGE,
+                  "--control, --prepare and --engine are logs of their own: name one");
         return command_fail_usage(context, &cmd_logs, false, &err);
     }
     if (parse_tail(args->tail, &tail, &err) != 0) {
@@ -249,6 +255,8 @@ static const struct cli_option logs_options[] = {
              FIELD(is_control)),
     CLI_FLAG(0, "prepare", "how its environment was built, instead of the script's log",
              FIELD(is_prepare)),
+    CLI_FLAG(0, "engine", "what Spark said, instead of the script's log",
+             FIELD(is_engine)),
     CLI_END,
 };
 

@@ -36,8 +36,7 @@ static int open_generation(struct runlog *log, struct runlog_file *file,
 /* Files that most runs do not have; they are made when something comes. */
 static bool is_made_late(const struct runlog *log, const struct runlog_file *file)
 {
-    return file - log->files == RUN_FILE_PREPARE_LOG ||
-           file - log->files == RUN_FILE_ENVIRONMENT_LOCK;
+    return file - log->files >= RUN_FILE_PREPARE_LOG;
 }
 
 /* Find the newest generation that is at home and its end. */

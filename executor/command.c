@@ -51,6 +51,17 @@ static char *find_interpreter(const char *name, const struct strvec *environment
     return home != NULL && home[0] == '/' ? files_join(home, name + 2) : NULL;
 }
 
+char *command_find_python(const char *name, const struct strvec *variables)
+{
+    CLEANUP_FREE char *wanted = find_interpreter(name, variables);
+    if (wanted == NULL) {
+        return NULL;
+    }
+    return strchr(wanted, '/') != NULL
+               ? (access(wanted, X_OK) == 0 ? TAKE_PTR(wanted) : NULL)
+               : find_in_path(wanted, variables_find(variables, "PATH"));
+}
+
 static void add_words(struct command *c, const struct runspec *spec, const char *first,
                       bool is_python)
 {
@@ -70,10 +81,6 @@ int command_resolve(struct command *c, const struct runspec *spec,
                     size_t size)
 {
     bool is_python = spec->framework == FRAMEWORK_PYTHON && spec->script != NULL;
-    if (spec->framework == FRAMEWORK_PYSPARK) {
-        snprintf(text, size, "this executor cannot start Spark");
-        return COMMAND_NOT_EXECUTABLE;
-    }
     const char *wish = interpreter != NULL ? interpreter : spec->interpreter;
     CLEANUP_FREE char *starter = is_python ? find_interpreter(wish, environment) : NULL;
     if (is_python && starter == NULL) {

@@ -23,6 +23,12 @@ struct command {
 };
 
 /*
+ * What starts a Python script: "~/" is the run's HOME, a name without a slash is looked
+ * up in PATH, as of variables. malloc'ed; NULL: it is not there.
+ */
+char *command_find_python(const char *name, const struct strvec *variables);
+
+/*
  * Find what starts spec's script or command with this environment; the working folder is
  * the work tree. interpreter: what starts a Python script, NULL for the one that spec
  * names, or python3. Returns 0, or an exit status (126, 127) with a sentence in text.

@@ -76,8 +76,8 @@ static void on_change(void *context)
     f->is_dirty = true;
 }
 
-/* How long file i is, as the final line says; of the prepare stage's it says nothing:
- * unsaid. */
+/* How long file i is, as the final line says; of those that few runs have it says
+ * nothing: unsaid. */
 static uint64_t final_size(const struct follow *f, size_t i, uint64_t unsaid)
 {
     const struct run_status *status = &f->run.status;
@@ -87,6 +87,7 @@ static uint64_t final_size(const struct follow *f, size_t i, uint64_t unsaid)
         [RUN_FILE_METRICS] = status->metrics_bytes,
         [RUN_FILE_PREPARE_LOG] = unsaid,
         [RUN_FILE_ENVIRONMENT_LOCK] = unsaid,
+        [RUN_FILE_ENGINE_LOG] = unsaid,
     };
     return sizes[i];
 }

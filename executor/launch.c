@@ -26,6 +26,7 @@
 #include "executor/environment.h"
 #include "executor/environment_activate.h"
 #include "executor/exitslot.h"
+#include "executor/launch_spark.h"
 #include "executor/processes.h"
 #include "executor/rundir.h"
 #include "executor/secrets.h"
@@ -162,16 +163,15 @@ static int check_out(struct launch *l, struct error *err)
     return 0;
 }
 
-/* driver.log as stdout and stderr, one open file; nothing as stdin. */
-static int open_streams(const struct launch *l, struct error *err)
+/* The log of this name as stdout and stderr, one open file; nothing as stdin. */
+static int open_streams(const struct launch *l, const char *name, struct error *err)
 {
-    CLEANUP_FD int log =
-        openat(l->run_fd, "driver.log",
-               O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    CLEANUP_FD int log = openat(
+        l->run_fd, name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     CLEANUP_FD int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (log < 0 || null < 0 || dup2(null, 0) < 0 || dup2(log, 1) < 0 ||
         dup2(log, 2) < 0) {
-        return error_sys(err, "open driver.log");
+        return error_sys(err, "open %s", name);
     }
     return 0;
 }
@@ -191,20 +191,15 @@ static void report(int report_fd, const struct stage_report *said)
     }
 }
 
-/* Become the script. */
-static int execute(struct launch *l, const struct arguments *args)
+/* Become what l->command says. */
+static int become(struct launch *l, const struct arguments *args, const char *log)
 {
     char text[EXITSLOT_TEXT_MAX];
     struct error err = ERROR_INIT;
-    int code = command_resolve(&l->command, &l->spec, l->interpreter, &l->environment,
-                               text, sizeof(text));
-    if (code != 0) {
-        return give_up(l, "exec", code, text);
-    }
     if (!wait_for_go(args->go_fd)) {
         return EXIT_FAILED;
     }
-    if (open_streams(l, &err) < 0) {
+    if (open_streams(l, log, &err) < 0) {
         return give_up(l, "exec", EXIT_FAILED, err.text);
     }
     command_offer_to_oom_killer();
@@ -213,11 +208,20 @@ static int execute(struct launch *l, const struct arguments *args)
     report(args->report_fd, &said);
     execve(l->command.program, strvec_argv(&l->command.argv),
            strvec_argv(&l->environment));
-    code = command_explain(&l->command, errno, text, sizeof(text));
+    int code = command_explain(&l->command, errno, text, sizeof(text));
     code = give_up(l, "exec", code, text);
     said.word = STAGE_REPORT_FAILED;
     report(args->report_fd, &said);
     return code;
+}
+
+/* Become the script. */
+static int execute(struct launch *l, const struct arguments *args)
+{
+    char text[EXITSLOT_TEXT_MAX];
+    int code = command_resolve(&l->command, &l->spec, l->interpreter, &l->environment,
+                               text, sizeof(text));
+    return code != 0 ? give_up(l, "exec", code, text) : become(l, args, "driver.log");
 }
 
 /* End as the script did. */
@@ -234,6 +238,24 @@ static int end_like(int status)
     sigemptyset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, NULL);
     return 128 + WTERMSIG(status);
+}
+
+/* How the script ended, where more is known than this process's own end will say. Returns
+ * the exit status. */
+static int note_end(const struct launch *l, struct exitslot *slot)
+{
+    struct process_id self = {.pid = 0};
+    struct error err = ERROR_INIT;
+    (void)process_identify(getpid(), &self);
+    slot->start = self.start;
+    if (slot->text[0] != '\0') {
+        log_line(&l->log, "spark: %s", slot->text);
+    }
+    if (exitslot_write(l->exit_fd, slot, &err) < 0) {
+        log_line(&l->log, "%s", err.text);
+    }
+    return end_like(slot->exit.kind == RUN_EXIT_SIGNALED ? slot->exit.signal
+                                                         : slot->exit.code << 8);
 }
 
 static char *read_link(const char *path)
@@ -283,6 +305,46 @@ static int start_container(struct launch *l, const struct arguments *args)
     return result < 0 ? give_up(l, "container", code, err.text) : end_like(status);
 }
 
+/* Spark's driver: in this process's care, or in that of an attendant, which it becomes.
+ */
+static int start_spark(struct launch *l, const struct arguments *args)
+{
+    struct error err = ERROR_INIT;
+    if (l->is_contained) {
+        return give_up(l, "spark", EXIT_FAILED,
+                       "Spark is the node's own, and is not started in a container: the "
+                       "run's environment may not be an image");
+    }
+    struct exitslot slot = {.attempt = l->attempt, .stage = STAGE_RUN, .by = "launch"};
+    int report_fd = args->report_fd;
+    CLEANUP(launch_spark_release)
+    struct launch_spark spark = {.root = l->root,
+                                 .spec = &l->spec,
+                                 .pin = &l->pin,
+                                 .interpreter = l->interpreter,
+                                 .variables = &l->environment,
+                                 .log = &l->log,
+                                 .attempt = l->attempt,
+                                 .run_fd = l->run_fd};
+    if (launch_spark_prepare(&spark, &err) < 0) {
+        return give_up(l, "spark", EXIT_FAILED, err.text);
+    }
+    if (spark.is_attended) {
+        l->command.argv = spark.argv;
+        l->command.program = xstrdup(spark.argv.items[0]);
+        spark.argv = (struct strvec)STRVEC_INIT;
+        return become(l, args, "engine.log");
+    }
+    const struct stage_report said = {.word = STAGE_REPORT_NOW,
+                                      .checkout_us = l->checkout_ns / NS_PER_US};
+    if (!wait_for_go(args->go_fd)) {
+        return EXIT_FAILED;
+    }
+    command_offer_to_oom_killer();
+    launch_spark_run(&spark, &said, &report_fd, &slot);
+    return note_end(l, &slot);
+}
+
 static int read_pin(struct launch *l, struct error *err)
 {
     if (!environment_is_wanted(&l->spec)) {
@@ -308,7 +370,9 @@ static int start_script(struct launch *l, const struct arguments *args)
     if (work < 0 || fchdir(work) < 0) {
         return give_up(l, "checkout", EXIT_FAILED, "the work tree cannot be entered");
     }
-    return l->is_contained ? start_container(l, args) : execute(l, args);
+    return l->spec.framework == FRAMEWORK_PYSPARK ? start_spark(l, args)
+           : l->is_contained                      ? start_container(l, args)
+                                                  : execute(l, args);
 }
 
 /* Descriptors are the process's, which ends. */

@@ -120,13 +120,18 @@ static void describe(const struct supervisor *s, const struct run_exit *exit, ch
     out[0] = '\0';
     switch (exit->kind) {
     case RUN_EXIT_EXITED:
-        snprintf(out, REASON_SIZE, "exited with status %d", exit->code);
+        snprintf(out, REASON_SIZE, "exited with status %d%s%s", exit->code,
+                 s->end.text[0] != '\0' ? ": " : "", s->end.text);
         if (exit->code != 0) {
             describe_disk(s, out);
         }
         break;
     case RUN_EXIT_SIGNALED:
         describe_signal(s, exit->signal, out);
+        if (s->end.text[0] != '\0') {
+            size_t used = strlen(out);
+            snprintf(out + used, REASON_SIZE - used, ": %s", s->end.text);
+        }
         describe_disk(s, out);
         break;
     case RUN_EXIT_TIMED_OUT:

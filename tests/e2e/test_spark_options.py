@@ -1,4 +1,4 @@
-"""What a run says of Spark: options and configuration become the specification, and what cannot be meant is a sentence."""
+"""What a run says of Spark: options and configuration become the specification; what cannot be meant is a sentence."""
 
 import json
 import sqlite3

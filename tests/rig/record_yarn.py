@@ -4,13 +4,15 @@ A name says the case and what was asked: exit7.app.json is the ResourceManager's
 """
 
 import json
+import re
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from support.waiting import wait_for
 
-from rig import settings, web, yarn
+from rig import settings, web
 from rig.recorder import Recorder
 
 FIXTURES = settings.SOURCE.parent / "fixtures" / "yarn"
@@ -34,6 +36,11 @@ PRINTS_BYTES = f"import os\nos.write(1, {BYTES!r})\n"
 WAITS = "import time\nwhile True:\n    time.sleep(1)\n"
 
 
+def apps(tag: str) -> list[dict]:
+    found = web.get_json(settings.RM_HTTP, f"/ws/v1/cluster/apps?applicationTags={tag}")
+    return (found["apps"] or {}).get("app", [])
+
+
 def submit(script: Path, tag: str, *options: str, wait: bool = False) -> list[str]:
     return [
         "spark-submit",
@@ -47,7 +54,7 @@ def submit(script: Path, tag: str, *options: str, wait: bool = False) -> list[st
     ]
 
 
-class Cases:
+class Yarn:
     """What is recorded, one method a case."""
 
     def __init__(self, recorder: Recorder, folder: Path):
@@ -63,10 +70,17 @@ class Cases:
         """Submit without waiting for the end. Returns the application's id."""
         tag = f"rig-{name}-{self.folder.name}"
         self.recorder.command(f"{name}.submit", submit(self.script(name, text), tag, *options))
-        return yarn.apps(tag)[0]["id"]
+        return apps(tag)[0]["id"]
 
     def app(self, name: str, app: str) -> dict:
         return json.loads(self.recorder.http(f"{name}.app", settings.RM_HTTP, f"/ws/v1/cluster/apps/{app}").body)["app"]
+
+    def wait(self, app: str, reached: Callable[[dict], object]) -> dict:
+        def event() -> dict | None:
+            now = web.get_json(settings.RM_HTTP, f"/ws/v1/cluster/apps/{app}")["app"]
+            return now if reached(now) else None
+
+        return wait_for(event, f"application {app}", 240, 0.1)
 
     def kill(self, name: str, app: str) -> None:
         path = f"/ws/v1/cluster/apps/{app}/state"
@@ -78,15 +92,15 @@ class Cases:
         tag = f"rig-{name}-{self.folder.name}"
         self.recorder.command(f"{name}.submit", submit(self.script(name, ENDINGS[name]), tag, wait=True))
         self.recorder.http(f"{name}.by_tag", settings.RM_HTTP, f"/ws/v1/cluster/apps?applicationTags={tag}")
-        app = yarn.apps(tag)[0]["id"]
-        yarn.wait_app(app, lambda now: now["logAggregationStatus"] == "SUCCEEDED")
+        app = apps(tag)[0]["id"]
+        self.wait(app, lambda now: now["logAggregationStatus"] == "SUCCEEDED")
         self.app(name, app)
 
     def live(self) -> None:
         """A run from its beginning to its killing, and its log meanwhile and afterwards."""
         app = self.started("live", PRINTS_BYTES + "import time\ntime.sleep(15)\n" + CONTEXT + COUNT + WAITS)
-        now = yarn.wait_app(app, lambda now: "amContainerLogs" in now and now["state"] == "ACCEPTED")
-        container = yarn.container(now)
+        now = self.wait(app, lambda now: "amContainerLogs" in now and now["state"] == "ACCEPTED")
+        container = re.search(r"container_\w+", now["amContainerLogs"])[0]
         node = f"/ws/v1/node/containers/{container}/logs"
         self.recorder.http("live.accepted.not_yet.nm", settings.NM_HTTP, f"{node}/stdout?size=0")
         wait_for(lambda: web.says(settings.NM_HTTP, f"{node}/stdout", "plain"), "the script's first output", 120, 0.1)
@@ -100,11 +114,11 @@ class Cases:
         self.recorder.http("live.page", settings.NM_HTTP, f"{page}/?start=0")
         self.recorder.http("live.page.part", settings.NM_HTTP, f"{page}/?start=6&end=20")
         self.recorder.http("live.page.beyond", settings.NM_HTTP, f"{page}/?start=100000")
-        yarn.wait_app(app, lambda now: now["state"] == "RUNNING")
+        self.wait(app, lambda now: now["state"] == "RUNNING")
         self.app("live.running", app)
         self.recorder.http("live.attempts", settings.RM_HTTP, f"/ws/v1/cluster/apps/{app}/appattempts")
         self.kill("live", app)
-        yarn.wait_app(app, lambda now: now["logAggregationStatus"] == "SUCCEEDED")
+        self.wait(app, lambda now: now["logAggregationStatus"] == "SUCCEEDED")
         self.app("live.killed", app)
         self.kill("live.again", app)
         self.recorder.http("live.ended.nm", settings.NM_HTTP, f"{node}/stdout?size=0")
@@ -121,10 +135,10 @@ class Cases:
         """The node is full: one that waits, and its killing."""
         filler = self.started("filler", WAITS, "--driver-memory=7g")
         app = self.started("queued", WAITS, "--driver-memory=2g")
-        yarn.wait_app(app, lambda now: now["state"] == "ACCEPTED" and "not yet activated" in now["diagnostics"])
+        self.wait(app, lambda now: now["state"] == "ACCEPTED" and "not yet activated" in now["diagnostics"])
         self.app("queued", app)
         self.kill("queued", app)
-        yarn.wait_app(app, lambda now: now["state"] == "KILLED")
+        self.wait(app, lambda now: now["state"] == "KILLED")
         self.app("queued.killed", app)
         self.recorder.command("queued.kill_again", ["yarn", "application", "-kill", app])
         self.recorder.command("filler.kill", ["yarn", "application", "-kill", filler])
@@ -164,13 +178,13 @@ def main() -> None:
     names = [*ENDINGS, "live", "queued", "refused", "cluster"]
     recorder = Recorder(FIXTURES)
     with tempfile.TemporaryDirectory(dir=settings.TMP, prefix="record") as folder:
-        cases = Cases(recorder, Path(folder))
+        yarn = Yarn(recorder, Path(folder))
         for name in sys.argv[1:] or names:
             print(f"recording {name}", file=sys.stderr)
             if name in ENDINGS:
-                cases.ending(name)
+                yarn.ending(name)
             else:
-                getattr(cases, name)()
+                getattr(yarn, name)()
             recorder.close()
 
 

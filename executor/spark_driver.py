@@ -1,0 +1,234 @@
+"""The program that spark-submit starts: it starts the user's script as its child, and says exactly how that ended.
+
+For Python 2.7 and 3.4 and later, with nothing but the standard library. It is embedded in the executor, which writes
+it beside the run with the settings of one attempt behind it. The script reaches Spark's JVM by the variables that
+spark-submit set (PYSPARK_GATEWAY_PORT), so it is as if spark-submit had started it; but os._exit, a signal or an
+exception end the script alone, and no line of ours is in its tracebacks.
+
+Settings (texts are byte strings as FORMATS.md 2 has them):
+  script, arguments, project   what to start, and the folder in which
+  python_path                  folders for the front of PYTHONPATH, relative to where this program began
+  variables                    more environment variables
+  log                          file that the script's output goes to: no pipe, and not Spark, stands between
+  result                       file that says how the script goes (write_result); where there is none, the trailer does
+  token, attempt               the trailer's, which nobody else can know
+"""
+
+import base64
+import errno
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+
+try:
+    import ctypes
+except ImportError:  # a Python that was built without it
+    ctypes = None
+
+PR_SET_PDEATHSIG = 1
+ORPHAN_GRACE_S = 5.0
+TRAILER_WAIT_S = 30.0
+
+
+def decode(text):
+    """The settings from one word: base64 of JSON."""
+    return json.loads(base64.b64decode(text).decode("utf-8"))
+
+
+def to_bytes(value):
+    """A byte string as JSON has it."""
+    return base64.b64decode(value["base64"]) if isinstance(value, dict) else value.encode("utf-8")
+
+
+def die_with_parent(number):
+    """Ask the kernel for a signal when the parent ends. False: this kernel has no such thing."""
+    try:
+        return ctypes is not None and ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0) == 0
+    except (OSError, AttributeError):
+        return False
+
+
+def own_python():
+    """This very interpreter, also from another working folder."""
+    path = sys.executable
+    return os.path.abspath(path) if os.sep in path else path
+
+
+def describe():
+    """Which Python the driver is, in one sentence."""
+    return "Python %s, %s, on %s" % (platform.python_version(), own_python(), platform.node())
+
+
+def make_environment(settings):
+    """The script's variables, as bytes."""
+    variables = dict(getattr(os, "environb", os.environ))
+    for name, value in settings.get("variables", {}).items():
+        variables[name.encode("utf-8")] = to_bytes(value)
+    paths = [os.path.abspath(to_bytes(path)) for path in settings.get("python_path", [])]
+    if variables.get(b"PYTHONPATH"):
+        paths.append(variables[b"PYTHONPATH"])
+    if paths:
+        variables[b"PYTHONPATH"] = b":".join(paths)
+    return variables
+
+
+def write_result(settings, result):
+    """Put the result where the executor looks for it: whole or not at all."""
+    path = to_bytes(settings["result"])
+    text = (json.dumps(result) + "\n").encode("ascii")
+    fd = os.open(path + b".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(fd, text)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.rename(path + b".tmp", path)
+
+
+def jvm_log(trailer):
+    """Whether Spark's JVM has written all up to the trailer into its own output, as far as that can be seen."""
+    with open("/proc/%d/fd/1" % os.getppid(), "rb") as log:
+        log.seek(0, os.SEEK_END)
+        log.seek(max(0, log.tell() - 65536))
+        return trailer in log.read()
+
+
+def write_trailer(settings, result):
+    """Say it as the last line of the output, and stay until Spark's JVM has passed it on: what it has not read when
+    this process ends is lost."""
+    text = "\nerrand-driver %s %s\n" % (settings["token"], json.dumps(result))
+    trailer = text.encode("ascii")
+    deadline = time.time() + TRAILER_WAIT_S
+    os.write(1, trailer)
+    try:
+        while not jvm_log(trailer) and time.time() < deadline:
+            time.sleep(0.02)
+    except (IOError, OSError):
+        time.sleep(1)  # its output is no file that can be read
+
+
+def say(settings, result):
+    """Say how the script goes or ended."""
+    if settings.get("result"):
+        write_result(settings, result)
+    elif result["kind"] != "started":
+        write_trailer(settings, result)
+
+
+def take_over_output(settings):
+    """From here on what this process and its children write is in the run's log."""
+    if settings.get("log"):
+        fd = os.open(to_bytes(settings["log"]), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.dup2(fd, 1)
+        os.dup2(fd, 2)
+        os.close(fd)
+
+
+def begin_script():
+    """In the child, before it becomes the script."""
+    die_with_parent(signal.SIGKILL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+
+
+def start(settings):
+    """Start the script. Nothing comes on its standard input, and it dies with this process."""
+    script = to_bytes(settings["script"])
+    command = [own_python(), "-u", script] + [to_bytes(word) for word in settings["arguments"]]
+    with open(os.devnull, "rb") as nothing:
+        return subprocess.Popen(
+            command,
+            stdin=nothing,
+            cwd=to_bytes(settings["project"]),
+            env=make_environment(settings),
+            preexec_fn=begin_script,  # noqa: PLW1509 - there is one thread
+        )
+
+
+class Orphan:
+    """What happens when Spark's JVM goes before the script: the script is asked to end, and then is ended. While the
+    JVM lives, a signal to end is not passed on: who ends a run signals each of its processes."""
+
+    def __init__(self):
+        self.parent = os.getppid()
+        self.since = None
+
+    def look(self, child):
+        """Do what is due now."""
+        if os.getppid() == self.parent:
+            return
+        if self.since is None:
+            self.since = time.time()
+            os.kill(child.pid, signal.SIGTERM)
+        elif time.time() - self.since > ORPHAN_GRACE_S:
+            os.kill(child.pid, signal.SIGKILL)
+
+
+def wait(child, orphan):
+    """Wait for the script's end; its status as wait has it."""
+    while True:
+        try:
+            pid, status = os.waitpid(child.pid, os.WNOHANG)
+        except OSError as error:
+            if error.errno == errno.EINTR:
+                continue
+            raise
+        if pid == child.pid:
+            return status
+        orphan.look(child)
+        pause()
+
+
+def pause():
+    """Sleep until a child ends or a signal comes, for at most a second."""
+    if hasattr(signal, "sigtimedwait"):
+        signal.sigtimedwait([signal.SIGCHLD], 1.0)
+    else:
+        time.sleep(0.05)
+
+
+def name_of(number):
+    """SIGKILL for 9."""
+    names = [name for name in dir(signal) if name.startswith("SIG") and not name.startswith("SIG_")]
+    return next((name for name in names if int(getattr(signal, name)) == number), "SIG%d" % number)
+
+
+def result_of(status):
+    """How the script ended, from wait's status."""
+    if os.WIFSIGNALED(status):
+        return {"kind": "signaled", "signal": name_of(os.WTERMSIG(status))}
+    return {"kind": "exited", "code": os.WEXITSTATUS(status)}
+
+
+def main(settings):
+    """Start the script, wait for it, say how it ended and end alike."""
+    orphan = Orphan()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    die_with_parent(signal.SIGTERM)
+    take_over_output(settings)
+    os.write(1, ("errand: driver: %s\n" % describe()).encode("utf-8", "replace"))
+    say(
+        settings,
+        {"kind": "started", "python": platform.python_version(), "path": own_python(), "host": platform.node()},
+    )
+    try:
+        child = start(settings)
+    except (OSError, ValueError) as error:
+        say(settings, {"kind": "could_not_start", "text": str(error)})
+        os._exit(126)
+    status = wait(child, orphan)
+    say(settings, result_of(status))
+    sys.stdout.flush()
+    os._exit(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
+
+
+if __name__ == "__main__" and len(sys.argv) > 1:
+    main(decode(sys.argv[1]))

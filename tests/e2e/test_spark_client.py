@@ -1,0 +1,213 @@
+"""Spark's driver on the node: what errand makes of spark-submit, over a Spark without a JVM (spark_standin.py)."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import processes, spark_standin
+from support.projects import write_files
+
+
+@pytest.fixture
+def spark(errand, tmp_path):
+    """A Spark in the node's PATH; .told() is what its JVM was told last."""
+    home = spark_standin.install(tmp_path / "spark")
+
+    class Spark:
+        def __init__(self):
+            self.home = home
+
+        def told(self) -> dict:
+            return json.loads((home / "told.json").read_text())
+
+        def run(self, *words: str, **keywords):
+            return errand.run("run", "--framework", "pyspark", *words, **keywords)
+
+    path = f"{home}/bin:{errand.env()['PATH']}"
+    errand.more_env.update(PATH=path, JAVA_HOME=str(home / "java"))
+    return Spark()
+
+
+def test_a_script_runs_as_sparks_driver(errand, spark):
+    script = """
+import os, sys
+import helper
+print(helper.WORD, sys.argv[1:], os.environ["ERRAND_EXPERIMENT"], os.getcwd() == os.environ["PWD"])
+os.makedirs("outputs", exist_ok=True)
+open("outputs/x", "w").write("result")
+print("to stderr", file=sys.stderr)
+"""
+    write_files(errand.cwd, {"jobs/job.py": script, "jobs/helper.py": "WORD = 'helped'\n"})
+    result = spark.run("jobs/job.py", "a b", "ü")
+    assert result.code == 0, result.errors
+    first, *rest = result.out.decode().splitlines()
+    assert first.startswith("errand: driver: Python 3.")
+    assert rest == [f"helped ['a b', 'ü'] {errand.cwd.name} True", "to stderr"]
+    shown = errand.show()
+    assert shown["exit"] == {"kind": "exited", "code": 0}
+    assert (errand.home / "state" / "runs" / shown["id"] / "outputs" / "x").read_text() == "result"
+    told = spark.told()
+    assert told["options"]["--master"] == "local[*]"
+    assert told["options"]["--deploy-mode"] == "client"
+    work = Path(told["cwd"])
+    assert told["environment"]["PYTHONPATH"] == f"{work}/jobs:{work}"
+    engine = errand.ok("logs", "--engine", shown["id"]).text
+    assert "INFO SparkContext: Running Spark version stand-in" in engine
+
+
+ENDS = [
+    ("import sys; sys.exit(7)", 7, {"kind": "exited", "code": 7}),
+    ("raise ValueError('no')", 1, {"kind": "exited", "code": 1}),
+    ("import sys; sys.exit('text')", 1, {"kind": "exited", "code": 1}),
+    ("import os; os._exit(3)", 3, {"kind": "exited", "code": 3}),
+    ("import os; os.kill(os.getpid(), 9)", 137, {"kind": "signaled", "signal": "SIGKILL"}),
+    ("import os; os._exit(137)", 137, {"kind": "exited", "code": 137}),
+]
+
+
+@pytest.mark.parametrize(("script", "code", "how"), ENDS, ids=[row[0] for row in ENDS])
+def test_a_run_ends_as_its_script_does(errand, spark, script, code, how):
+    write_files(errand.cwd, {"job.py": script})
+    assert spark.run("job.py").code == code
+    shown = errand.show()
+    assert shown["exit"] == how
+    assert shown["status"] == "Failed"
+
+
+def test_a_script_that_ends_well_under_a_spark_that_does_not_has_failed(errand, spark):
+    write_files(errand.cwd, {"job.py": "print('done')"})
+    result = spark.run("--spark-conf", "spark.standin=fail", "job.py")
+    assert result.code == 1
+    assert "exited with status 1: the script ended well, but Spark exited with status 1" in errand.show()["reason"]
+
+
+def test_a_spark_that_refuses_never_began_the_script(errand, spark):
+    write_files(errand.cwd, {"job.py": "print('never')"})
+    result = spark.run("--spark-conf", "spark.standin=refuse", "job.py")
+    assert result.code == 125
+    shown = errand.show()
+    assert shown["exit"] == {"kind": "could_not_start", "code": 125}
+    said = "Spark exited with status 1 before the script began: Exception in thread"
+    assert said in shown["reason"]
+    assert "no such queue: ml" in shown["reason"]
+    assert result.out == b""
+
+
+def test_a_spark_that_dies_takes_the_script_with_it_and_is_named(errand, spark):
+    write_files(errand.cwd, {"job.py": "import time\nopen('begun', 'w').close()\nwhile True: time.sleep(1)"})
+    result = spark.run("--spark-conf", "spark.standin=die", "job.py")
+    assert result.code == 137
+    shown = errand.show()
+    assert shown["exit"] == {"kind": "signaled", "signal": "SIGKILL"}
+    assert "Spark was killed by SIGKILL before the script had ended" in shown["reason"]
+
+
+@pytest.mark.usefixtures("spark")
+def test_cancel_ends_driver_and_script(errand):
+    write_files(
+        errand.cwd, {"job.py": "import os, time\nprint('pid %d.' % os.getpid(), flush=True)\nwhile True: time.sleep(1)"}
+    )
+    run = errand.submit("--framework", "pyspark", "job.py")
+    following = errand.follow(run)
+    following.wait_output(".\n")
+    errand.ok("cancel", run)
+    assert following.finish().code == 143
+    shown = errand.show(run)
+    assert shown["status"] == "Canceled"
+    assert not processes.is_alive(int(re.search(rb"pid (\d+)\.", following.out)[1]))
+
+
+def test_options_become_spark_submits(errand, spark):
+    write_files(errand.cwd, {"job.py": "", "lib/u.jar": "x", "a.csv": "1"})
+    words = """--master spark://h:7077 --spark-conf spark.a=x=y --packages g:a:1 --repositories https://m
+        --jars lib/u.jar,hdfs:///b.jar --files a.csv#b.csv --driver-memory 2g --executor-memory 3g
+        --executor-cores 2 --num-executors 4"""
+    assert spark.run(*words.split(), "job.py", "--master", "mine").code == 0
+    told = spark.told()
+    work = told["cwd"]
+    assert told["options"] == {
+        "--master": "spark://h:7077",
+        "--deploy-mode": "client",
+        "--name": f"{errand.cwd.name} {errand.last_run()}",
+        "--packages": "g:a:1",
+        "--repositories": "https://m",
+        "--jars": f"{work}/lib/u.jar,hdfs:///b.jar",
+        "--files": f"{work}/a.csv#b.csv",
+        "--driver-memory": "2g",
+        "--executor-memory": "3g",
+        "--executor-cores": "2",
+        "--num-executors": "4",
+    }
+    assert told["conf"]["spark.a"] == "x=y"
+    assert told["argv"][-1].endswith("/errand_driver.py"), "nothing of the user's stands behind the program"
+
+
+def test_the_nodes_own_defaults_decide(errand, spark):
+    write_files(spark.home, {"conf/spark-defaults.conf": "# ours\nspark.master  spark://own:7077\n"})
+    write_files(errand.cwd, {"job.py": ""})
+    assert spark.run("job.py").code == 0
+    assert spark.told()["options"]["--master"] == "spark://own:7077"
+    write_files(spark.home, {"conf/spark-defaults.conf": "spark.master=k8s://https://x\n"})
+    result = spark.run("job.py")
+    assert result.code == 125
+    assert "set to the master k8s://https://x, which errand does not know" in errand.show()["reason"]
+
+
+def test_what_is_known_of_the_node_is_asked_once(errand, spark):
+    write_files(errand.cwd, {"job.py": ""})
+    assert spark.run("job.py").code == 0
+    kept = errand.home / "state" / "local" / "spark.json"
+    first = kept.stat().st_ino
+    assert spark.run("job.py").code == 0
+    assert kept.stat().st_ino == first
+    write_files(spark.home, {"conf/spark-env.sh": "SPARK_X=1\n"})
+    assert spark.run("job.py").code == 0
+    assert kept.stat().st_ino != first
+    assert not (spark.home / "probed").exists(), "no JVM was started for it"
+
+
+def test_the_environments_python_is_the_drivers_and_the_executors(errand, spark, tmp_path):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    write_files(errand.cwd, {"job.py": "import sys; print(sys.prefix)"})
+    result = spark.run("--environment", f"{{venv: {tmp_path / 'venv'}}}", "job.py")
+    assert result.code == 0, result.errors
+    python = f"{tmp_path / 'venv'}/bin/python"
+    assert result.text.splitlines()[-1] == str(tmp_path / "venv")
+    told = spark.told()
+    assert told["conf"]["spark.pyspark.python"].startswith(python)
+    assert told["conf"]["spark.pyspark.driver.python"].startswith(python)
+    assert told["environment"]["PYSPARK_PYTHON"].startswith(python)
+
+
+def test_a_node_without_spark_is_told_with_what_to_do(errand):
+    write_files(errand.cwd, {"job.py": ""})
+    result = errand.run("run", "--framework", "pyspark", "job.py", env={"PATH": "/usr/bin:/bin"})
+    assert result.code == 125
+    reason = errand.show()["reason"]
+    assert "there is no Spark on the node: no spark-submit in PATH, SPARK_HOME, " in reason
+    assert "targets.NAME.spark_home" in reason
+
+
+@pytest.mark.usefixtures("spark")
+def test_a_spark_home_that_was_named_and_is_none_is_told(errand, tmp_path):
+    errand.ok("target", "add", "x", "--transport", "local", "--kind", "spark", "--spark-home", str(tmp_path / "none"))
+    write_files(errand.cwd, {"job.py": ""})
+    assert errand.run("run", "--target", "x", "job.py").code == 125
+    assert f"there is no Spark in {tmp_path}/none on the node" in errand.show()["reason"]
+
+
+def test_a_node_without_java_is_told(errand, spark):
+    write_files(errand.cwd, {"job.py": ""})
+    assert spark.run("job.py", env={"JAVA_HOME": "/no/java"}).code == 125
+    assert "finds no Java" in errand.show()["reason"]
+
+
+def test_a_run_without_spark_has_no_engine_log(errand):
+    write_files(errand.cwd, {"job.py": ""})
+    errand.ok("run", "job.py")
+    result = errand.run("logs", "--engine", errand.last_run())
+    assert result.code == 1
+    assert "only a run of the framework pyspark has one" in result.errors
