@@ -187,6 +187,9 @@ int http_follow(struct http *http, const struct http_request *request,
 {
     struct http_request next = *request;
     char url[HTTP_URL_MAX];
+    if (request->has_sink) {
+        return error_set(err, ERR_USAGE, "a redirect is not followed into a file");
+    }
     for (int hops = 0;; hops++) {
         if (http_perform(http, &next, out, err) < 0) {
             return -1;

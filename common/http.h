@@ -116,7 +116,8 @@ int http_perform(struct http *http, const struct http_request *request,
  * The same, going where a redirect points, at most HTTP_REDIRECTS_MAX times, method and
  * body kept: 307 and 308 always, 301, 302 and 303 for GET only (RFC 9110 section
  * 15.4). All other answers are the caller's, such a redirect among them. Errors:
- * also ERR_PROTOCOL (a redirect that points nowhere or in circles).
+ * also ERR_PROTOCOL (a redirect that points nowhere or in circles). Not for has_sink
+ * (ERR_USAGE), which a redirect's own body would go into.
  */
 int http_follow(struct http *http, const struct http_request *request,
                 struct http_response *out, struct error *err);

@@ -87,27 +87,28 @@ static int check_keys(const cJSON *object, struct error *err)
 }
 
 /* What the scan leaves open. As deep as the scan has let through. */
-static int check_tree(const cJSON *tree, struct error *err)
+static int check_tree(const cJSON *tree, bool is_lenient, struct error *err)
 {
     if (cJSON_IsNumber(tree) && !isfinite(tree->valuedouble)) {
         return error_set(err, ERR_CORRUPT, "JSON: a number too large for a double");
     }
-    if (cJSON_IsObject(tree) && check_keys(tree, err) < 0) {
+    if (!is_lenient && cJSON_IsObject(tree) && check_keys(tree, err) < 0) {
         return -1;
     }
     for (const cJSON *item = tree->child; item != NULL; item = item->next) {
-        if (check_tree(item, err) < 0) {
+        if (check_tree(item, is_lenient, err) < 0) {
             return -1;
         }
     }
     return 0;
 }
 
-struct json *json_parse(const char *text, size_t length, struct error *err)
+static struct json *parse(const char *text, size_t length, bool is_lenient,
+                          struct error *err)
 {
     cJSON *tree;
 
-    if (json_scan(text, length, err) < 0) {
+    if (json_scan(text, length, is_lenient, err) < 0) {
         return NULL;
     }
     tree = cJSON_ParseWithLength(text, length);
@@ -115,11 +116,21 @@ struct json *json_parse(const char *text, size_t length, struct error *err)
         error_set(err, ERR_LIMIT, "JSON: no memory for a document of %zu bytes", length);
         return NULL;
     }
-    if (check_tree(tree, err) < 0) {
+    if (check_tree(tree, is_lenient, err) < 0) {
         cJSON_Delete(tree);
         return NULL;
     }
     return outer(tree);
+}
+
+struct json *json_parse(const char *text, size_t length, struct error *err)
+{
+    return parse(text, length, false, err);
+}
+
+struct json *json_parse_lenient(const char *text, size_t length, struct error *err)
+{
+    return parse(text, length, true, err);
 }
 
 struct json *json_copy(const struct json *j)

@@ -33,6 +33,13 @@ struct json;
 /* text need not be NUL-terminated. Errors: ERR_CORRUPT (with the byte offset, or the key
  * that is there twice), ERR_LIMIT (too deep, or no memory). */
 struct json *json_parse(const char *text, size_t length, struct error *err);
+/*
+ * The same for what other people's servers write: of members with one key the getters see
+ * the first, a string ends before its first NUL, and an integer beyond 2^53 is a number
+ * for which json_is_integer is false. The result is for reading only; written, it need
+ * not read back.
+ */
+struct json *json_parse_lenient(const char *text, size_t length, struct error *err);
 void json_free(struct json *j);
 DEFINE_CLEANUP_FREE(json)
 #define CLEANUP_JSON __attribute__((cleanup(json_cleanup)))

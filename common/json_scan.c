@@ -12,6 +12,7 @@ struct scan {
     size_t length;
     size_t at;
     size_t depth;
+    bool is_lenient;
     struct error *err;
 };
 
@@ -101,7 +102,7 @@ static int scan_number(struct scan *s)
             return refuse(s, "a malformed number");
         }
     }
-    return is_integer ? scan_integer_size(s, first, digits) : 0;
+    return is_integer && !s->is_lenient ? scan_integer_size(s, first, digits) : 0;
 }
 
 /* Four hexadecimal digits, or -1. */
@@ -132,7 +133,7 @@ static int scan_code_unit(struct scan *s)
     if (unit < 0) {
         return refuse(s, "a malformed escape");
     }
-    if (unit == 0) {
+    if (unit == 0 && !s->is_lenient) {
         return refuse(s, "a NUL in a string");
     }
     if (unit < 0xd800 || unit > 0xdfff) {
@@ -261,9 +262,10 @@ static int scan_value(struct scan *s)
     return refuse(s, "expected a value");
 }
 
-int json_scan(const char *text, size_t length, struct error *err)
+int json_scan(const char *text, size_t length, bool is_lenient, struct error *err)
 {
-    struct scan s = {.text = text, .length = length, .err = err};
+    struct scan s = {
+        .text = text, .length = length, .is_lenient = is_lenient, .err = err};
 
     s.at = bytes_utf8_prefix(text, length);
     if (s.at < length) {

@@ -4,11 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/explain.h"
 #include "common/mem.h"
 #include "common/strbuf.h"
 
-#define WORDS_MAX 2 /* of a row */
-#define WORD_MAX 200
 #define LAST_WORDS_MAX 400
 #define HINT_BUILD                                                                       \
     "change `python` or the version so that a wheel serves, or install what its build "  \
@@ -25,16 +24,7 @@
 #define HINT_NETWORK "check `index`, and the node's network and proxy"
 #define HINT_VERSION "ask for a version that exists, or change `python`"
 
-/*
- * `said` is looked for in the text. "{}" stands for a word there, "{*}" for anything on
- * that line, up to what follows; they become the "{}" of the sentence, in their order.
- * The first row that is found counts, so that causes stand before their consequences.
- */
-static const struct row {
-    const char *said;
-    enum error_code code;
-    const char *sentence, *hint;
-} rows[] = {
+static const struct explain_row rows[] = {
     {"No space left on device", ERR_NO_SPACE, "the node's disk is full", HINT_SPACE},
     {"Disk quota exceeded", ERR_NO_SPACE, "the quota on the node is used up", HINT_SPACE},
     {"Hash mismatch for `{*}`", ERR_CORRUPT,
@@ -174,59 +164,6 @@ static const struct row {
      "install what it lacks (apt install python3-venv), or uv"},
 };
 
-/* Whether text goes on as said does, whose gaps become words. */
-static bool goes_on(const char *text, const char *said, char words[][WORD_MAX])
-{
-    size_t length = strcspn(said, "{");
-    if (strncmp(text, said, length) != 0) {
-        return false;
-    }
-    text += length;
-    said += length;
-    if (*said == '\0') {
-        return true;
-    }
-    bool is_any = said[1] == '*';
-    const char *rest = said + (is_any ? 3 : 2);
-    for (size_t taken = 0; taken < WORD_MAX - 1; taken++) {
-        if ((taken > 0 || is_any) && goes_on(text + taken, rest, words + 1)) {
-            snprintf(words[0], WORD_MAX, "%.*s", (int)taken, text);
-            return true;
-        }
-        if (text[taken] == '\0' || text[taken] == '\n' ||
-            (!is_any && text[taken] == ' ')) {
-            return false;
-        }
-    }
-    return false;
-}
-
-static bool find(const char *text, const char *said, char words[][WORD_MAX])
-{
-    for (; *text != '\0'; text++) {
-        if (*text == *said && goes_on(text, said, words)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int say(struct error *err, const struct row *row, char words[][WORD_MAX])
-{
-    CLEANUP_STRBUF struct strbuf sentence = STRBUF_INIT;
-    size_t word = 0;
-    for (const char *at = row->sentence; *at != '\0'; at++) {
-        if (*at == '{') {
-            strbuf_puts(&sentence, words[word++]);
-            at++;
-        } else {
-            strbuf_putc(&sentence, *at);
-        }
-    }
-    error_set(err, row->code, "%s", sentence.data);
-    return error_hint(err, "%s", row->hint);
-}
-
 /* The lines from `at` on, as one, up to an empty one or a hint. */
 static void join_lines(const char *at, const char *between, struct strbuf *out)
 {
@@ -289,11 +226,8 @@ static void find_last_words(const char *text, struct strbuf *out)
 int environment_explain(const char *builder, const char *text, int status,
                         struct error *err)
 {
-    char words[WORDS_MAX + 1][WORD_MAX] = {""};
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        if (find(text, rows[i].said, words)) {
-            return say(err, &rows[i], words);
-        }
+    if (explain(rows, ARRAY_SIZE(rows), text, err)) {
+        return error_result();
     }
     CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
     if (find_conflict(text, &why)) {

@@ -27,7 +27,8 @@ struct programs {
     struct strbuf line; /* what has come of the line that is not whole yet */
     struct strbuf text;
     bool is_quiet;
-    uint64_t logged; /* bytes so far */
+    int64_t limit_ms; /* 0: none */
+    uint64_t logged;  /* bytes so far */
 };
 
 struct programs *programs_new(int stop_fd, int run_log_fd)
@@ -89,6 +90,11 @@ void programs_set_log(struct programs *p, int build_log_fd)
 void programs_set_folder(struct programs *p, int dir_fd)
 {
     p->dir_fd = dir_fd;
+}
+
+void programs_limit(struct programs *p, int64_t timeout_ms)
+{
+    p->limit_ms = timeout_ms;
 }
 
 struct strbuf *programs_text(struct programs *p)
@@ -223,19 +229,40 @@ static void take_rest(struct programs *p, int *fd)
     }
 }
 
+static bool is_over(const struct programs *p, int64_t begun_ns)
+{
+    return p->limit_ms > 0 && clock_monotonic_ns() - begun_ns >= p->limit_ms * NS_PER_MS;
+}
+
+/* How long to wait for something to happen. */
+static int look_ms(const struct programs *p, int64_t begun_ns, bool hears_end)
+{
+    int most_ms = hears_end ? SILENCE_LOOK_MS : END_LOOK_MS;
+    int64_t left_ms = p->limit_ms - (clock_monotonic_ns() - begun_ns) / NS_PER_MS;
+    if (p->limit_ms == 0 || left_ms > most_ms) {
+        return most_ms;
+    }
+    return left_ms > 0 ? (int)left_ms : 0;
+}
+
 /* Everything that it says until it has ended. -1: ERR_CANCELED, ERR_TIMED_OUT. */
 static int listen_to(struct programs *p, int *fd, const struct subprocess *sp,
                      struct error *err)
 {
     CLEANUP_FD int end_fd = subprocess_open_end(sp);
-    int64_t deadline_ns = clock_monotonic_ns() + PROGRAM_SILENCE_S * NS_PER_S;
+    int64_t begun_ns = clock_monotonic_ns();
+    int64_t deadline_ns = begun_ns + PROGRAM_SILENCE_S * NS_PER_S;
     while (!subprocess_has_ended(sp)) {
         struct pollfd polls[] = {{.fd = p->stop_fd, .events = POLLIN},
                                  {.fd = end_fd, .events = POLLIN},
                                  {.fd = *fd, .events = POLLIN}};
-        (void)poll(polls, ARRAY_SIZE(polls), end_fd >= 0 ? SILENCE_LOOK_MS : END_LOOK_MS);
+        (void)poll(polls, ARRAY_SIZE(polls), look_ms(p, begun_ns, end_fd >= 0));
         if (polls[0].revents != 0) {
             return error_set(err, ERR_CANCELED, "the run is being ended");
+        }
+        if (is_over(p, begun_ns)) {
+            return error_set(err, ERR_TIMED_OUT, "%s had not ended after %lld s",
+                             sp->argv[0], (long long)(p->limit_ms / 1000));
         }
         if (polls[2].revents != 0) {
             take_some(p, fd, BLOCK);

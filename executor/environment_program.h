@@ -40,6 +40,8 @@ void programs_hide(struct programs *p, const char *secret);
 void programs_set_log(struct programs *p, int build_log_fd);
 /* The working folder of the programs; -1: /. Borrowed. */
 void programs_set_folder(struct programs *p, int dir_fd);
+/* How long what is run from now on may take, whatever it says. 0: as long as it likes. */
+void programs_limit(struct programs *p, int64_t timeout_ms);
 
 /* A line of ours for both logs. */
 void programs_say(struct programs *p, const char *format, ...)
@@ -49,7 +51,7 @@ void programs_say(struct programs *p, const char *format, ...)
  * Run to its end. What it said (stdout and stderr as they came, the newest
  * PROGRAM_TEXT_MAX bytes) is programs_text. is_quiet: it goes to no log. Returns the exit
  * status, 128 + n where signal n ended it, or -1: ERR_SPAWN, ERR_CANCELED (the run is
- * being ended), ERR_TIMED_OUT (silence).
+ * being ended), ERR_TIMED_OUT (silence, or the limit).
  */
 int programs_run(struct programs *p, const char *const *argv, bool is_quiet,
                  struct error *err);

@@ -21,6 +21,8 @@ from support.sshd import Sshd
 from support.supervision import Node
 from support.waiting import wait_for
 
+pytest_plugins = ["rig.fixtures"]
+
 # Every transport that reaches a node; the whole behaviour of a run is tried over each.
 # "kept" is a connection that an earlier command left.
 TRANSPORTS = ("local", "openssh", "ssh2", "kept")

@@ -23,6 +23,7 @@ set_target_properties(archive_by_name PROPERTIES
     INTERFACE_LINK_OPTIONS
         "$<${lean}:-Wl,--gc-sections,--defsym=__archive_write_entry_filetype_unsupported=abort>")
 define_property(TARGET PROPERTY LEAN_ARCHIVE BRIEF_DOCS "link libarchive statically, without its other formats")
+pkg_check_modules(CURL REQUIRED libcurl>=7.85)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto>=3.0)
 pkg_check_modules(SSH2 REQUIRED IMPORTED_TARGET libssh2>=1.10)

@@ -738,6 +738,30 @@ def archives() -> None:
         write("archive", f"{name}-hard", tar(form, ("a", tarfile.LNKTYPE, "/etc/passwd")))
 
 
+# --- YARN ----------------------------------------------------------------------------------------------------------
+
+
+def yarn_answers() -> None:
+    """What a real cluster answered, each before the reader that it is for."""
+    answers = HERE.parent / "fixtures" / "yarn"
+    for name in (
+        "exit7.app.json",
+        "exit7_before_context.app.json",
+        "queued.app.json",
+        "live.accepted.app.json",
+        "queued.killed.app.json",
+        "app.none.json",
+    ):
+        write("yarn", name, b"\0" + (answers / name).read_bytes())
+    for name in ("exit7.by_tag.json", "by_tag.none.json"):
+        write("yarn", name, b"\1" + (answers / name).read_bytes())
+    write("yarn", "attempts", b"\2" + (answers / "live.attempts.json").read_bytes())
+    for name, asked in (("live.log.size-10", -10), ("live.ended.log.size-10", -10), ("live.log.size6", 6)):
+        body = (answers / f"{name}.txt").read_bytes()
+        write("yarn", f"{name}.txt", b"\3" + struct.pack("<h", asked) + body)
+    write("yarn", "log-gone", b"\3" + struct.pack("<h", 5) + (answers / "live.ended.none.txt").read_bytes())
+
+
 def main() -> None:
     for old in (HERE / "corpus").glob("*/seed-*"):
         old.unlink()
@@ -760,6 +784,7 @@ def main() -> None:
         settings,
         lines,
         metrics,
+        yarn_answers,
     ):
         make()
 

@@ -1,9 +1,9 @@
-"""./dev cluster: up, down or status, of all parts or of those that are named."""
+"""./dev cluster: bring parts up or down, see how they are, or fetch what they need; all, or those that are named."""
 
 import argparse
 import sys
 
-from rig import cluster, parts, settings
+from rig import cluster, parts, session, settings
 from rig.trouble import Trouble
 
 
@@ -23,10 +23,18 @@ def show_status(words: list[str]) -> int:
 def bring_up(words: list[str]) -> int:
     with cluster.alone():
         started = cluster.up(words)
+        session.keep()
     if not started:
         print("everything was up already")
     show_status(words)
     print(f"\nIn a shell: . {settings.ENV}\nthen spark-submit, yarn, hdfs and hadoop are those of this cluster.")
+    return 0
+
+
+def fetch(words: list[str]) -> int:
+    """All that `up` would fetch."""
+    with cluster.alone():
+        cluster.fetch_parts(parts.with_needs(parts.named(words)))
     return 0
 
 
@@ -36,7 +44,7 @@ def bring_down(words: list[str]) -> int:
     return 0
 
 
-VERBS = {"up": bring_up, "down": bring_down, "status": show_status}
+VERBS = {"up": bring_up, "fetch": fetch, "down": bring_down, "status": show_status}
 
 
 def main() -> int:
@@ -45,7 +53,7 @@ def main() -> int:
     parser.add_argument("part", nargs="*", help=", ".join((*parts.GROUPS, *parts.PARTS)))
     arguments = parser.parse_args()
     try:
-        return VERBS[arguments.verb](arguments.part)
+        return VERBS[arguments.verb](arguments.part or list(parts.PARTS))
     except Trouble as trouble:
         print(f"cluster: {trouble}", file=sys.stderr)
         return 1

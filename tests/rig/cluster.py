@@ -55,14 +55,20 @@ def _check_alive(part: Part) -> None:
         )
 
 
+def fetch_parts(names: list[str]) -> None:
+    """What these need on the disk."""
+    fetch.spark(settings.SPARK, settings.SPARK_VENV)
+    for name in names:
+        PARTS[name].fetch()
+
+
 def up(words: list[str], say: Say = _say) -> list[str]:
     """Start what is not running of these parts and of those that they need, and wait until all are ready. Returns the
     names of those that were started."""
     wanted = parts.with_needs(parts.named(words))
-    fetch.spark(settings.SPARK, settings.SPARK_VENV)
-    for name in wanted:
-        PARTS[name].fetch()
-    configuration.write()
+    if not all(process.running(name) for name in wanted):
+        fetch_parts(wanted)
+        configuration.write()
     begun = time.monotonic()
     ready: set[str] = set()
     started: list[str] = []
@@ -84,13 +90,18 @@ def up(words: list[str], say: Say = _say) -> list[str]:
     try:
         wait_for(go_on, "all parts to be ready", READY_WITHIN_S, 0.1)
     except TooLate as error:
-        late = [name for name in wanted if name not in ready and name in started][:1]
-        said = "".join(f"; the end of {process.log(name)}:\n{process.tail(name)}" for name in late)
-        missing = ", ".join(name for name in wanted if name not in ready)
-        raise Trouble(f"not ready after {READY_WITHIN_S * PATIENCE:g} s: {missing}{said}") from error
-    if "namenode" in started:
+        raise _not_ready([name for name in wanted if name not in ready]) from error
+    if "namenode" in wanted:
         make_folders()
     return started
+
+
+def _not_ready(names: list[str]) -> Trouble:
+    late = next((name for name in names if process.running(name)), names[0])
+    return Trouble(
+        f"not ready after {READY_WITHIN_S * PATIENCE:g} s: {', '.join(names)}; "
+        f"the end of {process.log(late)}:\n{process.tail(late)}"
+    )
 
 
 def make_folders() -> None:

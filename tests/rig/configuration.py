@@ -96,6 +96,7 @@ def yarn_site() -> dict[str, object]:
             "org.apache.hadoop.yarn.server.resourcemanager.recovery.FileSystemRMStateStore"
         ),
         "yarn.resourcemanager.fs.state-store.uri": f"file://{settings.RM_STATE}",
+        "yarn.node-attribute.fs-store.root-dir": f"file://{settings.DATA}/node-attributes",
         # Quicker than the defaults (1 s, 10 minutes), so that tests need not wait for what a cluster waits for.
         "yarn.resourcemanager.nodemanagers.heartbeat-interval-ms": 200,
         "yarn.nm.liveness-monitor.expiry-interval-ms": 60_000,

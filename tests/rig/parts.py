@@ -138,7 +138,8 @@ TABLE = (
         "YARN: scheduler",
         (settings.RM_HTTP, settings.RM_RPC, settings.RM_SCHEDULER, settings.RM_TRACKER, settings.RM_ADMIN),
         lambda: _java("resourcemanager", "512m", "org.apache.hadoop.yarn.server.resourcemanager.ResourceManager"),
-        lambda: web.says(settings.RM_HTTP, "/ws/v1/cluster/info", '"state" *: *"STARTED"'),
+        # STARTED it is before: until it has read what it kept of applications it answers that there are none.
+        lambda: web.says(settings.RM_HTTP, "/ws/v1/cluster/info", '"haState" *: *"ACTIVE"'),
         beside=("datanode",),
     ),
     Part(
@@ -226,13 +227,13 @@ GROUPS = {
 
 
 def named(words: list[str]) -> list[str]:
-    """The parts that the words name, in the table's order; all of them where there are no words."""
+    """The parts that the words name, in the table's order."""
     wanted: set[str] = set()
     for word in words:
         if word not in PARTS and word not in GROUPS:
             raise Trouble(f"there is no part {word}; there are: {', '.join((*GROUPS, *PARTS))}")
         wanted |= set(GROUPS.get(word, (word,)))
-    return [name for name in PARTS if name in wanted or not words]
+    return [name for name in PARTS if name in wanted]
 
 
 def with_needs(names: list[str]) -> list[str]:

@@ -4,15 +4,13 @@ A name says the case and what was asked: exit7.app.json is the ResourceManager's
 """
 
 import json
-import re
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from support.waiting import wait_for
 
-from rig import settings, web
+from rig import settings, web, yarn
 from rig.recorder import Recorder
 
 FIXTURES = settings.SOURCE.parent / "fixtures" / "yarn"
@@ -36,11 +34,6 @@ PRINTS_BYTES = f"import os\nos.write(1, {BYTES!r})\n"
 WAITS = "import time\nwhile True:\n    time.sleep(1)\n"
 
 
-def apps(tag: str) -> list[dict]:
-    found = web.get_json(settings.RM_HTTP, f"/ws/v1/cluster/apps?applicationTags={tag}")
-    return (found["apps"] or {}).get("app", [])
-
-
 def submit(script: Path, tag: str, *options: str, wait: bool = False) -> list[str]:
     return [
         "spark-submit",
@@ -54,7 +47,7 @@ def submit(script: Path, tag: str, *options: str, wait: bool = False) -> list[st
     ]
 
 
-class Yarn:
+class Cases:
     """What is recorded, one method a case."""
 
     def __init__(self, recorder: Recorder, folder: Path):
@@ -70,17 +63,10 @@ class Yarn:
         """Submit without waiting for the end. Returns the application's id."""
         tag = f"rig-{name}-{self.folder.name}"
         self.recorder.command(f"{name}.submit", submit(self.script(name, text), tag, *options))
-        return apps(tag)[0]["id"]
+        return yarn.apps(tag)[0]["id"]
 
     def app(self, name: str, app: str) -> dict:
         return json.loads(self.recorder.http(f"{name}.app", settings.RM_HTTP, f"/ws/v1/cluster/apps/{app}").body)["app"]
-
-    def wait(self, app: str, reached: Callable[[dict], object]) -> dict:
-        def event() -> dict | None:
-            now = web.get_json(settings.RM_HTTP, f"/ws/v1/cluster/apps/{app}")["app"]
-            return now if reached(now) else None
-
-        return wait_for(event, f"application {app}", 240, 0.1)
 
     def kill(self, name: str, app: str) -> None:
         path = f"/ws/v1/cluster/apps/{app}/state"
@@ -92,15 +78,15 @@ class Yarn:
         tag = f"rig-{name}-{self.folder.name}"
         self.recorder.command(f"{name}.submit", submit(self.script(name, ENDINGS[name]), tag, wait=True))
         self.recorder.http(f"{name}.by_tag", settings.RM_HTTP, f"/ws/v1/cluster/apps?applicationTags={tag}")
-        app = apps(tag)[0]["id"]
-        self.wait(app, lambda now: now["logAggregationStatus"] == "SUCCEEDED")
+        app = yarn.apps(tag)[0]["id"]
+        yarn.wait_app(app, lambda now: now["logAggregationStatus"] == "SUCCEEDED")
         self.app(name, app)
 
     def live(self) -> None:
         """A run from its beginning to its killing, and its log meanwhile and afterwards."""
         app = self.started("live", PRINTS_BYTES + "import time\ntime.sleep(15)\n" + CONTEXT + COUNT + WAITS)
-        now = self.wait(app, lambda now: "amContainerLogs" in now and now["state"] == "ACCEPTED")
-        container = re.search(r"container_\w+", now["amContainerLogs"])[0]
+        now = yarn.wait_app(app, lambda now: "amContainerLogs" in now and now["state"] == "ACCEPTED")
+        container = yarn.container(now)
         node = f"/ws/v1/node/containers/{container}/logs"
         self.recorder.http("live.accepted.not_yet.nm", settings.NM_HTTP, f"{node}/stdout?size=0")
         wait_for(lambda: web.says(settings.NM_HTTP, f"{node}/stdout", "plain"), "the script's first output", 120, 0.1)
@@ -114,11 +100,11 @@ class Yarn:
         self.recorder.http("live.page", settings.NM_HTTP, f"{page}/?start=0")
         self.recorder.http("live.page.part", settings.NM_HTTP, f"{page}/?start=6&end=20")
         self.recorder.http("live.page.beyond", settings.NM_HTTP, f"{page}/?start=100000")
-        self.wait(app, lambda now: now["state"] == "RUNNING")
+        yarn.wait_app(app, lambda now: now["state"] == "RUNNING")
         self.app("live.running", app)
         self.recorder.http("live.attempts", settings.RM_HTTP, f"/ws/v1/cluster/apps/{app}/appattempts")
         self.kill("live", app)
-        self.wait(app, lambda now: now["logAggregationStatus"] == "SUCCEEDED")
+        yarn.wait_app(app, lambda now: now["logAggregationStatus"] == "SUCCEEDED")
         self.app("live.killed", app)
         self.kill("live.again", app)
         self.recorder.http("live.ended.nm", settings.NM_HTTP, f"{node}/stdout?size=0")
@@ -135,10 +121,10 @@ class Yarn:
         """The node is full: one that waits, and its killing."""
         filler = self.started("filler", WAITS, "--driver-memory=7g")
         app = self.started("queued", WAITS, "--driver-memory=2g")
-        self.wait(app, lambda now: now["state"] == "ACCEPTED" and "not yet activated" in now["diagnostics"])
+        yarn.wait_app(app, lambda now: now["state"] == "ACCEPTED" and "not yet activated" in now["diagnostics"])
         self.app("queued", app)
         self.kill("queued", app)
-        self.wait(app, lambda now: now["state"] == "KILLED")
+        yarn.wait_app(app, lambda now: now["state"] == "KILLED")
         self.app("queued.killed", app)
         self.recorder.command("queued.kill_again", ["yarn", "application", "-kill", app])
         self.recorder.command("filler.kill", ["yarn", "application", "-kill", filler])
@@ -178,13 +164,13 @@ def main() -> None:
     names = [*ENDINGS, "live", "queued", "refused", "cluster"]
     recorder = Recorder(FIXTURES)
     with tempfile.TemporaryDirectory(dir=settings.TMP, prefix="record") as folder:
-        yarn = Yarn(recorder, Path(folder))
+        cases = Cases(recorder, Path(folder))
         for name in sys.argv[1:] or names:
             print(f"recording {name}", file=sys.stderr)
             if name in ENDINGS:
-                yarn.ending(name)
+                cases.ending(name)
             else:
-                getattr(yarn, name)()
+                getattr(cases, name)()
             recorder.close()
 
 

@@ -26,9 +26,17 @@ class Recorder:
         (self.folder / name).write_bytes(text)
         self.index[name] = {key: value for key, value in facts.items() if value is not None}
 
-    def http(self, name: str, port: int, path: str, method: str = "GET", body: bytes | None = None) -> web.Answer:
+    def http(
+        self,
+        name: str,
+        port: int,
+        path: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> web.Answer:
         """Ask, and keep the answer as name and an extension."""
-        answer = web.request(web.url(port, path), method=method, body=body, follow=False)
+        answer = web.request(web.url(port, path), method=method, body=body, headers=headers, follow=False)
         kind = answer.headers.get("Content-Type")
         extension = EXTENSIONS.get((kind or "").split(";")[0], "txt")
         self.keep(
@@ -36,7 +44,7 @@ class Recorder:
             answer.body,
             method=method,
             url=f"http://localhost:{port}{path}",
-            sent=body.decode() if body else None,
+            sent=body.decode().replace(str(settings.HOME), "/rig") if body else None,
             status=answer.status,
             content_type=kind,
             location=answer.headers.get("Location"),

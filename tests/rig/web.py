@@ -37,10 +37,16 @@ def url(port: int, path: str) -> str:
 
 
 def request(
-    address: str, *, method: str = "GET", body: bytes | None = None, follow: bool = True, deadline_s: float = 20
+    address: str,
+    *,
+    method: str = "GET",
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
+    follow: bool = True,
+    deadline_s: float = 20,
 ) -> Answer:
-    """An answer, whatever its status; OSError where there is none."""
-    asked = urllib.request.Request(address, data=body, method=method)
+    """An answer, whatever its status; OSError where there is none. A body is said to be JSON."""
+    asked = urllib.request.Request(address, data=body, headers=headers or {}, method=method)
     if body is not None:
         asked.add_header("Content-Type", "application/json")
     try:

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/fdio.h"
 #include "common/http.h"
 
 struct fake_answer {
@@ -65,7 +66,10 @@ static inline int fake_perform(struct http *http, const struct http_request *req
         if (length > request->limit_bytes) {
             return error_set(err, ERR_LIMIT, "%s: too long", request->url);
         }
-        assert_int_equal(strbuf_add(&out->body, answer->body, length, err), 0);
+        assert_int_equal(request->has_sink
+                             ? fdio_write_full(request->sink_fd, answer->body, length)
+                             : strbuf_add(&out->body, answer->body, length, err),
+                         0);
     }
     if (answer->location != NULL) {
         snprintf(out->location, sizeof(out->location), "%s", answer->location);

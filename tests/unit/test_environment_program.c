@@ -77,6 +77,20 @@ static void a_program_that_closed_its_output_is_ended_too(void **state)
     fdio_close(&stop[1]);
 }
 
+/* Whatever it says meanwhile. */
+static void what_takes_too_long_is_ended(void **state)
+{
+    CLEANUP(programs_cleanup) struct programs *p = programs_new(-1, -1);
+    const char *const argv[] = {"/bin/sh", "-c", "while :; do echo x; done", NULL};
+    struct error err = ERROR_INIT;
+    (void)state;
+    programs_limit(p, 50);
+    assert_int_equal(programs_run(p, argv, true, &err), -1);
+    assert_int_equal(err.code, ERR_TIMED_OUT);
+    programs_limit(p, 0);
+    assert_string_equal(say(p, "echo on"), "on\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -85,6 +99,7 @@ int main(void)
         cmocka_unit_test(a_secret_that_begins_another_hides_it_no_less),
         cmocka_unit_test(a_program_has_ended_though_one_it_left_goes_on_talking),
         cmocka_unit_test(a_program_that_closed_its_output_is_ended_too),
+        cmocka_unit_test(what_takes_too_long_is_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

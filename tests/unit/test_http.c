@@ -183,6 +183,20 @@ static void test_a_302_of_a_put_is_the_callers(void **state)
     assert_string_equal(answer.location, "http://h/b");
 }
 
+static void test_a_redirect_is_not_followed_into_a_file(void **state)
+{
+    CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
+    struct http_request request = ask("GET", "http://h/a");
+    struct error err = ERROR_INIT;
+    struct fake_http fake;
+    (void)state;
+
+    request.has_sink = true;
+    fake_init(&fake, NULL, 0);
+    assert_int_equal(http_follow(&fake.http, &request, &answer, &err), -1);
+    assert_int_equal(err.code, ERR_USAGE);
+}
+
 static void test_circles_and_dead_ends_are_errors(void **state)
 {
     static const struct fake_answer circle[] = {
@@ -268,6 +282,7 @@ int main(void)
         cmocka_unit_test(test_a_307_is_followed_with_method_and_body),
         cmocka_unit_test(test_a_redirect_to_the_same_server_is_not_foreign),
         cmocka_unit_test(test_a_302_of_a_put_is_the_callers),
+        cmocka_unit_test(test_a_redirect_is_not_followed_into_a_file),
         cmocka_unit_test(test_circles_and_dead_ends_are_errors),
         cmocka_unit_test(test_an_unexpected_answer_is_a_sentence),
     };

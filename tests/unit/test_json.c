@@ -335,6 +335,42 @@ static void what_is_missing_or_wrong_is_named(void **state)
     }
 }
 
+static void what_others_write_is_read_leniently(void **state)
+{
+    static const char text[] = "{\"e\":{\"key\":\"a\"},\"e\":{\"key\":\"b\"},"
+                               "\"max\":9223372036854775807,\"s\":\"a\\u0000b\"}";
+    CLEANUP_JSON struct json *j = json_parse_lenient(text, sizeof(text) - 1, NULL);
+
+    (void)state;
+    assert_non_null(j);
+    assert_string_equal(json_string(json_get(json_get(j, "e"), "key")), "a");
+    assert_true(json_is_number(json_get(j, "max")));
+    assert_false(json_is_integer(json_get(j, "max")));
+    assert_string_equal(json_string(json_get(j, "s")), "a");
+    assert_int_equal(json_count(j), 4);
+}
+
+static void leniency_does_not_make_json_of_what_is_none(void **state)
+{
+    static const char *const texts[] = {"{\"a\":1} x",
+                                        "{\"a\":}",
+                                        "[1,]",
+                                        "{'a':1}",
+                                        "\"\xff\"",
+                                        "1e999",
+                                        "\"\\ud800\"",
+                                        "<html>",
+                                        "There is no active RM right now.",
+                                        ""};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        struct error err = ERROR_INIT;
+        assert_null(json_parse_lenient(texts[i], strlen(texts[i]), &err));
+        assert_int_equal(err.code, ERR_CORRUPT);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +387,8 @@ int main(void)
         cmocka_unit_test(members_and_items_are_visited_in_order),
         cmocka_unit_test(required_members_are_read),
         cmocka_unit_test(what_is_missing_or_wrong_is_named),
+        cmocka_unit_test(what_others_write_is_read_leniently),
+        cmocka_unit_test(leniency_does_not_make_json_of_what_is_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,261 @@
+#include "common/webhdfs.h"
+
+#include "common/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ASK_MS 60000
+#define CARRY_MS                                                                         \
+    (INT64_C(6) * 3600 * 1000) /* a file on its way; a stalled one ends before */
+#define ANSWER_MAX ((size_t)1 << 20)
+#define SAID_MAX 500
+
+/* "ROOT/path?op=...&query": more is the rest of the query, or "". */
+static char *address(const struct webhdfs *fs, const char *path, const char *op,
+                     const char *more)
+{
+    CLEANUP_STRBUF struct strbuf url = STRBUF_INIT;
+    size_t length = strcspn(fs->url, "?");
+    const char *query = fs->url + length;
+    while (length > 0 && fs->url[length - 1] == '/') {
+        length--;
+    }
+    strbuf_printf(&url, "%.*s", (int)length, fs->url);
+    while (*path != '\0') {
+        CLEANUP_FREE char *part = xstrndup(path, strcspn(path, "/"));
+        path += strlen(part);
+        http_put_component(&url, part);
+        if (*path == '/') {
+            strbuf_putc(&url, '/');
+            path++;
+        }
+    }
+    strbuf_printf(&url, "?op=%s%s%s%s", op, more, query[0] == '?' ? "&" : "",
+                  query[0] == '?' ? query + 1 : "");
+    return strbuf_detach(&url);
+}
+
+/* The first line of what the server says went wrong ("RemoteException"), malloc'ed, or
+ * NULL. */
+static char *said_by(const struct http_response *answer)
+{
+    CLEANUP_JSON struct json *j =
+        json_parse(answer->body.data, answer->body.length, NULL);
+    const struct json *message = json_get(json_get(j, "RemoteException"), "message");
+    if (!json_is_string(message)) {
+        return NULL;
+    }
+    size_t length = strcspn(json_string(message), "\r\n");
+    return xstrndup(json_string(message), length < SAID_MAX ? length : SAID_MAX);
+}
+
+static int fail_status(const struct http_response *answer, const char *what,
+                       const char *path, struct error *err)
+{
+    static const struct {
+        int status;
+        enum error_code code;
+    } rows[] = {{401, ERR_LOGIN}, {403, ERR_ACCESS}, {429, ERR_BUSY},
+                {502, ERR_BUSY},  {503, ERR_BUSY},   {504, ERR_BUSY}};
+    CLEANUP_FREE char *said = said_by(answer);
+    CLEANUP_STRBUF struct strbuf status = STRBUF_INIT;
+    enum error_code code = ERR_PROTOCOL;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        code = rows[i].status == answer->status ? rows[i].code : code;
+    }
+    http_put_status(&status, answer->status);
+    return error_set(err, code, "%s %s in the cluster's file system: %s%s%s", what, path,
+                     status.data, said != NULL ? ": " : "", said != NULL ? said : "");
+}
+
+static int ask(const struct webhdfs *fs, const char *method, const char *url,
+               struct http_response *answer, struct error *err)
+{
+    const struct http_request request = {
+        .method = method, .url = url, .timeout_ms = ASK_MS, .limit_bytes = ANSWER_MAX};
+    return http_follow(fs->http, &request, answer, err);
+}
+
+/* {"boolean":true}: it was done. */
+static bool is_true(const struct http_response *answer)
+{
+    CLEANUP_JSON struct json *j =
+        json_parse(answer->body.data, answer->body.length, NULL);
+    const struct json *value = json_get(j, "boolean");
+    return json_is_bool(value) && json_bool(value);
+}
+
+int webhdfs_make_dirs(const struct webhdfs *fs, const char *path, struct error *err)
+{
+    CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
+    CLEANUP_FREE char *url = address(fs, path, "MKDIRS", "&permission=755");
+    if (ask(fs, "PUT", url, &answer, err) < 0) {
+        return -1;
+    }
+    return answer.status == 200 && is_true(&answer)
+               ? 0
+               : fail_status(&answer, "make", path, err);
+}
+
+/* ---- Writing */
+
+/* Where the bytes are to go: the first answer's Location, as a header or (noredirect) in
+ * its body; malloc'ed. NULL: err. */
+static char *find_place(const struct webhdfs *fs, const char *path, unsigned mode,
+                        struct error *err)
+{
+    CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
+    CLEANUP_FREE char *more = xasprintf("&overwrite=true&permission=%o", mode);
+    CLEANUP_FREE char *url = address(fs, path, "CREATE", more);
+    const struct http_request request = {
+        .method = "PUT", .url = url, .timeout_ms = ASK_MS, .limit_bytes = ANSWER_MAX};
+    if (http_perform(fs->http, &request, &answer, err) < 0) {
+        return NULL;
+    }
+    CLEANUP_JSON struct json *j = json_parse(answer.body.data, answer.body.length, NULL);
+    const struct json *place = json_get(j, "Location");
+    if (answer.status == 307 && answer.location[0] != '\0') {
+        return xstrdup(answer.location);
+    }
+    if (answer.status == 200 && json_is_string(place)) {
+        return xstrdup(json_string(place));
+    }
+    fail_status(&answer, "write", path, err);
+    return NULL;
+}
+
+/* request has the body. HttpFS wants to be told that this is the second step. */
+static int put(const struct webhdfs *fs, const char *path, unsigned mode,
+               struct http_request *request, struct error *err)
+{
+    static const struct http_header headers[] = {
+        {"Content-Type", "application/octet-stream"}};
+    CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
+    CLEANUP_FREE char *place = find_place(fs, path, mode, err);
+    if (place == NULL || http_check_url(place, err) < 0) {
+        return -1;
+    }
+    request->method = "PUT";
+    request->url = place;
+    request->headers = headers;
+    request->header_count = ARRAY_SIZE(headers);
+    request->timeout_ms = CARRY_MS;
+    request->limit_bytes = ANSWER_MAX;
+    request->is_foreign = !http_is_same_origin(place, fs->url);
+    if (http_perform(fs->http, request, &answer, err) < 0) {
+        return -1;
+    }
+    return answer.status == 201 || answer.status == 200
+               ? 0
+               : fail_status(&answer, "write", path, err);
+}
+
+int webhdfs_put_file(const struct webhdfs *fs, const char *path, unsigned mode,
+                     const char *file, struct error *err)
+{
+    struct http_request request = {.body_file = file};
+    return put(fs, path, mode, &request, err);
+}
+
+int webhdfs_put_bytes(const struct webhdfs *fs, const char *path, unsigned mode,
+                      const void *data, size_t length, struct error *err)
+{
+    struct http_request request = {.body = data, .body_length = length};
+    return put(fs, path, mode, &request, err);
+}
+
+int webhdfs_rename(const struct webhdfs *fs, const char *from, const char *to,
+                   struct error *err)
+{
+    CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
+    CLEANUP_STRBUF struct strbuf more = STRBUF_INIT;
+    strbuf_puts(&more, "&destination=");
+    http_put_component(&more, to);
+    CLEANUP_FREE char *url = address(fs, from, "RENAME", more.data);
+    if (ask(fs, "PUT", url, &answer, err) < 0) {
+        return -1;
+    }
+    if (answer.status != 200) {
+        return fail_status(&answer, "rename", from, err);
+    }
+    return is_true(&answer) ? 0
+                            : error_set(err, ERR_EXISTS,
+                                        "rename %s in the cluster's file system: %s is "
+                                        "there already, or the first is gone",
+                                        from, to);
+}
+
+/* ---- Looking and reading */
+
+int webhdfs_size(const struct webhdfs *fs, const char *path, bool *out_is_there,
+                 uint64_t *out_size, struct error *err)
+{
+    CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
+    CLEANUP_FREE char *url = address(fs, path, "GETFILESTATUS", "");
+    int64_t length = 0;
+    if (ask(fs, "GET", url, &answer, err) < 0) {
+        return -1;
+    }
+    *out_is_there = answer.status != 404;
+    if (answer.status == 404) {
+        return 0;
+    }
+    CLEANUP_JSON struct json *j = json_parse(answer.body.data, answer.body.length, NULL);
+    if (answer.status != 200 ||
+        json_get_integer(json_get(j, "FileStatus"), "FileStatus", "length", 0,
+                         JSON_INTEGER_MAX, &length, NULL) < 0) {
+        return fail_status(&answer, "look at", path, err);
+    }
+    *out_size = (uint64_t)length;
+    return 0;
+}
+
+/* A file that ends before the offset: the name node's words, or the data node's. */
+static bool is_behind_end(const struct http_response *answer)
+{
+    CLEANUP_FREE char *said = said_by(answer);
+    return said != NULL && (strstr(said, "out of the range") != NULL ||
+                            strstr(said, "seek after EOF") != NULL);
+}
+
+int webhdfs_read(const struct webhdfs *fs, const char *path, uint64_t offset,
+                 uint64_t length, int sink_fd, struct http_response *answer,
+                 bool *out_is_there, struct error *err)
+{
+    CLEANUP_FREE char *more =
+        xasprintf("&offset=%llu&length=%llu", (unsigned long long)offset,
+                  (unsigned long long)length);
+    CLEANUP_FREE char *url = address(fs, path, "OPEN", more);
+    const struct http_request request = {.method = "GET",
+                                         .url = url,
+                                         .timeout_ms = sink_fd >= 0 ? CARRY_MS : ASK_MS,
+                                         .limit_bytes =
+                                             length < ANSWER_MAX ? ANSWER_MAX : length,
+                                         .has_sink = sink_fd >= 0,
+                                         .sink_fd = sink_fd};
+    if (http_follow(fs->http, &request, answer, err) < 0) {
+        return -1;
+    }
+    *out_is_there = answer->status != 404;
+    if (answer->status == 200 || answer->status == 404) {
+        return 0;
+    }
+    if (is_behind_end(answer)) {
+        http_response_release(answer);
+        return 0;
+    }
+    return fail_status(answer, "read", path, err);
+}
+
+int webhdfs_remove(const struct webhdfs *fs, const char *path, struct error *err)
+{
+    CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
+    CLEANUP_FREE char *url = address(fs, path, "DELETE", "&recursive=true");
+    if (ask(fs, "DELETE", url, &answer, err) < 0) {
+        return -1;
+    }
+    return answer.status == 200 || answer.status == 404
+               ? 0
+               : fail_status(&answer, "remove", path, err);
+}

@@ -1,0 +1,48 @@
+/*
+ * webhdfs: files in a cluster's file system, over its REST interface.  [engine]
+ *
+ * WebHDFS, HttpFS and Knox speak it (Hadoop: WebHDFS REST API). The address is that of
+ * the root, "http://namenode:9870/webhdfs/v1"; a query behind it, "?user.name=me", goes
+ * with each call. Paths are absolute in that file system, "/user/me/.errand".
+ *
+ * A file is written and read on another server than the one that was asked, where the
+ * answer points: credentials do not go there, the address that came carries what it
+ * needs.
+ *
+ * Each call is what it names and is not repeated. Errors: http_perform's, ERR_LOGIN
+ * (401), ERR_ACCESS (403), ERR_BUSY (502, 503, 504), ERR_PROTOCOL (all else, with what
+ * the server said).
+ */
+#ifndef COMMON_WEBHDFS_H
+#define COMMON_WEBHDFS_H
+
+#include "common/http.h"
+
+struct webhdfs {
+    struct http *http;
+    const char *url;
+};
+
+/* Make path and the folders above it. */
+int webhdfs_make_dirs(const struct webhdfs *fs, const char *path, struct error *err);
+/* Write a file of this machine, replacing what is there. mode: 0644 and the like. */
+int webhdfs_put_file(const struct webhdfs *fs, const char *path, unsigned mode,
+                     const char *file, struct error *err);
+int webhdfs_put_bytes(const struct webhdfs *fs, const char *path, unsigned mode,
+                      const void *data, size_t length, struct error *err);
+/* Errors: ERR_EXISTS where it was not done, which is what a target that is there comes
+ * to. */
+int webhdfs_rename(const struct webhdfs *fs, const char *from, const char *to,
+                   struct error *err);
+/* *out_size: of a file that was closed; of one that is being written less. */
+int webhdfs_size(const struct webhdfs *fs, const char *path, bool *out_is_there,
+                 uint64_t *out_size, struct error *err);
+/* What lies from offset on, at most length bytes: into answer->body, or, where sink_fd is
+ * not -1, there. Nothing where the file ends before offset. */
+int webhdfs_read(const struct webhdfs *fs, const char *path, uint64_t offset,
+                 uint64_t length, int sink_fd, struct http_response *answer,
+                 bool *out_is_there, struct error *err);
+/* With all below it; what is not there is success. */
+int webhdfs_remove(const struct webhdfs *fs, const char *path, struct error *err);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * clusterfs: files in a cluster's file system.            [executor]
+ *
+ * By whatever reaches it from this node: WebHDFS where the NameNode's address is known
+ * (20 ms a call), else Hadoop's own FsShell, which knows every file system that the
+ * cluster knows (hdfs, wasb, abfs, s3a; a Java VM, one to three seconds a call), and
+ * file: paths by the system itself.
+ *
+ * What is put appears whole or not at all, is never overwritten, and has the size of its
+ * source. Addresses are whole URIs, "hdfs://nn:9000/user/me/.errand/x.tar".
+ *
+ * All calls block; they end with ERR_CANCELED once the programs' stop descriptor is
+ * readable, and with ERR_TIMED_OUT. Errors else: ERR_ACCESS, ERR_LOGIN, ERR_CONNECT,
+ * ERR_BUSY (safe mode), ERR_NO_SPACE, ERR_SPAWN: sentences for the user, with what to do.
+ */
+#ifndef EXECUTOR_CLUSTERFS_H
+#define EXECUTOR_CLUSTERFS_H
+
+#include "common/error.h"
+#include "executor/environment_program.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* All borrowed, by the caller filled. */
+struct clusterfs {
+    struct programs *programs; /* with the environment that Hadoop's programs need */
+    /* The words that start FsShell, NULL behind them: "hadoop", "fs". NULL: there is none
+     * here. */
+    const char *const *shell;
+};
+
+/* True where a call to this address starts no Java VM. */
+bool clusterfs_is_quick(const struct clusterfs *fs, const char *uri);
+/* *out_size: of a file that is there. */
+int clusterfs_size(const struct clusterfs *fs, const char *uri, bool *out_is_there,
+                   uint64_t *out_size, struct error *err);
+/*
+ * Put a file of this node, making the folders above it (0755 or as the cluster has it).
+ * mark: a word of the caller's own for what is half-way, unique among all who may put
+ * the same. 1: it was sent; 0: it was there already; -1: err, and nothing is there.
+ */
+int clusterfs_put(const struct clusterfs *fs, const char *path, const char *uri,
+                  const char *mark, struct error *err);
+/* Fetch a file into path, which must not exist; of more than max_bytes nothing. Errors:
+ * also ERR_NOT_FOUND, ERR_LIMIT, ERR_EXISTS; then there is no path. */
+int clusterfs_get(const struct clusterfs *fs, const char *uri, const char *path,
+                  uint64_t max_bytes, struct error *err);
+/* Remove it with all below it; what is not there is success. */
+int clusterfs_remove(const struct clusterfs *fs, const char *uri, struct error *err);
+
+#endif

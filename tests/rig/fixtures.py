@@ -1,0 +1,101 @@
+"""Fixtures and options of the tests that need the cluster; tests/README.md tells what each is for."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from types import ModuleType
+
+import pytest
+from support.sshd import Sshd
+
+from rig import configuration, gateway, headnode, settings
+from rig import session as rig_session
+from rig import yarn as rig_yarn
+
+# The first test of a session waits for the cluster, too.
+TIMEOUT_S = 900
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cluster", action="store_true", help="also what needs a cluster, which is started for it")
+    parser.addoption("--cluster-smoke", action="store_true", help="of what needs a cluster the tests marked smoke")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = []
+    for item in items:
+        if not item.get_closest_marker("cluster"):
+            continue
+        item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+        is_smoke = item.get_closest_marker("smoke") is not None
+        if not (config.getoption("--cluster") or (is_smoke and config.getoption("--cluster-smoke"))):
+            left_out.append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # With xdist its controller is the last to end.
+    if not hasattr(session.config, "workerinput"):
+        rig_session.end()
+
+
+@pytest.fixture(scope="session")
+def cluster_session() -> Iterator[rig_session.Session]:
+    """This process's part in the session's cluster."""
+    one = rig_session.Session()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def yarn(cluster_session: rig_session.Session) -> Iterator[ModuleType]:
+    """HDFS and YARN are up: rig.yarn, whose functions ask them."""
+    with cluster_session.use("yarn"):
+        yield rig_yarn
+
+
+@pytest.fixture
+def yarn_alone(cluster_session: rig_session.Session) -> Iterator[ModuleType]:
+    """The same for this test alone, which may kill daemons; the next test finds them up again."""
+    with cluster_session.use("yarn", alone=True):
+        yield rig_yarn
+
+
+@pytest.fixture
+def standalone(cluster_session: rig_session.Session) -> Iterator[None]:
+    """Spark's standalone master and a worker are up."""
+    with cluster_session.use("standalone"):
+        yield
+
+
+@pytest.fixture
+def livy(cluster_session: rig_session.Session) -> Iterator[ModuleType]:
+    """Livy is up behind its gateway: rig.gateway has its address, authority, user and password."""
+    with cluster_session.use("livy"):
+        yield gateway
+
+
+@pytest.fixture
+def tag() -> Iterator[str]:
+    """A tag for a test's applications; those that are left are killed at its end. Follows yarn or yarn_alone."""
+    value = f"test-{uuid.uuid4().hex}"
+    yield value
+    rig_yarn.kill_apps(value)
+
+
+def _environment(node: headnode.HeadNode, variables: dict[str, str]) -> dict[str, str]:
+    return {**variables, "PATH": f"{node.folder}/bin:{headnode.STANDARD_PATH}"}
+
+
+@pytest.fixture
+def yarn_node(make_sshd: Callable[..., Sshd]) -> Sshd:
+    """A head node of the test's own: the cluster's commands and a home that is new. Follows yarn or yarn_alone."""
+    return make_sshd(env=_environment(headnode.HEAD, configuration.environment()))
+
+
+@pytest.fixture
+def standalone_node(make_sshd: Callable[..., Sshd]) -> Sshd:
+    """The same for the standalone cluster. Follows standalone."""
+    return make_sshd(env=_environment(headnode.EDGE, configuration.spark_environment(settings.STANDALONE_CONF)))
