@@ -8,8 +8,9 @@ from rig.trouble import Trouble
 
 
 def show_status(words: list[str]) -> int:
-    """0 where all of them are ready."""
-    states = cluster.status(words)
+    """0 where all of them are ready. Without names: all of the usual, and what is up besides."""
+    states = cluster.status(words or list(parts.PARTS))
+    states = [state for state in states if words or state.pid or state.part.name in parts.USUAL]
     print(f"{'PART':16} {'STATE':10} {'PID':>8} {'MEMORY':>8}  {'PORTS':32} WHAT")
     for state in states:
         pid = str(state.pid or "-")
@@ -22,7 +23,7 @@ def show_status(words: list[str]) -> int:
 
 def bring_up(words: list[str]) -> int:
     with cluster.alone():
-        started = cluster.up(words)
+        started = cluster.up(words or list(parts.USUAL))
         session.keep()
     if not started:
         print("everything was up already")
@@ -34,13 +35,13 @@ def bring_up(words: list[str]) -> int:
 def fetch(words: list[str]) -> int:
     """All that `up` would fetch."""
     with cluster.alone():
-        cluster.fetch_parts(parts.with_needs(parts.named(words)))
+        cluster.fetch_parts(parts.with_needs(parts.named(words or list(parts.USUAL))))
     return 0
 
 
 def bring_down(words: list[str]) -> int:
     with cluster.alone():
-        cluster.down(words)
+        cluster.down(words or list(parts.PARTS))
     return 0
 
 
@@ -53,7 +54,7 @@ def main() -> int:
     parser.add_argument("part", nargs="*", help=", ".join((*parts.GROUPS, *parts.PARTS)))
     arguments = parser.parse_args()
     try:
-        return VERBS[arguments.verb](arguments.part or list(parts.PARTS))
+        return VERBS[arguments.verb](arguments.part)
     except Trouble as trouble:
         print(f"cluster: {trouble}", file=sys.stderr)
         return 1

@@ -78,6 +78,20 @@ def livy(cluster_session: rig_session.Session) -> Iterator[ModuleType]:
 
 
 @pytest.fixture
+def livy_yarn(cluster_session: rig_session.Session) -> Iterator[ModuleType]:
+    """Livy on YARN is up, and the gateway: its path there is /livy-yarn."""
+    with cluster_session.use("livy-yarn", "gateway", "historyserver"):
+        yield gateway
+
+
+@pytest.fixture
+def livy_old(cluster_session: rig_session.Session) -> Iterator[ModuleType]:
+    """Livy 0.5.0 is up, and the gateway: its path there is /livy-old."""
+    with cluster_session.use("livy-old", "gateway"):
+        yield gateway
+
+
+@pytest.fixture
 def tag() -> Iterator[str]:
     """A tag for a test's applications; those that are left are killed at its end. Follows yarn or yarn_alone."""
     value = f"test-{uuid.uuid4().hex}"

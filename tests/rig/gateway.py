@@ -47,6 +47,8 @@ def _locations() -> str:
     """What is behind which path."""
     behind = {
         "/livy/": f"{settings.LIVY_HTTP}/",
+        "/livy-yarn/": f"{settings.LIVY_YARN_HTTP}/",
+        "/livy-old/": f"{settings.LIVY_OLD_HTTP}/",
         "/yarnui/ws/": f"{settings.RM_HTTP}/ws/",
         "/webhdfs/": f"{settings.NAMENODE_HTTP}/webhdfs/",
         "/datanode/": f"{settings.DATANODE_HTTP}/",

@@ -1,4 +1,4 @@
-"""Livy: a server per version."""
+"""Livy: servers of several versions and masters."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +8,12 @@ from rig import configuration, fetch, settings, web
 
 @dataclass(frozen=True)
 class Livy:
-    """master: what its batches run on; extra: further lines of livy.conf."""
+    """master: what its batches run on; lines: more of livy.conf."""
 
     version: str
     port: int
     master: str
-    extra: str = ""
+    lines: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -48,6 +48,7 @@ class Livy:
         for folder in (self.files, self.work, self.folder / "logs"):
             folder.mkdir(parents=True, exist_ok=True)
         configuration.write_file(self._conf / "log4j.properties", configuration.LOG4J)
+        lines = "".join(f"{line}\n" for line in self.lines)
         configuration.write_file(
             self._conf / "livy.conf",
             f"""\
@@ -57,15 +58,13 @@ livy.spark.master = {self.master}
 livy.server.csrf-protection.enabled = true
 livy.file.local-dir-whitelist = {self.files}
 livy.server.session.state-retain.sec = 600s
-{self.extra}""",
+{lines}""",
         )
 
     def environment(self) -> dict[str, str]:
-        variables = configuration.environment()
-        if not self.master.startswith("yarn"):
-            variables = configuration.spark_environment(settings.LIVY_SPARK_CONF)
+        spark = configuration.spark_environment(settings.LIVY_SPARK_CONF)
         return {
-            **variables,
+            **(configuration.environment() if self.master == "yarn" else spark),
             "LIVY_HOME": str(self.folder),
             "LIVY_CONF_DIR": str(self._conf),
             "LIVY_LOG_DIR": str(self.folder / "logs"),
@@ -77,10 +76,29 @@ livy.server.session.state-retain.sec = 600s
     def command(self) -> list[str]:
         java = str(settings.java_home() / "bin" / "java")
         options = [f"-Drig.part=livy:{self.port}", "-Xmx256m", *configuration.java_options()]
-        return [java, *options, "-cp", f"{self._conf}:{self._jars}/*", "org.apache.livy.server.LivyServer"]
+        hadoop = [str(settings.HADOOP_CONF)] if self.master == "yarn" else []
+        classpath = ":".join((str(self._conf), *hadoop, f"{self._jars}/*"))
+        return [java, *options, "-cp", classpath, "org.apache.livy.server.LivyServer"]
 
     def is_ready(self) -> bool:
         return web.says(self.port, "/batches", "sessions")
 
 
 LIVY = Livy(settings.LIVY, settings.LIVY_HTTP, "local[2]")
+
+# As on HDInsight: batches are applications of YARN, and outlive a restart of Livy.
+ON_YARN = Livy(
+    settings.LIVY,
+    settings.LIVY_YARN_HTTP,
+    "yarn",
+    (
+        "livy.spark.deploy-mode = cluster",
+        "livy.server.yarn.poll-interval = 1s",
+        "livy.server.recovery.mode = recovery",
+        "livy.server.recovery.state-store = filesystem",
+        f"livy.server.recovery.state-store.url = file://{settings.DATA}/livy",
+    ),
+)
+
+# The version of HDInsight 4.0.
+OLD = Livy(settings.LIVY_OLD, settings.LIVY_OLD_HTTP, "local[2]", ("livy.spark.scala-version = 2.11",))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rig import configuration, fetch, gateway, headnode, settings, web
-from rig.livy import LIVY
+from rig.livy import LIVY, OLD, ON_YARN, Livy
 from rig.trouble import Trouble
 
 
@@ -115,6 +115,21 @@ def _is_nodemanager_ready() -> bool:
     )
 
 
+def _livy(name: str, livy: Livy, after: tuple[str, ...] = ()) -> Part:
+    return Part(
+        name,
+        f"Livy {livy.version.removesuffix('-incubating')}, master {livy.master}",
+        (livy.port,),
+        livy.command,
+        livy.is_ready,
+        after=after,
+        fetch=livy.fetch,
+        prepare=livy.prepare,
+        environment=livy.environment,
+        folder=livy.work,
+    )
+
+
 TABLE = (
     Part(
         "namenode",
@@ -193,17 +208,9 @@ TABLE = (
         lambda: web.opens(headnode.EDGE.ports[-1]),
         prepare=lambda: headnode.EDGE.prepare(configuration.spark_environment(settings.STANDALONE_CONF)),
     ),
-    Part(
-        "livy-server",
-        f"Livy {LIVY.version}, master {LIVY.master}",
-        (LIVY.port,),
-        LIVY.command,
-        LIVY.is_ready,
-        fetch=LIVY.fetch,
-        prepare=LIVY.prepare,
-        environment=LIVY.environment,
-        folder=LIVY.work,
-    ),
+    _livy("livy-server", LIVY),
+    _livy("livy-yarn", ON_YARN, ("nodemanager",)),
+    _livy("livy-old", OLD),
     Part(
         "gateway",
         "TLS and a password before Livy, YARN, WebHDFS",
@@ -224,6 +231,9 @@ GROUPS = {
     "standalone": ("spark-master", "spark-worker", "edge"),
     "livy": ("livy-server", "gateway"),
 }
+
+# What `up` without names brings up: all but what is there to be compared with.
+USUAL = tuple(name for name in PARTS if name != "livy-old")
 
 
 def named(words: list[str]) -> list[str]:

@@ -1,19 +1,20 @@
-"""Records what Livy and its gateway answer: `python3 -m rig.record_livy`, with the cluster up.
+"""Records what Livy and its gateway answer: `python3 -m rig.record_livy SERVER [CASE...]`, with that server up.
+SERVER is a part: livy-server, livy-yarn, livy-old.
 
 A name says the case and what was asked: exit7.log.json is the log of a batch whose script ended with 7.
 """
 
 import json
 import sys
-from pathlib import Path
 
 from support.waiting import wait_for
 
-from rig import gateway, settings, web
-from rig.livy import LIVY, Livy
+from rig import gateway, settings, web, yarn
+from rig.livy import LIVY, OLD, ON_YARN, Livy
 from rig.recorder import Recorder
 
-FIXTURES = settings.SOURCE.parent / "fixtures" / "livy"
+FIXTURES = settings.SOURCE.parent / "fixtures"
+SERVERS = {"livy-server": LIVY, "livy-yarn": ON_YARN, "livy-old": OLD}
 CONTEXT = "from pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()\n"
 
 ENDINGS = {
@@ -41,11 +42,20 @@ class Cases:
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.recorder.http(name, self.livy.port, path, method, sent, {"X-Requested-By": "rig", **headers})
 
-    def submit(self, name: str, script: str, **more: object) -> str:
-        """Start a batch of that name. Returns its path."""
+    def place(self, name: str, script: str) -> str:
+        """Where this Livy takes scripts from."""
+        if self.livy.master == "yarn":
+            path = f"/tmp/rig/{name}.py"
+            yarn.hdfs_write(path, script.encode())
+            return f"hdfs://localhost:{settings.NAMENODE_RPC}{path}"
         file = self.livy.files / f"{name}.py"
         file.write_text(script)
-        answer = self.ask(f"{name}.post", "/batches", "POST", {"file": str(file), "name": name, **more})
+        return str(file)
+
+    def submit(self, name: str, script: str, **more: object) -> str:
+        """Start a batch of that name. Returns its path."""
+        file = self.place(name, script)
+        answer = self.ask(f"{name}.post", "/batches", "POST", {"file": file, "name": name, **more})
         return f"/batches/{json.loads(answer.body)['id']}"
 
     def ending(self, name: str) -> None:
@@ -55,7 +65,7 @@ class Cases:
             now = web.get_json(self.livy.port, f"{batch}/state")["state"]
             return now if now not in ("starting", "running") else ""
 
-        wait_for(state, f"the end of {name}", 120, 0.1)
+        wait_for(state, f"the end of {name}", 240, 0.1)
         self.ask(f"{name}.state", f"{batch}/state")
         self.ask(f"{name}.batch", batch)
         self.ask(f"{name}.log", f"{batch}/log?from=0&size=500")
@@ -63,10 +73,13 @@ class Cases:
 
     def life(self) -> None:
         """A batch that runs, is asked about and deleted."""
-        batch = self.submit(
-            "life", "import time\nprint('begun', flush=True)\nwhile True:\n    time.sleep(1)\n", args=["a b", "$HOME"]
-        )
-        wait_for(lambda: web.says(self.livy.port, f"{batch}/log", "begun"), "the script's first output", 60, 0.1)
+        script = CONTEXT + "import time\nprint('begun', flush=True)\nwhile True:\n    time.sleep(1)\n"
+        batch = self.submit("life", script, args=["a b", "$HOME"], conf={"spark.yarn.tags": "MyTag"})
+        self.ask("life.posted", batch)
+        if self.livy.master == "yarn":
+            wait_for(lambda: web.says(self.livy.port, batch, '"state":"running"'), "the batch to run", 180, 0.1)
+        else:
+            wait_for(lambda: web.says(self.livy.port, f"{batch}/log", "begun"), "the script's first output", 60, 0.1)
         self.ask("life.state", f"{batch}/state")
         self.ask("life.batch", batch)
         self.ask("life.by_name", "/batches/life")
@@ -75,7 +88,7 @@ class Cases:
         self.ask("life.log_bad", f"{batch}/log?from=abc")
         self.ask("life.list", "/batches?from=0&size=2")
         self.ask("life.list_beyond", "/batches?from=1000&size=2")
-        file = str(self.livy.files / "life.py")
+        file = self.place("life", script)
         self.ask("life.post_again", "/batches", "POST", {"file": file, "name": "life"})
         self.ask("life.delete", batch, "DELETE")
         self.ask("life.delete_again", batch, "DELETE")
@@ -85,7 +98,7 @@ class Cases:
 
     def refused(self) -> None:
         """What is refused, and what it leaves."""
-        file = str(self.livy.files / "ok.py")
+        file = self.place("ok", ENDINGS["ok"])
         self.ask("refused.json", "/batches", "POST", b"{")
         self.ask("refused.empty", "/batches", "POST", b"")
         self.ask("refused.field", "/batches", "POST", {"file": file, "bogus": 1})
@@ -129,18 +142,19 @@ class Cases:
 
 
 def main() -> None:
-    recorder = Recorder(FIXTURES)
-    cases = Cases(recorder, LIVY)
-    for name in sys.argv[1:] or [*ENDINGS, "life", "refused", "through_gateway"]:
+    livy = SERVERS[sys.argv[1]]
+    recorder = Recorder(FIXTURES / sys.argv[1].removesuffix("-server"))
+    cases = Cases(recorder, livy)
+    names = [*ENDINGS, "life", "refused", "through_gateway"]
+    for name in sys.argv[2:] or names:
         print(f"recording {name}", file=sys.stderr)
         if name in ENDINGS:
             cases.ending(name)
         else:
             getattr(cases, name)()
         recorder.close()
-    for path in LIVY.files.glob("*.py"):
-        if path.stem in (*ENDINGS, "life"):
-            Path(path).unlink()
+    for name in (*ENDINGS, "life"):
+        (livy.files / f"{name}.py").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 HADOOP = "3.3.6"
 SPARK = "3.5.9"
 LIVY = "0.7.1-incubating"
+LIVY_OLD = "0.5.0-incubating"
 
 HOST = "127.0.0.1"
 
@@ -32,6 +33,8 @@ SPARK_MASTER_HTTP = 8081
 SPARK_WORKER = 7078
 SPARK_WORKER_HTTP = 8082
 LIVY_HTTP = 8998
+LIVY_YARN_HTTP = 8997
+LIVY_OLD_HTTP = 8996
 GATEWAY_HTTPS = 8443
 # One machine with two addresses, as HDInsight's head nodes, and another whose Spark is the standalone cluster's.
 HEAD_SSH = (8022, 8023)

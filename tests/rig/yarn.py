@@ -111,6 +111,16 @@ def hdfs_read(path: str) -> bytes:
     return answer.body
 
 
+def hdfs_write(path: str, content: bytes) -> None:
+    # The NameNode says where to, and takes nothing itself.
+    query = urllib.parse.urlencode({"op": "CREATE", "user.name": settings.USER, "overwrite": "true"})
+    address = web.url(settings.NAMENODE_HTTP, f"/webhdfs/v1{urllib.parse.quote(path)}?{query}")
+    told = web.request(address, method="PUT", body=b"", follow=False)
+    answer = web.request(told.headers["Location"], method="PUT", body=content) if told.status == 307 else told
+    if answer.status != 201:
+        raise OSError(f"HDFS: {path}: {answer.text}")
+
+
 def hdfs_remove(path: str) -> None:
     _webhdfs(path, "DELETE", "DELETE", recursive="true")
 
