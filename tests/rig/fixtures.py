@@ -17,21 +17,23 @@ TIMEOUT_S = 900
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cluster", action="store_true", help="also what needs a cluster, which is started for it")
-    parser.addoption("--cluster-smoke", action="store_true", help="of what needs a cluster the tests marked smoke")
+    parser.addoption("--cluster-smoke", action="store_true", help="only what needs a cluster and is marked smoke")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    left_out = []
-    for item in items:
-        if not item.get_closest_marker("cluster"):
-            continue
-        item.add_marker(pytest.mark.timeout(TIMEOUT_S))
-        is_smoke = item.get_closest_marker("smoke") is not None
-        if not (config.getoption("--cluster") or (is_smoke and config.getoption("--cluster-smoke"))):
-            left_out.append(item)
+    def is_wanted(item: pytest.Item) -> bool:
+        needs_cluster = item.get_closest_marker("cluster") is not None
+        if config.getoption("--cluster-smoke"):
+            return needs_cluster and item.get_closest_marker("smoke") is not None
+        return config.getoption("--cluster") or not needs_cluster
+
+    left_out = [item for item in items if not is_wanted(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        items[:] = [item for item in items if is_wanted(item)]
+    for item in items:
+        if item.get_closest_marker("cluster") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
 
 
 @pytest.hookimpl(trylast=True)

@@ -51,11 +51,14 @@ class Recorder:
         )
         return answer
 
-    def command(self, name: str, words: Iterable[str], deadline_s: float = 300) -> subprocess.CompletedProcess:
+    def command(
+        self, name: str, words: Iterable[str], variables: dict[str, str] | None = None, deadline_s: float = 300
+    ) -> subprocess.CompletedProcess:
         """Run a command of the head node, and keep what it said on stderr as name.stderr, on stdout, where that is
-        anything, as name.stdout."""
+        anything, as name.stdout. variables: more of its environment."""
         words = list(words)
         environment = configuration.environment()
+        environment |= variables or {}
         environment["PATH"] = f"{settings.HEAD}/bin:/usr/bin:/bin"
         done = subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, env=environment, check=False, timeout=deadline_s
