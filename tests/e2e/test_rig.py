@@ -225,6 +225,15 @@ def test_cluster_mode_ends_as_the_script_did(yarn: ModuleType, yarn_node: Sshd, 
 
 
 @pytest.mark.cluster
+def test_spark_4_ends_as_the_script_did(yarn: ModuleType, yarn_node_new: Sshd, tag: str) -> None:
+    version = "assert spark.version.startswith('4.')\n"
+    done = submit(yarn_node_new, COUNTS + version + "import sys\nsys.exit(7)\n", "--deploy-mode cluster", *on_yarn(tag))
+    assert done.returncode == 1
+    (app,) = yarn.apps(tag)
+    assert app["diagnostics"] == "User application exited with status 7"
+
+
+@pytest.mark.cluster
 def test_client_mode_ends_as_the_script_did(yarn: ModuleType, yarn_node: Sshd, tag: str) -> None:
     done = submit(yarn_node, COUNTS + "import sys\nsys.exit(7)\n", "--deploy-mode client", *on_yarn(tag))
     assert (done.returncode, done.stdout) == (7, b"sum 4950\n")

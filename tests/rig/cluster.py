@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from support.waiting import PATIENCE, TooLate, wait_for
 
-from rig import configuration, fetch, parts, process, settings, sockets, web
+from rig import configuration, parts, process, settings, sockets, web
 from rig.parts import PARTS, Part
+from rig.spark import SPARK
 from rig.trouble import Trouble
 
 READY_WITHIN_S = 180
@@ -57,7 +58,7 @@ def _check_alive(part: Part) -> None:
 
 def fetch_parts(names: list[str]) -> None:
     """What these need on the disk."""
-    fetch.spark(settings.SPARK, settings.SPARK_VENV)
+    SPARK.fetch()
     for name in names:
         PARTS[name].fetch()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from rig import settings
+from rig.spark import NEW, SPARK, Spark
 
 LOCALHOST = "localhost"
 JAVA_QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
@@ -146,7 +147,7 @@ def spark_defaults() -> dict[str, object]:
     }
 
 
-def spark_on_yarn() -> dict[str, object]:
+def spark_on_yarn(spark: Spark) -> dict[str, object]:
     # A container does not inherit the submitter's environment. Without the address a driver there listens on
     # loopback and advertises the network card's, and its executors find nobody.
     on_loopback = {
@@ -156,7 +157,7 @@ def spark_on_yarn() -> dict[str, object]:
     }
     return {
         "spark.master": "yarn",
-        "spark.yarn.jars": f"local:{settings.spark_home()}/jars/*",
+        "spark.yarn.jars": f"local:{spark.home}/jars/*",
         "spark.executor.instances": 1,
         **spark_defaults(),
         **on_loopback,
@@ -172,19 +173,20 @@ def spark_standalone() -> dict[str, object]:
     }
 
 
-def environment() -> dict[str, str]:
+def environment(spark: Spark = SPARK, conf: Path = settings.SPARK_CONF) -> dict[str, str]:
     """What a session on the head node has, beside its PATH, and each daemon."""
     return {
         "HADOOP_CONF_DIR": str(settings.HADOOP_CONF),
         "YARN_CONF_DIR": str(settings.HADOOP_CONF),
-        **spark_environment(settings.SPARK_CONF),
+        **spark_environment(conf, spark),
     }
 
 
-def spark_environment(conf: Path) -> dict[str, str]:
+def spark_environment(conf: Path, spark: Spark = SPARK) -> dict[str, str]:
+    """The same where there is no Hadoop."""
     return {
         "JAVA_HOME": str(settings.java_home()),
-        "SPARK_HOME": str(settings.spark_home()),
+        "SPARK_HOME": str(spark.home),
         "SPARK_CONF_DIR": str(conf),
     }
 
@@ -238,13 +240,13 @@ def write_hadoop() -> None:
     write_file(settings.HADOOP_CONF / "log4j.properties", LOG4J)
 
 
-def write_spark(conf: Path, defaults: dict[str, object]) -> None:
+def write_spark(conf: Path, defaults: dict[str, object], spark: Spark = SPARK) -> None:
     write_file(conf / "spark-defaults.conf", "".join(f"{key} {value}\n" for key, value in defaults.items()))
     write_file(
         conf / "spark-env.sh",
         f"""\
 export SPARK_LOCAL_IP={settings.HOST}
-export PYSPARK_PYTHON=${{PYSPARK_PYTHON:-{settings.SPARK_VENV}/bin/python}}
+export PYSPARK_PYTHON=${{PYSPARK_PYTHON:-{spark.python}}}
 export SPARK_SUBMIT_OPTS="-Djava.io.tmpdir={settings.TMP} ${{SPARK_SUBMIT_OPTS:-}}"
 """,
     )
@@ -268,10 +270,13 @@ def write_node(folder: Path, variables: dict[str, str], programs: Iterable[str])
 def write() -> None:
     """What all parts stand on. Spark has to be there."""
     write_hadoop()
-    write_spark(settings.SPARK_CONF, spark_on_yarn())
+    write_spark(settings.SPARK_CONF, spark_on_yarn(SPARK))
     write_spark(settings.STANDALONE_CONF, spark_standalone())
     # Livy gives the master on the command line.
     write_spark(settings.LIVY_SPARK_CONF, spark_defaults())
     write_node(settings.HEAD, environment(), PROGRAMS)
     write_node(settings.EDGE, spark_environment(settings.STANDALONE_CONF), ("spark-submit", "pyspark"))
+    if NEW.is_there:
+        write_spark(settings.SPARK_NEW_CONF, spark_on_yarn(NEW), NEW)
+        write_node(settings.HEAD_NEW, environment(NEW, settings.SPARK_NEW_CONF), PROGRAMS)
     write_file(settings.ENV, f". {shlex.quote(str(settings.HEAD / 'env.sh'))}\n")

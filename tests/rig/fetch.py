@@ -53,18 +53,19 @@ def jars(what: str, version: str, folder: Path, without: tuple[str, ...] = ()) -
     new.rename(folder)
 
 
-def spark(version: str, folder: Path) -> None:
-    """A virtual environment with PySpark, which has all of Spark in it."""
-    stamp = folder / "whole"
-    if stamp.exists():
+def is_whole(venv: Path) -> bool:
+    return (venv / "whole").exists()
+
+
+def package(requirement: str, venv: Path) -> None:
+    """A package of PyPI in a virtual environment of the machine's own Python, not of that of the tests."""
+    if is_whole(venv):
         return
     # A virtual environment cannot be renamed: its programs have its path inside.
-    shutil.rmtree(folder, ignore_errors=True)
-    print(f"fetching PySpark {version} into {folder}", file=sys.stderr)
-    what = f"installing PySpark {version}"
-    # The machine's own Python, not that of the tests: it is what YARN's containers find too.
+    shutil.rmtree(venv, ignore_errors=True)
+    print(f"fetching {requirement} into {venv}", file=sys.stderr)
     python = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else "python3"
-    _run(what, [python, "-m", "venv", str(folder)])
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    _run(what, [*pip, f"pyspark=={version}"])
-    stamp.touch()
+    _run(f"making {venv}", [python, "-m", "venv", str(venv)])
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    _run(f"installing {requirement}", [*pip, requirement])
+    (venv / "whole").touch()

@@ -10,6 +10,7 @@ from support.sshd import Sshd
 from rig import configuration, gateway, headnode, settings
 from rig import session as rig_session
 from rig import yarn as rig_yarn
+from rig.spark import NEW
 
 # The first test of a session waits for the cluster, too.
 TIMEOUT_S = 900
@@ -109,6 +110,13 @@ def _environment(node: headnode.HeadNode, variables: dict[str, str]) -> dict[str
 def yarn_node(make_sshd: Callable[..., Sshd]) -> Sshd:
     """A head node of the test's own: the cluster's commands and a home that is new. Follows yarn or yarn_alone."""
     return make_sshd(env=_environment(headnode.HEAD, configuration.environment()))
+
+
+@pytest.fixture
+def yarn_node_new(cluster_session: rig_session.Session, make_sshd: Callable[..., Sshd]) -> Iterator[Sshd]:
+    """The same with Spark 4. Follows yarn or yarn_alone."""
+    with cluster_session.use("head-new"):
+        yield make_sshd(env=_environment(headnode.HEAD_NEW, configuration.environment(NEW, settings.SPARK_NEW_CONF)))
 
 
 @pytest.fixture

@@ -127,3 +127,4 @@ MaxSessions 100
 
 HEAD = HeadNode("head", settings.HEAD, settings.HEAD_SSH)
 EDGE = HeadNode("edge", settings.EDGE, (settings.EDGE_SSH,))
+HEAD_NEW = HeadNode("head-new", settings.HEAD_NEW, (settings.HEAD_NEW_SSH,))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rig import configuration, fetch, gateway, headnode, settings, web
 from rig.livy import LIVY, OLD, ON_YARN, Livy
+from rig.spark import NEW, SPARK
 from rig.trouble import Trouble
 
 
@@ -57,6 +58,11 @@ def _fetch_hadoop() -> None:
     fetch.jars("hadoop", settings.HADOOP, settings.HADOOP_JARS, ("slf4j-log4j12-*.jar", "log4j-1.2.*.jar"))
 
 
+def _fetch_new() -> None:
+    _fetch_hadoop()
+    NEW.fetch()
+
+
 # ---- HDFS ------------------------------------------------------------------------------------------------------------
 
 NAMENODE = "org.apache.hadoop.hdfs.server.namenode.NameNode"
@@ -87,7 +93,7 @@ def _is_datanode_ready() -> bool:
 
 
 def _spark(class_name: str, port: int, page: int, *words: str) -> list[str]:
-    program = str(settings.spark_home() / "bin" / "spark-class")
+    program = str(SPARK.home / "bin" / "spark-class")
     options = ["--host", settings.HOST, "--port", str(port), "--webui-port", str(page)]
     return [program, f"org.apache.spark.deploy.{class_name}", *options, *words]
 
@@ -208,6 +214,15 @@ TABLE = (
         lambda: web.opens(headnode.EDGE.ports[-1]),
         prepare=lambda: headnode.EDGE.prepare(configuration.spark_environment(settings.STANDALONE_CONF)),
     ),
+    Part(
+        "head-new",
+        f"ssh: a head node with Spark {NEW.version}",
+        headnode.HEAD_NEW.ports,
+        headnode.HEAD_NEW.command,
+        lambda: web.opens(headnode.HEAD_NEW.ports[-1]),
+        fetch=_fetch_new,
+        prepare=lambda: headnode.HEAD_NEW.prepare(configuration.environment(NEW, settings.SPARK_NEW_CONF)),
+    ),
     _livy("livy-server", LIVY),
     _livy("livy-yarn", ON_YARN, ("nodemanager",)),
     _livy("livy-old", OLD),
@@ -233,7 +248,7 @@ GROUPS = {
 }
 
 # What `up` without names brings up: all but what is there to be compared with.
-USUAL = tuple(name for name in PARTS if name != "livy-old")
+USUAL = tuple(name for name in PARTS if name not in ("head-new", "livy-old"))
 
 
 def named(words: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rig import session, settings, web, yarn
 from rig.recorder import Recorder
+from rig.spark import SPARK
 
 FIXTURES = settings.SOURCE.parent / "fixtures" / "failures"
 
@@ -49,7 +50,7 @@ FAILURES = {
     "interpreter_missing_on_executors": Failure(
         options=(
             "--conf=spark.pyspark.python=./environment/bin/python",
-            f"--conf=spark.pyspark.driver.python={settings.SPARK_VENV}/bin/python",
+            f"--conf=spark.pyspark.driver.python={SPARK.python}",
         ),
         deploy_mode="client",
     ),

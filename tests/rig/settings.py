@@ -6,6 +6,7 @@ from pathlib import Path
 
 HADOOP = "3.3.6"
 SPARK = "3.5.9"
+SPARK_NEW = "4.1.4"
 LIVY = "0.7.1-incubating"
 LIVY_OLD = "0.5.0-incubating"
 
@@ -39,6 +40,7 @@ GATEWAY_HTTPS = 8443
 # One machine with two addresses, as HDInsight's head nodes, and another whose Spark is the standalone cluster's.
 HEAD_SSH = (8022, 8023)
 EDGE_SSH = 8024
+HEAD_NEW_SSH = 8025
 
 # What YARN may give away on this machine.
 NODE_MEMORY_MB = 8192
@@ -48,15 +50,16 @@ SOURCE = Path(__file__).resolve().parent
 # Another checkout's rig is used by naming its folder.
 HOME = Path(os.environ.get("ERRAND_RIG", SOURCE.parent.parent / "build" / "rig")).resolve()
 HADOOP_JARS = HOME / f"hadoop-{HADOOP}"
-SPARK_VENV = HOME / f"spark-{SPARK}"
 MAVEN = HOME / "maven"
 HADOOP_CONF = HOME / "conf" / "hadoop"
 SPARK_CONF = HOME / "conf" / "spark"
+SPARK_NEW_CONF = HOME / "conf" / "spark-new"
 STANDALONE_CONF = HOME / "conf" / "spark-standalone"
 LIVY_SPARK_CONF = HOME / "conf" / "spark-livy"
 ENV = HOME / "env.sh"
 HEAD = HOME / "head"
 EDGE = HOME / "edge"
+HEAD_NEW = HOME / "head-new"
 GATEWAY = HOME / "gateway"
 LOGS = HOME / "logs"
 RUN = HOME / "run"
@@ -75,9 +78,3 @@ def java_home() -> Path:
     if os.environ.get("JAVA_HOME"):
         return Path(os.environ["JAVA_HOME"])
     raise FileNotFoundError("no Java 17: install openjdk-17-jre-headless (./dev cluster up does), or set JAVA_HOME")
-
-
-def spark_home() -> Path:
-    """The Spark inside the pyspark package."""
-    (found,) = SPARK_VENV.glob("lib/python3*/site-packages/pyspark")
-    return found
