@@ -63,6 +63,12 @@ static const struct explain_row rows[] = {
      "set JAVA_HOME in the node's login environment"},
 };
 
+bool clusterfs_improve(struct error *err)
+{
+    CLEANUP_FREE char *words = xstrdup(err->text);
+    return explain(rows, ARRAY_SIZE(rows), words, err);
+}
+
 int clusterfs_explain(const char *uri, const char *words, struct error *err)
 {
     if (explain(rows, ARRAY_SIZE(rows), words, err)) {
@@ -110,13 +116,18 @@ const char *clusterfs_local_path(const char *uri)
     return path[0] == '/' ? path : NULL;
 }
 
-static const struct clusterfs_way *way_to(const struct clusterfs *fs, const char *uri,
+/* ---- Which way */
+
+static const struct clusterfs_way *way_to(struct clusterfs *fs, const char *uri,
                                           struct error *err)
 {
     if (clusterfs_local_path(uri) != NULL) {
         return &clusterfs_file;
     }
-    if (fs->shell != NULL) {
+    if (clusterfs_web_serves(fs, uri)) {
+        return &clusterfs_web;
+    }
+    if (fs->shell.count > 0) {
         return &clusterfs_shell;
     }
     error_set(err, ERR_NOT_FOUND, "%.300s: the node has no program that gets there", uri);
@@ -124,22 +135,63 @@ static const struct clusterfs_way *way_to(const struct clusterfs *fs, const char
     return NULL;
 }
 
-bool clusterfs_is_quick(const struct clusterfs *fs, const char *uri)
+/* WebHDFS may be switched off, its hosts out of reach, its curl too old: from then on
+ * FsShell does it, where there is one. What the cluster itself refused it refuses
+ * again. */
+static bool is_other_way_worth_it(struct clusterfs *fs, const struct clusterfs_way *way,
+                                  const struct error *why)
+{
+    static const enum error_code verdicts[] = {ERR_CANCELED, ERR_NO_SPACE, ERR_ACCESS,
+                                               ERR_BUSY,     ERR_LIMIT,    ERR_EXISTS,
+                                               ERR_NOT_FOUND};
+    for (size_t i = 0; i < ARRAY_SIZE(verdicts); i++) {
+        if (why->code == verdicts[i]) {
+            return false;
+        }
+    }
+    if (way != &clusterfs_web || fs->shell.count == 0) {
+        return false;
+    }
+    programs_say(fs->programs, "WebHDFS does not serve (%s): Hadoop's own program does",
+                 why->text);
+    strvec_release(&fs->web);
+    return true;
+}
+
+bool clusterfs_is_quick(struct clusterfs *fs, const char *uri)
 {
     const struct clusterfs_way *way = way_to(fs, uri, NULL);
     return way != NULL && way->is_quick;
 }
 
-int clusterfs_size(const struct clusterfs *fs, const char *uri, bool *out_is_there,
-                   uint64_t *out_size, struct error *err)
+static int give(struct error *err, const struct error *why)
 {
-    const struct clusterfs_way *way = way_to(fs, uri, err);
-    return way != NULL ? way->size(fs, uri, out_is_there, out_size, err) : -1;
+    if (err != NULL) {
+        *err = *why;
+    }
+    return error_result();
 }
 
-int clusterfs_put(const struct clusterfs *fs, const char *path, const char *uri,
+int clusterfs_size(struct clusterfs *fs, const char *uri, bool *out_is_there,
+                   uint64_t *out_size, struct error *err)
+{
+    struct error why = ERROR_INIT;
+    const struct clusterfs_way *way = way_to(fs, uri, err);
+    if (way == NULL) {
+        return -1;
+    }
+    if (way->size(fs, uri, out_is_there, out_size, &why) == 0) {
+        return 0;
+    }
+    return is_other_way_worth_it(fs, way, &why)
+               ? clusterfs_shell.size(fs, uri, out_is_there, out_size, err)
+               : give(err, &why);
+}
+
+int clusterfs_put(struct clusterfs *fs, const char *path, const char *uri,
                   const char *mark, struct error *err)
 {
+    struct error why = ERROR_INIT;
     const struct clusterfs_way *way = way_to(fs, uri, err);
     struct stat st;
     if (way == NULL) {
@@ -148,25 +200,57 @@ int clusterfs_put(const struct clusterfs *fs, const char *path, const char *uri,
     if (stat(path, &st) < 0) {
         return error_sys(err, "%.300s", path);
     }
-    return way->put(fs, path, (uint64_t)st.st_size, uri, mark, err);
+    int result = way->put(fs, path, (uint64_t)st.st_size, uri, mark, &why);
+    if (result >= 0) {
+        return result;
+    }
+    return is_other_way_worth_it(fs, way, &why)
+               ? clusterfs_shell.put(fs, path, (uint64_t)st.st_size, uri, mark, err)
+               : give(err, &why);
 }
 
-int clusterfs_get(const struct clusterfs *fs, const char *uri, const char *path,
+int clusterfs_get(struct clusterfs *fs, const char *uri, const char *path,
                   uint64_t max_bytes, struct error *err)
 {
+    struct error why = ERROR_INIT;
     const struct clusterfs_way *way = way_to(fs, uri, err);
-    return way != NULL ? way->get(fs, uri, path, max_bytes, err) : -1;
+    if (way == NULL) {
+        return -1;
+    }
+    if (way->get(fs, uri, path, max_bytes, &why) == 0) {
+        return 0;
+    }
+    return is_other_way_worth_it(fs, way, &why)
+               ? clusterfs_shell.get(fs, uri, path, max_bytes, err)
+               : give(err, &why);
 }
 
-int clusterfs_remove(const struct clusterfs *fs, const char *uri, struct error *err)
+int clusterfs_remove_all(struct clusterfs *fs, const struct strvec *uris,
+                         struct error *err)
 {
-    const struct clusterfs_way *way = way_to(fs, uri, err);
-    return way != NULL ? way->remove(fs, uri, err) : -1;
+    struct error why = ERROR_INIT;
+    const struct clusterfs_way *way =
+        uris->count > 0 ? way_to(fs, uris->items[0], err) : NULL;
+    if (way == NULL) {
+        return uris->count > 0 ? -1 : 0;
+    }
+    if (way->remove(fs, uris, &why) == 0) {
+        return 0;
+    }
+    return is_other_way_worth_it(fs, way, &why) ? clusterfs_shell.remove(fs, uris, err)
+                                                : give(err, &why);
+}
+
+int clusterfs_remove(struct clusterfs *fs, const char *uri, struct error *err)
+{
+    CLEANUP_STRVEC struct strvec uris = STRVEC_INIT;
+    strvec_push(&uris, uri);
+    return clusterfs_remove_all(fs, &uris, err);
 }
 
 /* ---- file: */
 
-static int file_size(const struct clusterfs *fs, const char *uri, bool *out_is_there,
+static int file_size(struct clusterfs *fs, const char *uri, bool *out_is_there,
                      uint64_t *out_size, struct error *err)
 {
     struct stat st;
@@ -217,7 +301,7 @@ static int make_folders(const char *path, struct error *err)
                : error_sys(err, "%.300s", parent);
 }
 
-static int file_put(const struct clusterfs *fs, const char *path, uint64_t size_bytes,
+static int file_put(struct clusterfs *fs, const char *path, uint64_t size_bytes,
                     const char *uri, const char *mark, struct error *err)
 {
     const char *to = clusterfs_local_path(uri);
@@ -244,7 +328,7 @@ static int file_put(const struct clusterfs *fs, const char *path, uint64_t size_
     return error_result();
 }
 
-static int file_get(const struct clusterfs *fs, const char *uri, const char *path,
+static int file_get(struct clusterfs *fs, const char *uri, const char *path,
                     uint64_t max_bytes, struct error *err)
 {
     bool is_there = false;
@@ -262,10 +346,15 @@ static int file_get(const struct clusterfs *fs, const char *uri, const char *pat
     return copy_file(clusterfs_local_path(uri), path, 0600, size_bytes, err);
 }
 
-static int file_remove(const struct clusterfs *fs, const char *uri, struct error *err)
+static int file_remove(struct clusterfs *fs, const struct strvec *uris, struct error *err)
 {
+    int result = 0;
     (void)fs;
-    return files_remove_tree(AT_FDCWD, clusterfs_local_path(uri), err);
+    for (size_t i = 0; result == 0 && i < uris->count; i++) {
+        const char *path = clusterfs_local_path(uris->items[i]);
+        result = path != NULL ? files_remove_tree(AT_FDCWD, path, err) : 0;
+    }
+    return result;
 }
 
 const struct clusterfs_way clusterfs_file = {.is_quick = true,

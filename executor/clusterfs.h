@@ -16,37 +16,58 @@
 #ifndef EXECUTOR_CLUSTERFS_H
 #define EXECUTOR_CLUSTERFS_H
 
-#include "common/error.h"
+#include "common/http.h"
+#include "common/strvec.h"
 #include "executor/environment_program.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* All borrowed, by the caller filled. */
+/* How it is reached. The caller fills it after clusterfs_init; what is filled in is
+ * owned. */
 struct clusterfs {
-    struct programs *programs; /* with the environment that Hadoop's programs need */
-    /* The words that start FsShell, NULL behind them: "hadoop", "fs". NULL: there is none
-     * here. */
-    const char *const *shell;
+    struct programs *programs; /* borrowed; runs what is run, and says what goes on */
+    struct strvec shell;       /* the words that start FsShell: "hadoop", "fs"; or none */
+    struct strvec variables;   /* that it needs, "K=V" */
+    struct strvec web;         /* "http://namenode:9870": the NameNodes, or none */
+    char *web_fs;              /* the file system that is theirs: "hdfs://nn:9000" */
+    char *user;                /* who we are there */
+    char *curl;                /* the node's curl program, with web */
+    struct http *http;         /* by it; made when it is first needed */
 };
+void clusterfs_init(struct clusterfs *fs, struct programs *programs);
+void clusterfs_release(struct clusterfs *fs);
+#define CLEANUP_CLUSTERFS __attribute__((cleanup(clusterfs_release)))
+
+/*
+ * Keep how it is reached in the open folder, as file `reach`, for who comes later and
+ * knows nothing of the run (janitor). Errors: by errno.
+ */
+int clusterfs_write_reach(const struct clusterfs *fs, int dir_fd, struct error *err);
+/* fs was initialised. Errors: ERR_NOT_FOUND, ERR_CORRUPT. */
+int clusterfs_read_reach(struct clusterfs *fs, int dir_fd, struct error *err);
+#define CLUSTERFS_REACH_FILE "reach"
 
 /* True where a call to this address starts no Java VM. */
-bool clusterfs_is_quick(const struct clusterfs *fs, const char *uri);
+bool clusterfs_is_quick(struct clusterfs *fs, const char *uri);
 /* *out_size: of a file that is there. */
-int clusterfs_size(const struct clusterfs *fs, const char *uri, bool *out_is_there,
+int clusterfs_size(struct clusterfs *fs, const char *uri, bool *out_is_there,
                    uint64_t *out_size, struct error *err);
 /*
  * Put a file of this node, making the folders above it (0755 or as the cluster has it).
  * mark: a word of the caller's own for what is half-way, unique among all who may put
  * the same. 1: it was sent; 0: it was there already; -1: err, and nothing is there.
  */
-int clusterfs_put(const struct clusterfs *fs, const char *path, const char *uri,
+int clusterfs_put(struct clusterfs *fs, const char *path, const char *uri,
                   const char *mark, struct error *err);
 /* Fetch a file into path, which must not exist; of more than max_bytes nothing. Errors:
  * also ERR_NOT_FOUND, ERR_LIMIT, ERR_EXISTS; then there is no path. */
-int clusterfs_get(const struct clusterfs *fs, const char *uri, const char *path,
+int clusterfs_get(struct clusterfs *fs, const char *uri, const char *path,
                   uint64_t max_bytes, struct error *err);
 /* Remove it with all below it; what is not there is success. */
-int clusterfs_remove(const struct clusterfs *fs, const char *uri, struct error *err);
+int clusterfs_remove(struct clusterfs *fs, const char *uri, struct error *err);
+/* The same with many, which are of one file system: with one Java VM. */
+int clusterfs_remove_all(struct clusterfs *fs, const struct strvec *uris,
+                         struct error *err);
 
 #endif

@@ -10,16 +10,17 @@
 /* One way. The calls are clusterfs.h's of the same name; put has the source's size. */
 struct clusterfs_way {
     bool is_quick;
-    int (*size)(const struct clusterfs *fs, const char *uri, bool *out_is_there,
+    int (*size)(struct clusterfs *fs, const char *uri, bool *out_is_there,
                 uint64_t *out_size, struct error *err);
-    int (*put)(const struct clusterfs *fs, const char *path, uint64_t size_bytes,
+    int (*put)(struct clusterfs *fs, const char *path, uint64_t size_bytes,
                const char *uri, const char *mark, struct error *err);
-    int (*get)(const struct clusterfs *fs, const char *uri, const char *path,
+    int (*get)(struct clusterfs *fs, const char *uri, const char *path,
                uint64_t max_bytes, struct error *err);
-    int (*remove)(const struct clusterfs *fs, const char *uri, struct error *err);
+    int (*remove)(struct clusterfs *fs, const struct strvec *uris, struct error *err);
 };
 
 extern const struct clusterfs_way clusterfs_shell; /* FsShell */
+extern const struct clusterfs_way clusterfs_web;   /* WebHDFS */
 extern const struct clusterfs_way clusterfs_file;  /* file: */
 
 /* "URI's folder": all before its last slash; malloc'ed. */
@@ -28,7 +29,11 @@ char *clusterfs_folder_of(const char *uri);
 char *clusterfs_aside(const char *uri, const char *mark);
 /* The path of a file: address; else NULL. Borrowed from it. */
 const char *clusterfs_local_path(const char *uri);
-/* What a cluster's words mean. Returns -1. what: of which address. */
+/* True where WebHDFS gets there. */
+bool clusterfs_web_serves(const struct clusterfs *fs, const char *uri);
+/* Let err say what its text means, where somebody knows; true then. */
+bool clusterfs_improve(struct error *err);
+/* What a cluster's words mean. Returns -1. */
 int clusterfs_explain(const char *uri, const char *words, struct error *err);
 
 #endif

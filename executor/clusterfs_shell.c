@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/strvec.h"
+#include "common/variables.h"
 #include "executor/clusterfs_inside.h"
 
 /*
@@ -21,12 +21,15 @@
 #define NO_SUCH "No such file or directory"
 
 /* Run FsShell with these words, NULL behind them. As programs_run. */
-static int run(const struct clusterfs *fs, const char *const *words, uint64_t size_bytes,
+static int run(struct clusterfs *fs, const char *const *words, uint64_t size_bytes,
                struct error *err)
 {
     CLEANUP_STRVEC struct strvec argv = STRVEC_INIT;
-    for (size_t i = 0; fs->shell[i] != NULL; i++) {
-        strvec_push(&argv, fs->shell[i]);
+    for (size_t i = 0; i < fs->shell.count; i++) {
+        strvec_push(&argv, fs->shell.items[i]);
+    }
+    for (size_t i = 0; i < fs->variables.count; i++) {
+        variables_set(programs_environment(fs->programs), fs->variables.items[i]);
     }
     for (size_t i = 0; words[i] != NULL; i++) {
         strvec_push(&argv, words[i]);
@@ -38,17 +41,17 @@ static int run(const struct clusterfs *fs, const char *const *words, uint64_t si
     return status < 0 ? error_wrap(err, "the cluster's file system") : status;
 }
 
-static bool said(const struct clusterfs *fs, const char *words)
+static bool said(struct clusterfs *fs, const char *words)
 {
     return strstr(programs_text(fs->programs)->data, words) != NULL;
 }
 
-static int failed(const struct clusterfs *fs, const char *uri, struct error *err)
+static int failed(struct clusterfs *fs, const char *uri, struct error *err)
 {
     return clusterfs_explain(uri, programs_text(fs->programs)->data, err);
 }
 
-static int shell_size(const struct clusterfs *fs, const char *uri, bool *out_is_there,
+static int shell_size(struct clusterfs *fs, const char *uri, bool *out_is_there,
                       uint64_t *out_size, struct error *err)
 {
     const char *const words[] = {"-stat", SIZE_WORD "%b", uri, NULL};
@@ -74,7 +77,7 @@ static int shell_size(const struct clusterfs *fs, const char *uri, bool *out_is_
     return 0;
 }
 
-static int make_folder(const struct clusterfs *fs, const char *uri, struct error *err)
+static int make_folder(struct clusterfs *fs, const char *uri, struct error *err)
 {
     CLEANUP_FREE char *folder = clusterfs_folder_of(uri);
     const char *const words[] = {"-mkdir", "-p", folder, NULL};
@@ -82,15 +85,23 @@ static int make_folder(const struct clusterfs *fs, const char *uri, struct error
     return status > 0 ? failed(fs, folder, err) : status;
 }
 
-static int shell_remove(const struct clusterfs *fs, const char *uri, struct error *err)
+static int shell_remove(struct clusterfs *fs, const struct strvec *uris,
+                        struct error *err)
 {
-    const char *const words[] = {"-rm", "-r", "-f", "-skipTrash", uri, NULL};
-    int status = run(fs, words, 0, err);
-    return status > 0 ? failed(fs, uri, err) : status;
+    CLEANUP_STRVEC struct strvec words = STRVEC_INIT;
+    strvec_push(&words, "-rm");
+    strvec_push(&words, "-r");
+    strvec_push(&words, "-f");
+    strvec_push(&words, "-skipTrash");
+    for (size_t i = 0; i < uris->count; i++) {
+        strvec_push(&words, uris->items[i]);
+    }
+    int status = run(fs, (const char *const *)strvec_argv(&words), 0, err);
+    return status > 0 ? failed(fs, uris->items[0], err) : status;
 }
 
 /* What is there has the right size; else it goes, and somebody may put it again. */
-static int check_size(const struct clusterfs *fs, const char *uri, uint64_t size_bytes,
+static int check_size(struct clusterfs *fs, const char *uri, uint64_t size_bytes,
                       struct error *err)
 {
     bool is_there = false;
@@ -101,14 +112,14 @@ static int check_size(const struct clusterfs *fs, const char *uri, uint64_t size
     if (is_there && found == size_bytes) {
         return 0;
     }
-    (void)shell_remove(fs, uri, NULL);
+    (void)clusterfs_remove(fs, uri, NULL);
     return error_set(err, ERR_CORRUPT, "%.300s arrived with %llu bytes of %llu", uri,
                      (unsigned long long)found, (unsigned long long)size_bytes);
 }
 
 /* Two nodes that put the same at once write one NAME._COPYING_: the first then loses its
  * file, and the second's is whole. */
-static bool lost_race(const struct clusterfs *fs, const char *uri, uint64_t size_bytes)
+static bool lost_race(struct clusterfs *fs, const char *uri, uint64_t size_bytes)
 {
     bool is_there = false;
     uint64_t found = 0;
@@ -116,7 +127,7 @@ static bool lost_race(const struct clusterfs *fs, const char *uri, uint64_t size
            found == size_bytes;
 }
 
-static int shell_put(const struct clusterfs *fs, const char *path, uint64_t size_bytes,
+static int shell_put(struct clusterfs *fs, const char *path, uint64_t size_bytes,
                      const char *uri, const char *mark, struct error *err)
 {
     const char *const words[] = {"-put", path, uri, NULL};
@@ -143,7 +154,7 @@ static int shell_put(const struct clusterfs *fs, const char *path, uint64_t size
     return check_size(fs, uri, size_bytes, err) < 0 ? -1 : !was_there;
 }
 
-static int shell_get(const struct clusterfs *fs, const char *uri, const char *path,
+static int shell_get(struct clusterfs *fs, const char *uri, const char *path,
                      uint64_t max_bytes, struct error *err)
 {
     bool is_there = false;

@@ -42,8 +42,8 @@ static const char stand_in[] =
 
 struct place {
     struct scratch *s;
+    struct programs *programs;
     struct clusterfs fs;
-    const char *shell[3];
     char *program;
 };
 
@@ -55,16 +55,17 @@ static void place_open(struct place *p)
     scratch_write_bytes(p->s, "hadoop", stand_in, strlen(stand_in), 0755);
     scratch_write(p->s, "calls", "");
     scratch_write(p->s, "file", "12345");
-    p->shell[0] = p->program;
-    p->shell[1] = "fs";
-    p->shell[2] = NULL;
-    p->fs = (struct clusterfs){.programs = programs_new(-1, -1), .shell = p->shell};
-    strvec_push(programs_environment(p->fs.programs), "PATH=/usr/bin:/bin");
+    p->programs = programs_new(-1, -1);
+    clusterfs_init(&p->fs, p->programs);
+    strvec_push(&p->fs.shell, p->program);
+    strvec_push(&p->fs.shell, "fs");
+    strvec_push(&p->fs.variables, "PATH=/usr/bin:/bin");
 }
 
 static void place_close(struct place *p)
 {
-    programs_free(p->fs.programs);
+    clusterfs_release(&p->fs);
+    programs_free(p->programs);
     free(p->program);
     scratch_free(p->s);
 }
@@ -81,7 +82,7 @@ static size_t calls(const struct place *p)
     return count;
 }
 
-static int put(const struct place *p, const char *uri, struct error *err)
+static int put(struct place *p, const char *uri, struct error *err)
 {
     CLEANUP_FREE char *path = scratch_path(p->s, "file");
 
@@ -224,7 +225,7 @@ static void a_local_address_needs_no_program(void **state)
 
     (void)state;
     place_open(&p);
-    p.fs.shell = NULL;
+    strvec_release(&p.fs.shell);
     CLEANUP_FREE char *uri = xasprintf("file://%s/shared/a/f", p.s->path);
     CLEANUP_FREE char *to = scratch_path(p.s, "here");
     assert_true(clusterfs_is_quick(&p.fs, uri));
@@ -248,7 +249,7 @@ static void without_a_program_it_says_what_is_missing(void **state)
 
     (void)state;
     place_open(&p);
-    p.fs.shell = NULL;
+    strvec_release(&p.fs.shell);
     assert_int_equal(put(&p, "x:/f", &err), -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
     assert_non_null(strstr(err.hint, "hadoop"));
