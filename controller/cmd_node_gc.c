@@ -106,6 +106,7 @@ static void put_counts(struct strbuf *out, const struct json *report, bool is_ke
         {false, "spares", "spare checkout", NULL},
         {false, "environments", "environment", NULL},
         {false, "caches", "package cache", NULL},
+        {false, "shipped", "archive in a cluster", NULL},
         {false, "leftovers", "leftover", NULL},
         {true, "kept_runs", "run", "kept_runs_bytes"},
         {true, "kept_environments", "environment", NULL},

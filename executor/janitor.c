@@ -7,6 +7,7 @@
 #include "executor/environment_remove.h"
 #include "executor/rundir.h"
 #include "executor/runview.h"
+#include "executor/shipping.h"
 #include "executor/spare.h"
 #include "executor/supervise.h"
 
@@ -26,7 +27,7 @@ struct janitor {
     struct oidset *roots;    /* snapshots that runs refer to */
     struct strvec executors; /* digests of those that live runs began with */
     struct sweep sweep;
-    uint64_t runs, work_trees, executor_count, leftovers, spares;
+    uint64_t runs, work_trees, executor_count, leftovers, spares, shipped;
     uint64_t kept_runs, kept_runs_bytes, kept_executors, kept_executors_bytes;
     struct environment_collection environments;
     bool is_store_due; /* after this round */
@@ -296,6 +297,7 @@ static struct json *make_report(struct janitor *j, const struct store_gc_result 
     json_add_integer(report, "leftovers",
                      (int64_t)(j->leftovers + j->environments.leftovers));
     json_add_integer(report, "spares", (int64_t)j->spares);
+    json_add_integer(report, "shipped", (int64_t)j->shipped);
     json_add_integer(report, "bytes", (int64_t)(j->sweep.bytes + store->bytes_removed));
     json_add_integer(report, "kept_runs", (int64_t)j->kept_runs);
     json_add_integer(report, "kept_environments", (int64_t)j->environments.kept);
@@ -345,6 +347,10 @@ struct json *janitor_clean(const struct janitor_request *request, struct error *
     }
     spare_sweep(request->root, &j.sweep, &j.spares);
     environment_collect(request->root, &j.environments, &j.sweep);
+    shipping_collect(
+        request->root,
+        request->keep_environments_ms > DAY_MS ? request->keep_environments_ms : DAY_MS,
+        &j.sweep, &j.shipped);
     clean_bin(&j, are_all_known);
     if (are_all_known && clean_store(&j, &store, &why) < 0) {
         sweep_warn(&j.sweep, &why);

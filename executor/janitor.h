@@ -6,10 +6,10 @@
  * keep_work_ms the work trees of runs whose submitter has all outputs there were,
  * without a warning (specification, journal and logs stay, as long as the run); what
  * interrupted programs left half-made; environments that no run needs and that were not
- * used for keep_environments_ms; executors that neither a live run nor this connection
- * uses; snapshots that no run refers to and that are older than keep_ms; objects that
- * no snapshot reaches. What arrived in the last 24 hours stays: a push that was cut goes
- * on later.
+ * used for keep_environments_ms; archives in clusters, likewise; executors that neither a
+ * live run nor this connection uses; snapshots that no run refers to and that are older
+ * than keep_ms; objects that no snapshot reaches. What arrived in the last 24 hours
+ * stays: a push that was cut goes on later.
  *
  * Safe at any time beside anything else, and to be killed anywhere.
  */
@@ -48,6 +48,7 @@ struct janitor_request {
 /*
  * Clean; blocks for as long as the disk takes. The report, the caller's to free:
  * {"is_dry","runs","work_trees","roots","objects","executors","leftovers","spares",
+ * "shipped",
  * "bytes","environments","caches","kept_environments","kept_runs","kept_runs_bytes",
  * "kept_executors","kept_executors_bytes","kept_objects","kept_bytes","warnings":[...]},
  * in the background also "is_store_due": the next round is to collect it, because this

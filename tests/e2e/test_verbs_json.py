@@ -188,6 +188,7 @@ NODE_GC = {
     "executors": COUNT,
     "leftovers": COUNT,
     "spares": COUNT,
+    "shipped": COUNT,
     "environments": COUNT,
     "caches": COUNT,
     "bytes": COUNT,

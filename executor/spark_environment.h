@@ -1,0 +1,48 @@
+/*
+ * spark_environment: a run's environment for the driver and executors of a cluster.
+ * [executor]
+ *
+ * What was built on this node for the cluster's own Python goes as an archive of its
+ * site-packages, which the cluster's Python of the same minor version takes from
+ * PYTHONPATH; one by conda goes whole, interpreter included, where conda-pack is here;
+ * an interpreter that was there before is only named, and has to be on every node.
+ */
+#ifndef EXECUTOR_SPARK_ENVIRONMENT_H
+#define EXECUTOR_SPARK_ENVIRONMENT_H
+
+#include "executor/environment.h"
+#include "executor/environment_program.h"
+
+enum spark_environment_kind {
+    SPARK_ENVIRONMENT_NONE,     /* the cluster's own Python and what it has */
+    SPARK_ENVIRONMENT_PACKAGES, /* an archive, for PYTHONPATH */
+    SPARK_ENVIRONMENT_CONDA,    /* an archive with an interpreter in it */
+    SPARK_ENVIRONMENT_EXISTING, /* an interpreter by its path */
+};
+
+/* Which it is, and whether it can serve. python, python_version: the cluster's ("3.8.10";
+ * "" where nobody knows). Errors: ERR_UNSUPPORTED: an image, or another minor version:
+ * a sentence with what to do. pin NULL: none. */
+int spark_environment_choose(const struct environment_pin *pin, const char *python,
+                             const char *python_version, enum spark_environment_kind *out,
+                             struct error *err);
+
+/* All borrowed. */
+struct spark_packing {
+    const struct environment_pin *pin;
+    enum spark_environment_kind kind; /* of the two that are archives */
+    const char *python;               /* the cluster's */
+    const struct strvec *imports;     /* that have to work */
+    struct programs *programs;
+    const char *scratch; /* a folder that may be made; it is gone afterwards */
+};
+
+/*
+ * Write its archive to fd, which is at its beginning and can be read, and try it: from an
+ * unpacked copy the cluster's Python imports what has to work. What else has compiled
+ * parts and cannot be imported is said in a line. Errors: ERR_UNSUPPORTED (it does not
+ * work there), ERR_NOT_FOUND (conda-pack), ERR_CANCELED, archive.h's.
+ */
+int spark_environment_pack(const struct spark_packing *p, int fd, struct error *err);
+
+#endif

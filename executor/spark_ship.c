@@ -1,0 +1,261 @@
+#include "executor/spark_ship.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/archive.h"
+#include "executor/shipping.h"
+#include "executor/spark_environment.h"
+
+#define ALIAS_PROJECT "project"
+#define ALIAS_ENVIRONMENT "environment"
+#define NAME_SIZE 192
+
+void spark_shipment_init(struct spark_shipment *shipment)
+{
+    *shipment =
+        (struct spark_shipment){.archives = STRVEC_INIT, .python_path = STRVEC_INIT};
+}
+
+void spark_shipment_release(struct spark_shipment *shipment)
+{
+    strvec_release(&shipment->archives);
+    strvec_release(&shipment->python_path);
+    free(shipment->python);
+    free(shipment->outputs);
+    spark_shipment_init(shipment);
+}
+
+/* ---- Where */
+
+static bool begins(const char *text, const char *word)
+{
+    return strncmp(text, word, strlen(word)) == 0;
+}
+
+/* The cluster shares no file system. */
+static bool is_without_fs(const struct spark_ship *s)
+{
+    return s->spec->spark->base == NULL &&
+           (s->fs_default[0] == '\0' || begins(s->fs_default, "file:"));
+}
+
+/* The folder in the cluster that is ours; no slash behind it. */
+static char *find_base(const struct spark_ship *s)
+{
+    const char *wish = s->spec->spark->base;
+    size_t length = strlen(s->fs_default);
+    while (length > 0 && s->fs_default[length - 1] == '/') {
+        length--;
+    }
+    if (is_without_fs(s)) {
+        return xasprintf("file://%s/shipped/files", s->root->path);
+    }
+    if (wish == NULL) {
+        return xasprintf("%.*s/user/%s/.errand", (int)length, s->fs_default, s->user);
+    }
+    char *base = wish[0] == '/' ? xasprintf("%.*s%s", (int)length, s->fs_default, wish)
+                                : xstrdup(wish);
+    for (size_t end = strlen(base); end > 1 && base[end - 1] == '/'; end--) {
+        base[end - 1] = '\0';
+    }
+    return base;
+}
+
+static struct shipping begin(const struct spark_ship *s, const char *base)
+{
+    return (struct shipping){.root = s->root,
+                             .fs = s->fs,
+                             .base = base,
+                             .run = s->spec->run,
+                             .run_fd = s->run_fd};
+}
+
+/* ---- The project */
+
+struct name {
+    char text[NAME_SIZE];
+};
+
+static struct name project_name(const struct spark_ship *s)
+{
+    struct name name;
+    char hex[OID_HEX_SIZE];
+    oid_to_hex(&s->spec->root, hex);
+    snprintf(name.text, sizeof(name.text), "projects/%s.tar", hex);
+    return name;
+}
+
+static int say_left_out(void *context, const char *path, const char *target,
+                        struct error *err)
+{
+    const struct spark_ship *s = context;
+    (void)err;
+    programs_say(s->fs->programs,
+                 "warning: %s is a link to %s, which is no part of the project: the "
+                 "cluster does not get it",
+                 path, target);
+    return 0;
+}
+
+static int make_project(void *context, int fd, struct error *err)
+{
+    struct spark_ship *s = context;
+    CLEANUP(store_cleanup) struct store *store = noderoot_open_store(s->root, err);
+    const struct archive_request request = {
+        .out_fd = fd, .leads_out = say_left_out, .context = s};
+    struct archive_facts facts;
+    if (store == NULL) {
+        return -1;
+    }
+    const struct object_source source = store_source(store);
+    CLEANUP_FD int lock = store_lock(store, false, -1, err);
+    return lock < 0 ||
+                   archive_snapshot(&request, &source, &s->spec->root, &facts, err) < 0
+               ? -1
+               : 0;
+}
+
+/* ---- The environment */
+
+static struct name environment_name(const struct spark_ship *s)
+{
+    struct name name;
+    snprintf(name.text, sizeof(name.text), "environments/%s-%s.tar",
+             s->pin->facts.identity, s->pin->facts.build);
+    return name;
+}
+
+struct environment_cargo {
+    const struct spark_ship *ship;
+    enum spark_environment_kind kind;
+};
+
+static int make_environment(void *context, int fd, struct error *err)
+{
+    const struct environment_cargo *c = context;
+    const struct spark_ship *s = c->ship;
+    CLEANUP_FREE char *scratch =
+        xasprintf("%s/shipped/.tmp-%s-unpacked", s->root->path, s->spec->run);
+    const struct spark_packing packing = {.pin = s->pin,
+                                          .kind = c->kind,
+                                          .python = s->python,
+                                          .imports = &s->spec->environment.imports,
+                                          .programs = s->fs->programs,
+                                          .scratch = scratch};
+    return spark_environment_pack(&packing, fd, err);
+}
+
+/* ---- Both */
+
+static int send(const struct shipping *shipping, const struct cargo *cargo,
+                const char *alias, struct spark_shipment *out, struct error *err)
+{
+    CLEANUP_FREE char *uri = NULL;
+    int result = shipping_send(shipping, cargo, &uri, err);
+    if (result < 0) {
+        return -1;
+    }
+    out->has_sent |= result == 1;
+    strvec_pushf(&out->archives, "%s#%s", uri, alias);
+    return 0;
+}
+
+static int send_project(const struct spark_ship *s, const struct shipping *shipping,
+                        struct spark_shipment *out, struct error *err)
+{
+    struct name name = project_name(s);
+    struct spark_ship copy = *s;
+    const struct cargo cargo = {
+        .name = name.text, .what = "the project", .make = make_project, .context = &copy};
+    return send(shipping, &cargo, ALIAS_PROJECT, out, err);
+}
+
+static int send_environment(const struct spark_ship *s, const struct shipping *shipping,
+                            enum spark_environment_kind kind, struct spark_shipment *out,
+                            struct error *err)
+{
+    struct name name = environment_name(s);
+    struct environment_cargo context = {.ship = s, .kind = kind};
+    const struct cargo cargo = {.name = name.text,
+                                .what = "the environment",
+                                .is_costly = true,
+                                .make = make_environment,
+                                .context = &context};
+    if (send(shipping, &cargo, ALIAS_ENVIRONMENT, out, err) < 0) {
+        return -1;
+    }
+    if (kind == SPARK_ENVIRONMENT_CONDA) {
+        out->python = xstrdup("./" ALIAS_ENVIRONMENT "/bin/python");
+    }
+    return 0;
+}
+
+static int add_environment(const struct spark_ship *s, const struct shipping *shipping,
+                           struct spark_shipment *out, struct error *err)
+{
+    enum spark_environment_kind kind = SPARK_ENVIRONMENT_NONE;
+    if (spark_environment_choose(s->pin, s->python, s->python_version, &kind, err) < 0) {
+        return -1;
+    }
+    switch (kind) {
+    case SPARK_ENVIRONMENT_NONE:
+        return 0;
+    case SPARK_ENVIRONMENT_EXISTING:
+        out->python = s->pin->interpreter != NULL ? xstrdup(s->pin->interpreter) : NULL;
+        return 0;
+    case SPARK_ENVIRONMENT_PACKAGES:
+    case SPARK_ENVIRONMENT_CONDA:
+        return send_environment(s, shipping, kind, out, err);
+    }
+    return error_set(err, ERR_INTERNAL, "an environment of no kind");
+}
+
+/* The project's folders as Python finds them when the script is started by itself: its
+ * own folder, then those that the environment names; then the project's top. */
+static void add_project_paths(const struct runspec *spec, struct strvec *out)
+{
+    const struct strvec *paths = &spec->environment.definition.paths;
+    const char *slash = spec->script != NULL ? strrchr(spec->script, '/') : NULL;
+    if (slash != NULL) {
+        strvec_pushf(out, ALIAS_PROJECT "/%.*s", (int)(slash - spec->script),
+                     spec->script);
+    }
+    for (size_t i = 0; spec->environment.has_definition && i < paths->count; i++) {
+        if (paths->items[i][0] != '\0') {
+            strvec_pushf(out, ALIAS_PROJECT "/%s", paths->items[i]);
+        }
+    }
+    strvec_push(out, ALIAS_PROJECT);
+}
+
+int spark_ship(const struct spark_ship *s, int64_t attempt, struct spark_shipment *out,
+               struct error *err)
+{
+    CLEANUP_FREE char *base = find_base(s);
+    const struct shipping shipping = begin(s, base);
+    if (send_project(s, &shipping, out, err) < 0 ||
+        add_environment(s, &shipping, out, err) < 0) {
+        return -1;
+    }
+    add_project_paths(s->spec, &out->python_path);
+    if (out->archives.count > 1 && out->python == NULL) {
+        strvec_push(&out->python_path, ALIAS_ENVIRONMENT);
+    }
+    if (!is_without_fs(s)) {
+        out->outputs = xasprintf("%s/runs/%s-%lld/outputs.tar", base, s->spec->run,
+                                 (long long)attempt);
+    }
+    return 0;
+}
+
+void spark_ship_forget(const struct spark_ship *s)
+{
+    CLEANUP_FREE char *base = find_base(s);
+    const struct shipping shipping = begin(s, base);
+    shipping_forget(&shipping, project_name(s).text);
+    if (s->pin != NULL && s->pin->facts.identity[0] != '\0') {
+        shipping_forget(&shipping, environment_name(s).text);
+    }
+}

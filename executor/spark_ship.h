@@ -1,0 +1,54 @@
+/*
+ * spark_ship: what a run's driver and executors need reaches their cluster. [executor]
+ *
+ * The project and the environment, each as an archive by content (shipping.h), under the
+ * aliases `project` and `environment`: that is what their folders are called where the
+ * containers work. Where the cluster has no file system of its own, the archives stay on
+ * this node and Spark's driver serves them.
+ *
+ * The prepare stage calls it beforehand, so that what takes long is done and seen there;
+ * who starts Spark calls it again, and nothing is sent. Where the cluster says that an
+ * archive is not there, spark_ship_forget and once more.
+ */
+#ifndef EXECUTOR_SPARK_SHIP_H
+#define EXECUTOR_SPARK_SHIP_H
+
+#include "executor/clusterfs.h"
+#include "executor/environment.h"
+#include "executor/noderoot.h"
+
+/* All borrowed. */
+struct spark_ship {
+    const struct noderoot *root;
+    const struct runspec *spec;
+    int run_fd;
+    const struct environment_pin *pin;   /* NULL: no environment */
+    struct clusterfs *fs;                /* its programs say what goes on */
+    const char *fs_default;              /* "hdfs://nn:9000", "file:///", or "" */
+    const char *user;                    /* as the cluster's file system knows us */
+    const char *python, *python_version; /* the cluster's; version "" unknown */
+};
+
+struct spark_shipment {
+    struct strvec archives; /* "URI#alias" */
+    /* For PYTHONPATH, first one first, relative to the folder where a container works:
+     * "project/src", "project", "environment". */
+    struct strvec python_path;
+    char *python;  /* of executors, and of a driver in the cluster: absolute, or relative
+                      to the folder where a container works; NULL: the cluster's own */
+    char *outputs; /* URI of the archive that a driver in the cluster leaves; NULL where
+                      the cluster has no file system */
+    bool has_sent; /* something was sent now */
+};
+void spark_shipment_init(struct spark_shipment *shipment);
+void spark_shipment_release(struct spark_shipment *shipment);
+#define CLEANUP_SHIPMENT __attribute__((cleanup(spark_shipment_release)))
+
+/* Have all of it there. attempt: of the run. out was initialised. Errors: clusterfs.h's,
+ * spark_environment.h's, ERR_CANCELED; sentences for the user. */
+int spark_ship(const struct spark_ship *s, int64_t attempt, struct spark_shipment *out,
+               struct error *err);
+/* The cluster lacks what it was said to have. */
+void spark_ship_forget(const struct spark_ship *s);
+
+#endif
