@@ -15,6 +15,7 @@
 #include "common/files.h"
 #include "common/ingest.h"
 #include "common/json.h"
+#include "executor/cluster_outputs.h"
 #include "executor/outputs_index.h"
 
 #define PATHS_MAX ((size_t)1 << 30)
@@ -61,6 +62,10 @@ static bool is_output(void *context, int dir_fd, const char *path, const char *n
 
 bool outputs_are_there(int run_fd, const struct runspec *spec)
 {
+    CLEANUP_STRBUF struct strbuf failure = STRBUF_INIT;
+    if (cluster_outputs_failure(run_fd, &failure)) {
+        return true; /* what is to be told is a warning */
+    }
     CLEANUP_FD int work_fd = files_open_dir(run_fd, "work", NULL);
     for (size_t i = 0; work_fd >= 0 && i < spec->outputs.count; i++) {
         const char *path = spec->outputs.items[i];
@@ -92,6 +97,16 @@ static void warn(struct collection *c, const char *path, const char *what)
         char text[WARNING_BYTES];
         snprintf(text, sizeof(text), "%.100s: %s", path, what);
         strvec_push(&c->warnings, text);
+    }
+}
+
+/* Those of a driver in a cluster did not come. */
+static void warn_of_failure(struct collection *c, int run_fd)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    if (cluster_outputs_failure(run_fd, &text)) {
+        c->warning_count++;
+        strvec_pushf(&c->warnings, "%.*s", WARNING_BYTES * 2, text.data);
     }
 }
 
@@ -288,6 +303,7 @@ int outputs_collect(int run_fd, const struct runspec *spec, struct error *err)
     }
     c.objects_fd = objects_fd;
     strbuf_init(&c.paths, PATHS_MAX);
+    warn_of_failure(&c, run_fd);
     int result = collect(run_fd, work_fd, &c, err);
     strbuf_release(&c.paths);
     strvec_release(&c.warnings);

@@ -20,7 +20,8 @@
 /* Hash, write outputs.objects, outputs.index and outputs.json. What cannot be read is a
  * warning in outputs.json, not an error. */
 int outputs_collect(int run_fd, const struct runspec *spec, struct error *err);
-/* True where a folder of spec->outputs has anything in it. */
+/* True where a folder of spec->outputs has anything in it, or outputs did not come from a
+ * cluster (cluster_outputs.h), which collecting them tells. */
 bool outputs_are_there(int run_fd, const struct runspec *spec);
 
 struct outputs_reader;

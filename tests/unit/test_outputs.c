@@ -14,6 +14,7 @@
 #include "common/json.h"
 #include "common/tree.h"
 #include "executor/checkout.h"
+#include "executor/cluster_outputs.h"
 #include "executor/outputs.h"
 #include "executor/outputs_index.h"
 #include "tests/unit/runs.h"
@@ -241,6 +242,26 @@ static void many_warnings_are_cut_to_what_fits(void **state)
     runspec_release(&spec);
 }
 
+/* A driver in a cluster left outputs that did not come: the run is none the worse, and
+ * its owner is told. */
+static void outputs_that_did_not_come_from_a_cluster_are_a_warning(void **state)
+{
+    struct scratch *s = *state;
+    struct runspec spec;
+    runspec_init(&spec);
+    strvec_push(&spec.outputs, "outputs");
+    scratch_mkdir(s, "work");
+    assert_false(outputs_are_there(s->fd, &spec));
+    cluster_outputs_note_failure(s->fd, "outputs did not come: safe mode");
+    assert_true(outputs_are_there(s->fd, &spec));
+    assert_int_equal(outputs_collect(s->fd, &spec, NULL), 0);
+    CLEANUP_FREE char *text = file_text(s->fd, "outputs.json");
+    CLEANUP_JSON struct json *j = json_parse(text, strlen(text), NULL);
+    assert_string_equal(json_string(json_at(json_get(j, "warnings"), 0)),
+                        "outputs did not come: safe mode");
+    runspec_release(&spec);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +271,7 @@ int main(void)
         NODE_TEST(nothing_collected_is_nothing_to_open),
         NODE_TEST(a_damaged_index_is_harmless),
         NODE_TEST(many_warnings_are_cut_to_what_fits),
+        NODE_TEST(outputs_that_did_not_come_from_a_cluster_are_a_warning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,136 @@
+#define _GNU_SOURCE /* O_NOFOLLOW */
+#include "executor/cluster_outputs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/archive.h"
+#include "common/fdio.h"
+#include "common/files.h"
+#include "executor/clusterfs_inside.h"
+
+#define ARCHIVE "outputs.tar"
+#define UNPACKED ".outputs-unpacked"
+#define FAILURE_FILE "outputs.failure"
+#define FAILURE_MAX ((size_t)4 << 10)
+#define FILES_MAX UINT64_C(10000000)
+
+static int fetch(const struct cluster_outputs *o, const char *path, struct error *err)
+{
+    struct stat st;
+    (void)unlink(path); /* of a try that was interrupted */
+    if (clusterfs_get(o->fs, o->uri, path, o->size_bytes, err) < 0) {
+        return -1;
+    }
+    if (stat(path, &st) < 0) {
+        return error_sys(err, "%.300s", path);
+    }
+    return (uint64_t)st.st_size == o->size_bytes
+               ? 0
+               : error_set(err, ERR_CORRUPT, "%.300s has %lld bytes, not %llu", o->uri,
+                           (long long)st.st_size, (unsigned long long)o->size_bytes);
+}
+
+static int unpack(const struct cluster_outputs *o, struct error *err)
+{
+    /* What is in an archive is never more than it, but for holes. */
+    const struct worktree_limits limits = {.max_files = FILES_MAX,
+                                           .max_size_bytes = o->size_bytes};
+    struct archive_facts facts;
+    if (files_remove_tree(o->run_fd, UNPACKED, err) < 0) {
+        return -1;
+    }
+    CLEANUP_FD int tar = openat(o->run_fd, ARCHIVE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    CLEANUP_FD int folder = files_open_or_make_dir(o->run_fd, UNPACKED, err);
+    if (tar < 0 || folder < 0) {
+        return folder < 0 ? -1 : error_sys(err, "open the archive of the outputs");
+    }
+    return archive_unpack(tar, folder, &limits, &facts, err);
+}
+
+/* Open the folder that path's last part is in, making what is missing. *out_name: that
+ * part, borrowed from path. */
+static int open_parent(int top_fd, const char *path, bool may_make, const char **out_name,
+                       struct error *err)
+{
+    CLEANUP_FD int fd = fcntl(top_fd, F_DUPFD_CLOEXEC, 0);
+    const char *slash;
+    while (fd >= 0 && (slash = strchr(path, '/')) != NULL) {
+        CLEANUP_FREE char *name = xstrndup(path, (size_t)(slash - path));
+        int next = may_make ? files_open_or_make_dir(fd, name, err)
+                            : files_open_dir(fd, name, err);
+        fdio_close(&fd);
+        fd = next;
+        path = slash + 1;
+    }
+    *out_name = path;
+    return take_fd(&fd);
+}
+
+/* One of the folders takes its place in work/. What the driver did not have stays. */
+static int take_folder(int unpacked_fd, int work_fd, const char *path, struct error *err)
+{
+    const char *name = path;
+    struct stat st;
+    CLEANUP_FD int from = open_parent(unpacked_fd, path, false, &name, NULL);
+    if (from < 0 || fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        return 0;
+    }
+    CLEANUP_FD int to = open_parent(work_fd, path, true, &name, err);
+    if (to < 0 || files_remove_tree(to, name, err) < 0) {
+        return -1;
+    }
+    return renameat(from, name, to, name) < 0 ? error_sys(err, "take %.300s", path) : 0;
+}
+
+static int take_all(const struct cluster_outputs *o, struct error *err)
+{
+    const struct strvec *folders = &o->spec->outputs;
+    CLEANUP_FD int unpacked = files_open_dir(o->run_fd, UNPACKED, err);
+    CLEANUP_FD int work =
+        unpacked < 0 ? -1 : files_open_or_make_dir(o->run_fd, "work", err);
+    if (work < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < folders->count; i++) {
+        if (take_folder(unpacked, work, folders->items[i], err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int cluster_outputs_take(const struct cluster_outputs *o, struct error *err)
+{
+    CLEANUP_FREE char *path = files_join(o->run_path, ARCHIVE);
+    CLEANUP_FREE char *folder = clusterfs_folder_of(o->uri);
+    int result =
+        fetch(o, path, err) < 0 || unpack(o, err) < 0 || take_all(o, err) < 0 ? -1 : 0;
+    (void)unlink(path);
+    (void)files_remove_tree(o->run_fd, UNPACKED, NULL);
+    if (result == 0) {
+        (void)clusterfs_remove(o->fs, folder, NULL); /* janitor tries again */
+    }
+    return result;
+}
+
+void cluster_outputs_note_failure(int run_fd, const char *text)
+{
+    (void)files_write_atomic(run_fd, FAILURE_FILE, text, strlen(text), 0600, NULL);
+}
+
+bool cluster_outputs_failure(int run_fd, struct strbuf *out)
+{
+    struct strbuf text;
+    strbuf_init(&text, FAILURE_MAX);
+    bool is_there = files_read(run_fd, FAILURE_FILE, &text, NULL) == 0 && text.length > 0;
+    if (is_there) {
+        strbuf_puts(out, text.data);
+    }
+    strbuf_release(&text);
+    return is_there;
+}

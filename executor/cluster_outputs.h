@@ -1,0 +1,39 @@
+/*
+ * cluster_outputs: what a driver in the cluster left in outputs/ comes to the node.
+ * [executor]
+ *
+ * The driver wrapper puts one archive of the output folders into the cluster's file
+ * system, and says how large it is. It is fetched, unpacked beside work/ with every entry
+ * checked, and its folders then take the place of those in work/; from there on they are
+ * collected like any run's. A failure of this is not one of the run: the outputs that did
+ * not come are a warning.
+ */
+#ifndef EXECUTOR_CLUSTER_OUTPUTS_H
+#define EXECUTOR_CLUSTER_OUTPUTS_H
+
+#include "common/runspec.h"
+#include "executor/clusterfs.h"
+
+/* All borrowed. */
+struct cluster_outputs {
+    struct clusterfs *fs;
+    const char *uri;      /* of the archive, in a folder of its own */
+    uint64_t size_bytes;  /* as the driver said */
+    const char *run_path; /* the run's folder, absolute */
+    int run_fd;           /* the same, open */
+    const struct runspec *spec;
+};
+
+/*
+ * Bring them into work/, and remove the archive's folder in the cluster. Can be repeated
+ * after it was interrupted. Errors: clusterfs.h's, archive.h's, ERR_CORRUPT (another size
+ * than was said); then work/ is as it was.
+ */
+int cluster_outputs_take(const struct cluster_outputs *o, struct error *err);
+
+/* They did not come: one sentence for the warnings that the run ends with. */
+void cluster_outputs_note_failure(int run_fd, const char *text);
+/* Append that sentence, where there is one. */
+bool cluster_outputs_failure(int run_fd, struct strbuf *out);
+
+#endif
