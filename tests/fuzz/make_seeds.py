@@ -762,6 +762,19 @@ def yarn_answers() -> None:
     write("yarn", "log-gone", b"\3" + struct.pack("<h", 5) + (answers / "live.ended.none.txt").read_bytes())
 
 
+def engine_journals() -> None:
+    def said(seq: int, event: str, attempt: int = 1, **more) -> bytes:
+        return encode({"seq": seq, "time": TIME, "attempt": attempt, "event": event, "kind": "yarn", **more}) + b"\n"
+
+    log = {"source": "container_1_2_01_000001", "marker": "", "at": 0, "start": 0}
+    whole = said(1, "submitting", tag="errand-x-1", token=DIGEST[:32], text="")
+    whole += said(2, "submitted", application="application_17_0002", text="")
+    whole += said(3, "state", queue="default", state="ACCEPTED", final_status="UNDEFINED", text="it waits")
+    whole += said(4, "log", log=log, text="") + said(5, "note", text="YARN answers again")
+    write("runengine", "whole", whole + said(6, "ended", state="FINISHED", final_status="SUCCEEDED", text=""))
+    write("runengine", "second-attempt", whole + said(6, "submitting", attempt=2, token="x", text=""))
+
+
 def main() -> None:
     for old in (HERE / "corpus").glob("*/seed-*"):
         old.unlink()
@@ -785,6 +798,7 @@ def main() -> None:
         lines,
         metrics,
         yarn_answers,
+        engine_journals,
     ):
         make()
 
