@@ -59,6 +59,8 @@ static void format_slot(struct jsonline *l, const struct exitslot *slot, size_t 
     if (slot->exit.kind == RUN_EXIT_SIGNALED) {
         jsonline_string(l, "kind", "signaled");
         jsonline_string(l, "signal", subprocess_signal_name(slot->exit.signal));
+    } else if (slot->exit.kind == RUN_EXIT_UNKNOWN) {
+        jsonline_string(l, "kind", "unknown");
     } else {
         jsonline_string(l, "kind",
                         slot->exit.kind == RUN_EXIT_COULD_NOT_START ? "could_not_start"
@@ -111,6 +113,10 @@ static bool parse_exit(const struct json *j, struct run_exit *out)
     if (kind != NULL && strcmp(kind, "signaled") == 0 && name != NULL) {
         out->kind = RUN_EXIT_SIGNALED;
         out->signal = run_signal_parse(name);
+        return true;
+    }
+    if (kind != NULL && strcmp(kind, "unknown") == 0) {
+        out->kind = RUN_EXIT_UNKNOWN;
         return true;
     }
     if (kind == NULL ||

@@ -4,8 +4,9 @@
  * The file `exit` of a run (FORMATS.md 4.4): fixed slots, the next one allocated before
  * its stage begins, so that the end can be noted on a full disk; with a checksum, so that
  * a torn one is known as such. A stage that could not execute its program writes its own
- * slot (by "launch"), and so does a preparation or a collection that failed (by
- * "prepare", "finalize"); all else is written by the process's parent.
+ * slot (by "launch"), and so do an attendant (by "attend") and a preparation or a
+ * collection that failed (by "prepare", "finalize"); all else is written by the process's
+ * parent.
  */
 #ifndef EXECUTOR_EXITSLOT_H
 #define EXECUTOR_EXITSLOT_H
@@ -24,12 +25,13 @@ enum stage {
 struct exitslot {
     int64_t attempt;
     enum stage stage;
-    struct run_exit exit; /* exited, signaled or could_not_start */
+    struct run_exit exit; /* exited, signaled, could_not_start, or (of a job that its
+                             attendant lost) unknown */
     uint64_t start;       /* of the process; 0: unknown */
     int64_t utc_ms;       /* when it was written; filled by exitslot_write */
     char by[12];
     char step[12];                /* could_not_start: what failed */
-    char text[EXITSLOT_TEXT_MAX]; /* and how; else "" */
+    char text[EXITSLOT_TEXT_MAX]; /* and how; what else there is to say; or "" */
 };
 
 enum exitslot_state {

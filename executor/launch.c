@@ -20,6 +20,7 @@
 #include "common/store.h"
 #include "common/variables.h"
 #include "executor/arguments.h"
+#include "executor/attended.h"
 #include "executor/checkout.h"
 #include "executor/command.h"
 #include "executor/container.h"
@@ -97,8 +98,10 @@ static int make_environment(struct launch *l, int secrets_fd, struct error *err)
         return -1;
     }
     for (size_t i = 0; i < l->spec.secrets.count; i++) {
+        /* An attendant may go on without: what it looks after has had them. */
         if (!environment_is_credential(l->spec.secrets.items[i]) &&
-            variables_find(e, l->spec.secrets.items[i]) == NULL) {
+            variables_find(e, l->spec.secrets.items[i]) == NULL &&
+            !attended_is(l->run_fd)) {
             return error_set(err, ERR_NOT_FOUND, "the secret %s was not sent",
                              l->spec.secrets.items[i]);
         }
@@ -206,6 +209,7 @@ static int become(struct launch *l, const struct arguments *args, const char *lo
     struct stage_report said = {.word = STAGE_REPORT_NOW,
                                 .checkout_us = l->checkout_ns / NS_PER_US};
     report(args->report_fd, &said);
+    attended_become(l->run_fd);
     execve(l->command.program, strvec_argv(&l->command.argv),
            strvec_argv(&l->environment));
     int code = command_explain(&l->command, errno, text, sizeof(text));

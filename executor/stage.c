@@ -13,6 +13,7 @@
 
 #include "common/fdio.h"
 #include "common/mem.h"
+#include "executor/attended.h"
 #include "executor/processes.h"
 #include "executor/secrets.h"
 
@@ -240,9 +241,14 @@ bool stage_reap(struct stage_process *sp, const struct stage_setting *setting,
         } else {
             describe_end(out, &info);
         }
+        bool is_jobs_end = sp->stage != STAGE_RUN || !sp->is_executed ||
+                           out->exit.kind != RUN_EXIT_SIGNALED ||
+                           !attended_is(setting->run_fd);
         /* A failure costs the record only if both supervisors die before the journal's
          * last line; the end itself is in *out. */
-        (void)exitslot_write(setting->exit_fd, out, &err);
+        if (is_jobs_end) {
+            (void)exitslot_write(setting->exit_fd, out, &err);
+        }
     }
     while (waitpid((pid_t)sp->id.pid, NULL, 0) < 0 && errno == EINTR) {
     }

@@ -36,7 +36,7 @@ struct stage_setting {
     const char *root_path; /* --root */
     const char *run_id;
     const char *boot; /* this kernel's boot id */
-    int exit_fd, entry_fd;
+    int run_fd, exit_fd, entry_fd;
     struct queue_entry *entry;
     const struct cgroup *cgroup;
     char *const *environment; /* of the child */
@@ -67,8 +67,9 @@ int stage_start(struct stage_process *sp, const struct stage_setting *setting,
  * executed. Does not block. */
 bool stage_read_report(struct stage_process *sp);
 
-/* Where the process has ended: write its slot (one that the stage itself wrote stays),
- * reap it, clear sp, and fill *out. False: it lives, or is not this process's child. */
+/* Where the process has ended: write its slot (one that the stage itself wrote stays; an
+ * attendant that a signal ended gets none, attended.h), reap it, clear sp, and fill *out.
+ * False: it lives, or is not this process's child. */
 bool stage_reap(struct stage_process *sp, const struct stage_setting *setting,
                 struct exitslot *out);
 

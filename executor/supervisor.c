@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/fdio.h"
+#include "executor/attended.h"
 #include "executor/environment.h"
 
 /* A build, a checkout or a collection that takes longer is stuck. */
@@ -173,7 +174,7 @@ static enum phase end_noted(struct supervisor *s)
     return supervisor_round(s);
 }
 
-static enum phase canceled(struct supervisor *s)
+static void note_cancel(struct supervisor *s)
 {
     char reason[512];
     snprintf(reason, sizeof(reason), "%s%s%s",
@@ -187,15 +188,38 @@ static enum phase canceled(struct supervisor *s)
     s->cause = CAUSE_CANCEL;
     supervisor_tell_cause(s);
     supervisor_set_limit(s, 0);
+}
+
+static enum phase canceled(struct supervisor *s)
+{
+    note_cancel(s);
     return supervisor_end(s);
 }
 
-static enum phase limit_reached(struct supervisor *s)
+static void note_limit(struct supervisor *s)
 {
     s->cause = CAUSE_LIMIT;
     supervisor_tell_cause(s);
     log_line(&s->log, "the time limit is reached");
+}
+
+static enum phase limit_reached(struct supervisor *s)
+{
+    note_limit(s);
     return supervisor_end(s);
+}
+
+/* While the attendant is away, nobody else can end its job. */
+static enum phase canceled_unattended(struct supervisor *s)
+{
+    note_cancel(s);
+    return supervisor_hasten_restart(s);
+}
+
+static enum phase limit_reached_unattended(struct supervisor *s)
+{
+    note_limit(s);
+    return supervisor_hasten_restart(s);
 }
 
 /* An adopted process whose end nobody reports is looked at now and then, unless the
@@ -232,6 +256,11 @@ static handler *const table[PHASE_COUNT][EVENT_COUNT] = {
                           [EVENT_CANCEL] = canceled, [EVENT_LIMIT] = limit_reached},
     [PHASE_RUNNING] =    {[EVENT_ENDED] = stage_ended, [EVENT_CANCEL] = canceled,
                           [EVENT_LIMIT] = limit_reached, [EVENT_ROUND] = look_at_adopted},
+    [PHASE_RESTARTING] = {[EVENT_STARTED] = supervisor_started_again,
+                          [EVENT_ENDED] = stage_ended,
+                          [EVENT_ROUND] = supervisor_start_again,
+                          [EVENT_CANCEL] = canceled_unattended,
+                          [EVENT_LIMIT] = limit_reached_unattended},
     [PHASE_ENDING] =     {[EVENT_ENDED] = end_noted, [EVENT_CANCEL] = supervisor_hurry,
                           [EVENT_ROUND] = supervisor_round},
     [PHASE_FINALIZING] = {[EVENT_ENDED] = collected, [EVENT_CANCEL] = stop_collecting,
@@ -241,10 +270,15 @@ static handler *const table[PHASE_COUNT][EVENT_COUNT] = {
 /* clang-format on */
 
 static const char *const phase_names[PHASE_COUNT] = {
-    [PHASE_IDLE] = "idle",           [PHASE_PREPARING] = "preparing",
-    [PHASE_LAUNCHING] = "launching", [PHASE_RUNNING] = "running",
-    [PHASE_ENDING] = "ending",       [PHASE_FINALIZING] = "finalizing",
-    [PHASE_FINISHING] = "finishing", [PHASE_DONE] = "done",
+    [PHASE_IDLE] = "idle",
+    [PHASE_PREPARING] = "preparing",
+    [PHASE_LAUNCHING] = "launching",
+    [PHASE_RUNNING] = "running",
+    [PHASE_RESTARTING] = "restarting",
+    [PHASE_ENDING] = "ending",
+    [PHASE_FINALIZING] = "finalizing",
+    [PHASE_FINISHING] = "finishing",
+    [PHASE_DONE] = "done",
 };
 
 const char *supervisor_phase_name(enum phase phase)
@@ -306,7 +340,13 @@ static void recover_unseen(struct supervisor *s)
     s->process = s->entry.process;
     s->was_executed = true;
     processes_set_recorded(s->processes, &s->process);
-    if (strcmp(s->process.boot, s->setting.boot) != 0) {
+    bool is_same_boot = strcmp(s->process.boot, s->setting.boot) == 0;
+    if (attended_is(s->run_fd) && !(is_same_boot && process_is_alive(&s->process))) {
+        s->process.pid = 0; /* what it looked after is elsewhere: a further one is */
+        s->phase = supervisor_end(s);
+        return;
+    }
+    if (!is_same_boot) {
         s->process.pid = 0;
         s->phase = end_unstarted(s, RUN_EXIT_NODE_RESTARTED, 0, "");
         return;

@@ -38,6 +38,7 @@ enum phase {
     PHASE_PREPARING,  /* the environment is looked for, built, or waited for */
     PHASE_LAUNCHING,  /* the stage's process makes the checkout */
     PHASE_RUNNING,    /* the script runs */
+    PHASE_RESTARTING, /* the attendant has died, and is started again */
     PHASE_ENDING,     /* processes are being ended, the script's or what it left */
     PHASE_FINALIZING, /* outputs are being collected */
     PHASE_FINISHING,  /* the last line could not be written; it is tried again */
@@ -111,6 +112,7 @@ struct supervisor {
     int64_t round_ms, kill_at_ns, give_up_at_ns;
     struct logcap logcap; /* looked at in any phase */
     bool sent_term, is_collected;
+    int64_t restarts; /* of the attempt's attendant, since we look after it */
     const char *proof;
     int64_t ended, survivors;
 };
@@ -129,6 +131,18 @@ void supervisor_took(const struct supervisor *s, int64_t out[RUN_TOOK_COUNT]);
 const char *supervisor_phase_name(enum phase phase);
 /* True where the table has a handler. */
 bool supervisor_handles(enum phase phase, enum event event);
+
+/* supervisor_attended.c: attendants that died (attended.h). All of the run's processes on
+ * this node are gone: is its attendant to be started again? */
+bool supervisor_needs_attendant(const struct supervisor *s);
+/* Each returns the next phase: begin to; do; it was executed; a cancel or the limit
+ * meanwhile, which the attendant is told once it is there. */
+enum phase supervisor_restart(struct supervisor *s);
+enum phase supervisor_start_again(struct supervisor *s);
+enum phase supervisor_started_again(struct supervisor *s);
+enum phase supervisor_hasten_restart(struct supervisor *s);
+/* Its own end is near, and more time than a script's is its due. */
+bool supervisor_is_attended_now(struct supervisor *s);
 
 /* supervisor_ending.c: clean-up. Each returns the next phase. */
 enum phase supervisor_end(struct supervisor *s);   /* begin to end what is left */

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "common/clock.h"
+#include "executor/attended.h"
 #include "executor/container.h"
 
 #define ROUND_FIRST_MS 5
@@ -12,10 +13,14 @@
 #define UNKILLABLE_NS (60 * NS_PER_S)
 #define LEFTOVERS_NS (10 * NS_PER_S)
 
-static int64_t grace_ms(const struct supervisor *s)
+/* Who ends a job elsewhere and proves it is not hurried. */
+static int64_t grace_ms(struct supervisor *s)
 {
-    return s->cause == CAUSE_CANCEL && s->cancel.grace_ms >= 0 ? s->cancel.grace_ms
-                                                               : s->spec.grace_ms;
+    int64_t grace = s->cause == CAUSE_CANCEL && s->cancel.grace_ms >= 0
+                        ? s->cancel.grace_ms
+                        : s->spec.grace_ms;
+    return grace < ATTENDED_GRACE_MS && supervisor_is_attended_now(s) ? ATTENDED_GRACE_MS
+                                                                      : grace;
 }
 
 enum phase supervisor_end(struct supervisor *s)
@@ -32,6 +37,9 @@ enum phase supervisor_end(struct supervisor *s)
 enum phase supervisor_hurry(struct supervisor *s)
 {
     int64_t kill_at = clock_monotonic_ns() + s->cancel.grace_ms * NS_PER_MS;
+    if (supervisor_is_attended_now(s)) {
+        return PHASE_ENDING;
+    }
     if (kill_at < s->kill_at_ns) {
         s->kill_at_ns = kill_at;
         s->give_up_at_ns = kill_at + UNKILLABLE_NS;

@@ -206,7 +206,7 @@ static void inherit_run_stage(struct supervisor *s)
     s->stage.stage = STAGE_RUN;
     s->stage.attempt = s->attempt;
     s->stage.is_executed = true; /* it may have been, which is what counts */
-    if (s->phase == PHASE_LAUNCHING) {
+    if (s->phase == PHASE_LAUNCHING || s->phase == PHASE_RESTARTING) {
         supervisor_note(s, EVENT_STARTED);
     }
 }
@@ -271,6 +271,10 @@ static void inherit(struct supervisor *s)
             note_slot(s);
             if ((s->events & (1U << EVENT_ENDED)) == 0) {
                 s->is_adopted = true; /* nobody will report it: lost */
+                if (s->phase == PHASE_RESTARTING) {
+                    s->is_ordered = false; /* it is the last one, not the next */
+                    s->events &= ~(1U << EVENT_STARTED);
+                }
                 supervisor_note(s, EVENT_ROUND);
             }
         }

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/fdio.h"
 #include "common/subprocess.h"
+#include "executor/attended.h"
 #include "executor/outputs.h"
 
 #define COLLECT_LIMIT_NS (INT64_C(12) * 3600 * NS_PER_S)
@@ -146,6 +147,9 @@ static void describe(const struct supervisor *s, const struct run_exit *exit, ch
                  s->cancel.by[0] != '\0' ? " by " : "", s->cancel.by,
                  s->cancel.reason[0] != '\0' ? ": " : "");
         snprintf(out + strlen(out), REASON_SIZE - strlen(out), "%s", s->cancel.reason);
+        if (s->has_end && s->end.text[0] != '\0' && attended_is(s->run_fd)) {
+            snprintf(out + strlen(out), REASON_SIZE - strlen(out), "; %s", s->end.text);
+        }
         break;
     case RUN_EXIT_COULD_NOT_START:
         snprintf(out, REASON_SIZE, "could not start: %s", s->end.text);
@@ -158,7 +162,8 @@ static void describe(const struct supervisor *s, const struct run_exit *exit, ch
     case RUN_EXIT_NODE_RESTARTED:
     case RUN_EXIT_SUPERVISOR_LOST:
     case RUN_EXIT_UNKNOWN:
-        snprintf(out, REASON_SIZE, "%s", meanings[exit->kind]);
+        snprintf(out, REASON_SIZE, "%s%s%s", meanings[exit->kind],
+                 s->end.text[0] != '\0' ? ": " : "", s->end.text);
         break;
     case RUN_EXIT_NONE:
     case RUN_EXIT_COUNT:
@@ -192,6 +197,7 @@ static enum phase try_again(struct supervisor *s, const struct run_exit *exit)
     }
     s->attempt++;
     s->has_end = s->was_executed = s->is_adopted = s->is_ordered = false;
+    s->restarts = 0;
     s->process = (struct process_id){.pid = 0};
     s->end = (struct exitslot){.attempt = 0};
     supervisor_note(s, EVENT_BEGIN);
@@ -201,6 +207,9 @@ static enum phase try_again(struct supervisor *s, const struct run_exit *exit)
 enum phase supervisor_conclude(struct supervisor *s)
 {
     struct run_exit exit = decide_exit(s);
+    if (supervisor_needs_attendant(s)) {
+        return supervisor_restart(s);
+    }
     if (may_try_again(s, &exit)) {
         return try_again(s, &exit);
     }

@@ -1,0 +1,94 @@
+/*
+ * supervisor_attended: an attendant that died is started again. [executor]
+ *
+ * What it looks after lives elsewhere and goes on; nobody else can tell how it ends, or
+ * end it. The ENDING phase has proven that all the old one started on this node is gone.
+ */
+#define _GNU_SOURCE /* pid_t and what is beside it */
+#include "executor/supervisor.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "executor/attended.h"
+
+#define PAUSE_FIRST_MS 100
+#define PAUSE_MAX_MS 10000
+
+/* What launch says of itself at a further start is not how the job ended. */
+static bool is_jobs_end(const struct supervisor *s, const struct exitslot *slot)
+{
+    return s->restarts == 0 || slot->exit.kind != RUN_EXIT_COULD_NOT_START ||
+           strcmp(slot->by, "launch") != 0;
+}
+
+bool supervisor_needs_attendant(const struct supervisor *s)
+{
+    struct exitslot slot;
+    if (!s->was_executed || s->survivors > 0 || !attended_is(s->run_fd)) {
+        return false;
+    }
+    return exitslot_read(s->exit_fd, s->attempt, STAGE_RUN, &slot) != EXITSLOT_VALID ||
+           !is_jobs_end(s, &slot);
+}
+
+static enum phase give_up(struct supervisor *s)
+{
+    s->end = (struct exitslot){
+        .attempt = s->attempt, .stage = STAGE_RUN, .exit.kind = RUN_EXIT_UNKNOWN};
+    snprintf(s->end.text, sizeof(s->end.text),
+             "its attendant died %d times: whether its job still runs is not known",
+             ATTENDED_RESTARTS_MAX + 1);
+    s->has_end = true;
+    (void)exitslot_write(s->exit_fd, &s->end, NULL);
+    log_line(&s->log, "%s", s->end.text);
+    return supervisor_conclude(s);
+}
+
+enum phase supervisor_restart(struct supervisor *s)
+{
+    struct error err = ERROR_INIT;
+    if (s->restarts >= ATTENDED_RESTARTS_MAX) {
+        return give_up(s);
+    }
+    /* The slot may have what launch said of the last start. */
+    if (exitslot_allocate(s->exit_fd, s->attempt, STAGE_RUN, &err) < 0) {
+        log_line(&s->log, "%s", err.text);
+    }
+    int64_t pause_ms = PAUSE_FIRST_MS << s->restarts;
+    s->next_round_ns = clock_monotonic_ns() +
+                       (pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS) * NS_PER_MS;
+    s->restarts++;
+    s->has_end = s->is_adopted = s->is_ordered = false;
+    s->process = (struct process_id){.pid = 0};
+    s->end = (struct exitslot){.attempt = 0};
+    log_line(&s->log, "the attendant has died; it is started again");
+    return PHASE_RESTARTING;
+}
+
+enum phase supervisor_start_again(struct supervisor *s)
+{
+    if (!s->is_ordered) {
+        s->is_adopted = false;
+        supervisor_order_stage(s, STAGE_RUN);
+    }
+    return PHASE_RESTARTING;
+}
+
+enum phase supervisor_started_again(struct supervisor *s)
+{
+    processes_set_recorded(s->processes, &s->process);
+    return s->cause != CAUSE_NONE ? supervisor_end(s) : PHASE_RUNNING;
+}
+
+enum phase supervisor_hasten_restart(struct supervisor *s)
+{
+    return supervisor_start_again(s);
+}
+
+bool supervisor_is_attended_now(struct supervisor *s)
+{
+    return s->was_executed && !s->has_end && s->process.pid != 0 &&
+           attended_is(s->run_fd) && process_is_alive(&s->process);
+}
