@@ -45,7 +45,7 @@ bool run_engine_set(char *member, size_t size, const char *text)
     length = bytes_utf8_prefix(text, length);
     for (size_t i = 0; i < length; i++) {
         bool is_control = (unsigned char)text[i] < ' ' || text[i] == 0x7f;
-        plain[i] = is_control ? ' ' : text[i];
+        plain[i] = *(is_control ? " " : &text[i]);
     }
     plain[length] = '\0';
     bool is_new = strcmp(member, plain) != 0;

@@ -20,9 +20,9 @@
 
 /* Say so, durably. Errors: by errno. */
 int attended_announce(int run_fd, struct error *err);
-/* Right before its attendant is executed: block SIGTERM, which it takes when it is ready to
- * (sigwait, signalfd): one that came before must not end it instead. Nothing where the run
- * has none. */
+/* Right before its attendant is executed: block SIGTERM, which it takes when it is ready
+ * to (sigwait, signalfd): one that came before must not end it instead. Nothing where the
+ * run has none. */
 void attended_become(int run_fd);
 /* Does the run have an attendant? Allocates nothing. */
 bool attended_is(int run_fd);

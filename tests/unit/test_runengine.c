@@ -26,10 +26,8 @@ static void lines_are_folded(void **state)
     (void)state;
     run_engine_init(&e);
     assert_false(run_engine_is_known(&e));
-    assert_int_equal(take(&e,
-                          LINE(1, 1, "submitting", ",\"kind\":\"yarn\",\"tag\":\"t\""),
-                          &said),
-                     0);
+    assert_int_equal(
+        take(&e, LINE(1, 1, "submitting", ",\"kind\":\"yarn\",\"tag\":\"t\""), &said), 0);
     assert_int_equal(said.event, ENGINE_SUBMITTING);
     assert_string_equal(said.text, "");
     assert_int_equal(take(&e,
