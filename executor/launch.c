@@ -205,7 +205,9 @@ static int become(struct launch *l, const struct arguments *args, const char *lo
     if (open_streams(l, log, &err) < 0) {
         return give_up(l, "exec", EXIT_FAILED, err.text);
     }
-    command_offer_to_oom_killer();
+    if (!attended_is(l->run_fd)) { /* what an attendant looks after is elsewhere */
+        command_offer_to_oom_killer();
+    }
     struct stage_report said = {.word = STAGE_REPORT_NOW,
                                 .checkout_us = l->checkout_ns / NS_PER_US};
     report(args->report_fd, &said);
@@ -334,6 +336,9 @@ static int start_spark(struct launch *l, const struct arguments *args)
         return give_up(l, "spark", EXIT_FAILED, err.text);
     }
     if (spark.is_attended) {
+        if (attended_announce(l->run_fd, &err) < 0) {
+            return give_up(l, "spark", EXIT_FAILED, err.text);
+        }
         l->command.argv = spark.argv;
         l->command.program = xstrdup(spark.argv.items[0]);
         spark.argv = (struct strvec)STRVEC_INIT;

@@ -1,6 +1,7 @@
 /* errand-executor: the worker. This file only finds the verb; each verb is a module. */
 #include "common/fdio.h"
 #include "common/mem.h"
+#include "executor/attend.h"
 #include "executor/contained.h"
 #include "executor/serve.h"
 #include "executor/spare.h"
@@ -29,6 +30,7 @@ static const struct verb verbs[] = {
     {"prepare", prepare_main, "a stage: find or build the environment"},
     {"launch", launch_main, "a stage: check the snapshot out and become the script"},
     {"contained", contained_main, "within a container: look after the script"},
+    {"attend", attend_main, "a stage: look after a job in another engine"},
     {"finalize", finalize_main, "a stage: collect the outputs"},
     {"spare", spare_main, "write a snapshot aside for the next run"},
     {"tidy", tidy_main, "remove in the background what is at home or unused"},

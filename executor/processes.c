@@ -226,7 +226,7 @@ static struct row *find_row(struct processes *p, pid_t pid)
 struct cookies {
     char run_id[RUN_ID_SIZE];
     char run_dir[VARIABLE_MAX];
-    bool is_supervisor;
+    bool is_apart; /* it carries a run's id, and is none of its processes */
 };
 
 static void take_variable(struct cookies *out, const char *text)
@@ -238,8 +238,9 @@ static void take_variable(struct cookies *out, const char *text)
                  text + sizeof(id) - 1);
     } else if (strncmp(text, dir, sizeof(dir) - 1) == 0) {
         snprintf(out->run_dir, sizeof(out->run_dir), "%s", text + sizeof(dir) - 1);
-    } else if (strcmp(text, ROLE_VARIABLE "=supervisor") == 0) {
-        out->is_supervisor = true;
+    } else if (strcmp(text, ROLE_VARIABLE "=supervisor") == 0 ||
+               strcmp(text, ROLE_VARIABLE "=engine") == 0) {
+        out->is_apart = true;
     }
 }
 
@@ -250,7 +251,7 @@ static void read_cookies(pid_t pid, struct cookies *out)
     char variable[VARIABLE_MAX];
     size_t length = 0; /* of variable; what is longer is skipped */
     out->run_id[0] = out->run_dir[0] = '\0';
-    out->is_supervisor = false;
+    out->is_apart = false;
     snprintf(path, sizeof(path), "/proc/%ld/environ", (long)pid);
     CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
     for (size_t total = 0; fd >= 0 && total < ENVIRONMENT_MAX;) {
@@ -289,7 +290,7 @@ static enum mark judge_environment(const struct processes *p, pid_t pid)
     struct cookies c;
     read_cookies(pid, &c);
     if (strcmp(c.run_id, p->run_id) == 0) {
-        return c.is_supervisor ? MARK_CHECKED : MARK_OURS;
+        return c.is_apart ? MARK_CHECKED : MARK_OURS;
     }
     return is_live_run(&c) ? MARK_FOREIGN : MARK_CHECKED;
 }

@@ -24,7 +24,9 @@
 
 #define RUN_ID_VARIABLE "ERRAND_RUN_ID"
 #define RUN_DIR_VARIABLE "ERRAND_RUN_DIR"
-/* "supervisor" in guardian and shim, which carry the id of their run too. */
+/* "supervisor" in guardian and shim, which carry the id of their run too; "engine" in
+ * what another engine started for it, perhaps on this very node: that is the engine's to
+ * end. */
 #define ROLE_VARIABLE "ERRAND_ROLE"
 
 struct processes;

@@ -1,0 +1,61 @@
+/*
+ * attend_inside: what attend_yarn's files share. [executor]
+ */
+#ifndef EXECUTOR_ATTEND_INSIDE_H
+#define EXECUTOR_ATTEND_INSIDE_H
+
+#include "common/subprocess.h"
+#include "executor/attend.h"
+#include "executor/attend_log.h"
+
+struct attendance {
+    const struct attend_yarn *what;
+    struct yarn yarn;
+    struct enginelog engine;
+    struct attend_log log;
+    struct yarn_app app; /* as it was seen last; id "" before */
+    int term_fd, child_fd;
+    bool is_canceled;   /* SIGTERM has come */
+    bool is_silent;     /* YARN did not answer the last time, which was told */
+    bool is_lost;       /* YARN does not know the application any more */
+    bool is_log_silent; /* the driver's output could not be read, which was told */
+    bool is_log_lost;   /* its end could not be read at all */
+    char told[ENGINE_TEXT_SIZE]; /* the last sentence about the application */
+    struct subprocess submit;    /* pid -1: it does not run */
+    bool has_submitted; /* this process started it; submit_status once it has ended */
+    int submit_status;
+    char trouble[ENGINE_TEXT_SIZE]; /* why it was not submitted, or not ended; "" */
+};
+
+/* attend_yarn.c */
+/* Wait so long, at most until the submitting program has ended or a SIGTERM comes, which
+ * sets is_canceled. Returns false where it came now. */
+bool attendance_pause(struct attendance *a, int64_t ms);
+/* Tell a person: a line of `engine` and of control.log. */
+void attendance_say(struct attendance *a, enum engine_event event, const char *format,
+                    ...) __attribute__((format(printf, 3, 4)));
+/* YARN answered, or err says why not: told once. */
+void attendance_note_answer(struct attendance *a, const struct error *err);
+/* Look at the application; a change is told. 1: seen; 0: YARN does not answer; -1: it
+ * knows it not. */
+int attendance_look(struct attendance *a);
+/* Look for the application by its tag; *out_count of them. 0, or -1: no answer. */
+int attendance_find(struct attendance *a, size_t *out_count);
+/* Ask by tag until YARN has answered "none" for so long, or until the deadline
+ * (monotonic; 0: none). True: it is there. False: it is not, or a SIGTERM came. */
+bool attendance_find_for(struct attendance *a, int64_t settle_ns, int64_t deadline_ns);
+/* Append what the driver has written, of the container that is the newest; true where
+ * there was something. */
+bool attendance_read_log(struct attendance *a);
+/* End the submitting program, and wait for that. */
+void attendance_stop_submitting(struct attendance *a);
+
+/* attend_end.c */
+/* End the application and prove it, as far as it can be proven. */
+void attendance_cancel(struct attendance *a);
+/* Read the driver's output to its end. */
+void attendance_drain(struct attendance *a);
+/* What came of it; told as the last line of `engine`. */
+void attendance_judge(struct attendance *a, struct attend_verdict *out);
+
+#endif
