@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "common/pep440.h"
 #include "common/strvec.h"
-#include "controller/pep440.h"
 
 #define NAME_SIZE_MAX 200
 

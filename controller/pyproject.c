@@ -8,7 +8,7 @@
 #include "common/cli.h"
 #include "common/files.h"
 #include "common/mem.h"
-#include "controller/pep440.h"
+#include "common/pep440.h"
 #include "controller/pep508.h"
 #include "controller/toml.h"
 

@@ -12,7 +12,7 @@
 
 #include "common/files.h"
 #include "common/mem.h"
-#include "controller/pep440.h"
+#include "common/pep440.h"
 #include "controller/pyproject.h"
 
 /* ---- what lies in the project ---- */

@@ -14,8 +14,8 @@
 #include "common/clock.h"
 #include "common/fdio.h"
 #include "common/files.h"
+#include "common/pep440.h"
 #include "executor/environment_existing.h"
-#include "executor/environment_version.h"
 
 #define PIN_FILE "environment"
 #define PIN_MAX ((size_t)16 << 10)
@@ -187,7 +187,7 @@ static int choose_python(struct environment *e, const struct envspec *d,
         return error_set(err, ERR_NOT_FOUND, "the node has no interpreter %.300s", name);
     }
     int found = tools_python_at(tools, path, &e->python, err);
-    if (found == 1 && !environment_version_fits(e->python->version, wish)) {
+    if (found == 1 && !pep440_fits(e->python->version, wish)) {
         error_set(err, ERR_UNSUPPORTED, "%.300s is Python %s, which does not fit %s",
                   path, e->python->version, wish);
         return error_hint(err, "change `python` or `interpreter`");

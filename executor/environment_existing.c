@@ -7,7 +7,7 @@
 
 #include "common/clock.h"
 #include "common/files.h"
-#include "executor/environment_version.h"
+#include "common/pep440.h"
 
 #define NOTES_MAX ((size_t)1 << 20)
 
@@ -103,7 +103,7 @@ int environment_existing(const struct runspec *spec, struct tools *tools,
     if (known <= 0) {
         return known;
     }
-    if (!environment_version_fits(python->version, wish)) {
+    if (!pep440_fits(python->version, wish)) {
         error_set(err, ERR_UNSUPPORTED, "%.300s is Python %s, which does not fit %s",
                   out->interpreter, python->version, wish);
         return error_hint(err, "change `python`, or name another environment");

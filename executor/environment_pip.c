@@ -12,9 +12,9 @@
 
 #include "common/files.h"
 #include "common/json.h"
+#include "common/pep440.h"
 #include "common/variables.h"
 #include "executor/environment.h"
-#include "executor/environment_version.h"
 
 #define REPORT_MAX ((size_t)64 << 20)
 
@@ -43,7 +43,7 @@ static void set_up(struct build *b)
 static bool can_report(const struct build *b)
 {
     return b->python != NULL &&
-           environment_version_compare(b->python->detail[PYTHON_PIP], "22.2") >= 0;
+           pep440_compare(b->python->detail[PYTHON_PIP], "22.2") >= 0;
 }
 
 int environment_pip_install(struct build *b, const char *python, struct error *err)

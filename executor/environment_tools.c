@@ -14,9 +14,9 @@
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/json.h"
+#include "common/pep440.h"
 #include "common/strvec.h"
 #include "executor/environment_ask.h"
-#include "executor/environment_version.h"
 
 #define TOOLS_FILE "envs/tools.json"
 #define TOOLS_FILE_MAX ((size_t)1 << 20)
@@ -383,14 +383,14 @@ static int find_default(struct tools *t, const struct tool **out)
 
 static bool is_better(const struct tool *tool, const struct tool *best)
 {
-    bool is_early = environment_version_is_early(tool->version);
+    bool is_early = pep440_is_early(tool->version);
     if (best == NULL) {
         return true;
     }
-    if (is_early != environment_version_is_early(best->version)) {
+    if (is_early != pep440_is_early(best->version)) {
         return !is_early;
     }
-    return environment_version_compare(tool->version, best->version) > 0;
+    return pep440_compare(tool->version, best->version) > 0;
 }
 
 static int find_newest(struct tools *t, const char *specifiers, const struct tool **out)
@@ -404,7 +404,7 @@ static int find_newest(struct tools *t, const char *specifiers, const struct too
         if (!know(t, tool)) {
             return 0;
         }
-        if (tool->is_usable && environment_version_fits(tool->version, specifiers) &&
+        if (tool->is_usable && pep440_fits(tool->version, specifiers) &&
             is_better(tool, best)) {
             best = tool;
         }
@@ -508,10 +508,8 @@ static const struct tool *next_older(const struct tools *t, const struct tool *l
     for (size_t i = 0; i < t->count; i++) {
         const struct tool *tool = &t->items[i];
         if (tool->sort == TOOL_PYTHON && tool->is_usable &&
-            (limit == NULL ||
-             environment_version_compare(tool->version, limit->version) < 0) &&
-            (best == NULL ||
-             environment_version_compare(tool->version, best->version) > 0)) {
+            (limit == NULL || pep440_compare(tool->version, limit->version) < 0) &&
+            (best == NULL || pep440_compare(tool->version, best->version) > 0)) {
             best = tool;
         }
     }

@@ -9,7 +9,7 @@
 #include "common/archive.h"
 #include "common/fdio.h"
 #include "common/files.h"
-#include "executor/environment_version.h"
+#include "common/pep440.h"
 
 /* What an environment may be: far above what is known (1.5 million files, 100 GB), far
  * below what would fill a cluster. */

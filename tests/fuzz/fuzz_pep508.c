@@ -5,7 +5,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 
-#include "controller/pep440.h"
+#include "common/pep440.h"
 #include "controller/pep508.h"
 
 static void check_refusal(const struct error *err)

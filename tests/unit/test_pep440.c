@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "common/mem.h"
-#include "controller/pep440.h"
+#include "common/pep440.h"
 
 struct row {
     const char *text, *written; /* NULL: refused */

@@ -1,12 +1,13 @@
 /*
- * pep440: versions and version specifiers as Python packages have them. [controller]
+ * pep440: versions and version specifiers as Python packages have them. [base]
  *
- * Checked and brought into one spelling: "v1.0-Alpha.1" is "1.0a1", "> 1 , <2" is
- * "<2,>1". What is written here is read by uv and pip. Source: PEP 440, and its appendix
- * B for what is accepted.
+ * The controller checks them and brings them into one spelling: "v1.0-Alpha.1" is
+ * "1.0a1", "> 1 , <2" is "<2,>1". What is written here is read by uv and pip. The node
+ * compares the versions of its interpreters with them (pep440_order). Source: PEP 440,
+ * and its appendix B for what is accepted.
  */
-#ifndef CONTROLLER_PEP440_H
-#define CONTROLLER_PEP440_H
+#ifndef COMMON_PEP440_H
+#define COMMON_PEP440_H
 
 #include "common/error.h"
 #include "common/strbuf.h"
@@ -37,5 +38,17 @@ int pep440_python(const char *text, struct strbuf *out, struct error *err);
 bool pep440_is_pinned(const char *specifiers);
 /* The same version: "1.0" and "1.0.0" are. Both canonical. */
 bool pep440_same(const char *a, const char *b);
+
+/* ---- The order of versions. Those of interpreters and of pip: a release and, before its
+ * day, a0, b1 or rc2; other suffixes do not count. Nothing allocates. */
+
+/* Below, equal or above 0, as a is older than, the same as, or newer than b. What is no
+ * number counts as the end. */
+int pep440_compare(const char *a, const char *b);
+/* True where version fits every one of the specifiers, "==3.11.*" or ">=3.9,<3.13"; ""
+ * fits all. A specifier that is none fits nothing. */
+bool pep440_fits(const char *version, const char *specifiers);
+/* True for 3.14.0rc1 and the like. */
+bool pep440_is_early(const char *version);
 
 #endif

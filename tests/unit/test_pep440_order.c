@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "common/mem.h"
-#include "executor/environment_version.h"
+#include "common/pep440.h"
 
 static const struct {
     const char *version, *specifiers;
@@ -37,8 +37,7 @@ static void specifiers_are_taken_as_pep_440_has_them(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        if (environment_version_fits(cases[i].version, cases[i].specifiers) !=
-            cases[i].fits) {
+        if (pep440_fits(cases[i].version, cases[i].specifiers) != cases[i].fits) {
             fail_msg("%s and %s", cases[i].version, cases[i].specifiers);
         }
     }
@@ -52,12 +51,12 @@ static void versions_have_an_order(void **state)
     (void)state;
     for (size_t a = 0; a < ARRAY_SIZE(versions); a++) {
         for (size_t b = 0; b < ARRAY_SIZE(versions); b++) {
-            int order = environment_version_compare(versions[a], versions[b]);
+            int order = pep440_compare(versions[a], versions[b]);
             assert_int_equal((order > 0) - (order < 0), (a > b) - (a < b));
         }
     }
-    assert_true(environment_version_is_early("3.14.0rc1"));
-    assert_false(environment_version_is_early("3.14.0"));
+    assert_true(pep440_is_early("3.14.0rc1"));
+    assert_false(pep440_is_early("3.14.0"));
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-#include "controller/pep440.h"
+#include "common/pep440.h"
 
 #include <ctype.h>
 #include <stdlib.h>

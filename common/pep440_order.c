@@ -1,4 +1,4 @@
-#include "executor/environment_version.h"
+#include "common/pep440.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -80,14 +80,14 @@ static int compare(const struct version *a, const struct version *b)
     return order != 0 ? order : sign(a->stage_number, b->stage_number);
 }
 
-int environment_version_compare(const char *a, const char *b)
+int pep440_compare(const char *a, const char *b)
 {
     const struct version left = parse(a);
     const struct version right = parse(b);
     return compare(&left, &right);
 }
 
-bool environment_version_is_early(const char *version)
+bool pep440_is_early(const char *version)
 {
     return parse(version).stage != FINAL_STAGE;
 }
@@ -150,7 +150,7 @@ static bool fits_one(const struct version *v, const char **at)
     return false;
 }
 
-bool environment_version_fits(const char *version, const char *specifiers)
+bool pep440_fits(const char *version, const char *specifiers)
 {
     const struct version v = parse(version);
     const char *at = specifiers + strspn(specifiers, " ");
