@@ -35,7 +35,6 @@ static void conda_file_release(struct conda_file *f)
 static int open_file(struct envplan *plan, const char *path, struct conda_file *out,
                      struct error *err)
 {
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     size_t length = strlen(plan->project);
     char *slash;
 
@@ -47,11 +46,7 @@ static int open_file(struct envplan *plan, const char *path, struct conda_file *
     if (slash != NULL) {
         *slash = '\0';
     }
-    text.limit_bytes = YAML_SIZE_MAX;
-    if (files_read(AT_FDCWD, path, &text, err) < 0) {
-        return -1;
-    }
-    out->root = yaml_parse(out->shown, text.data, text.length, err);
+    out->root = yaml_read(path, out->shown, err);
     return out->root != NULL ? 0 : -1;
 }
 

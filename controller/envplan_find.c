@@ -201,14 +201,9 @@ bool envplan_is_source(const char *name)
 /* A YAML file is conda's where it says dependencies, else one of ours. */
 static struct json *yaml_wish(const char *path, const char *folder, struct error *err)
 {
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    __attribute__((cleanup(yaml_node_cleanup))) struct yaml_node *node = NULL;
+    __attribute__((cleanup(yaml_node_cleanup))) struct yaml_node *node =
+        yaml_read(path, path, err);
 
-    text.limit_bytes = YAML_SIZE_MAX;
-    if (files_read(AT_FDCWD, path, &text, err) < 0) {
-        return NULL;
-    }
-    node = yaml_parse(path, text.data, text.length, err);
     if (node == NULL) {
         return NULL;
     }

@@ -162,14 +162,9 @@ struct json *envwish_read(const struct yaml_node *node, const char *folder,
 
 struct json *envwish_file(const char *path, struct error *err)
 {
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    __attribute__((cleanup(yaml_node_cleanup))) struct yaml_node *node = NULL;
+    __attribute__((cleanup(yaml_node_cleanup))) struct yaml_node *node =
+        yaml_read(path, path, err);
 
-    text.limit_bytes = YAML_SIZE_MAX;
-    if (files_read(AT_FDCWD, path, &text, err) < 0) {
-        return NULL;
-    }
-    node = yaml_parse(path, text.data, text.length, err);
     if (node == NULL) {
         return NULL;
     }

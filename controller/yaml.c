@@ -1,8 +1,10 @@
 #include "controller/yaml.h"
 
 #include "common/bytes.h"
+#include "common/files.h"
 #include "common/strbuf.h"
 
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -317,6 +319,15 @@ struct yaml_node *yaml_parse(const char *name, const char *data, size_t length,
     struct yaml_node *root = parse_document(&p, err);
     yaml_parser_delete(&p.yaml);
     return root;
+}
+
+struct yaml_node *yaml_read(const char *path, const char *name, struct error *err)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    text.limit_bytes = YAML_SIZE_MAX;
+    return files_read(AT_FDCWD, path, &text, err) < 0
+               ? NULL
+               : yaml_parse(name, text.data, text.length, err);
 }
 
 /* Letters, digits and a few marks that mean nothing to YAML wherever they stand. */

@@ -45,6 +45,8 @@ struct yaml_node {
  */
 struct yaml_node *yaml_parse(const char *name, const char *data, size_t length,
                              struct error *err);
+/* As yaml_parse, of a file. Errors: as files_read, too. */
+struct yaml_node *yaml_read(const char *path, const char *name, struct error *err);
 void yaml_node_free(struct yaml_node *node);
 DEFINE_CLEANUP_FREE(yaml_node)
 
