@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -222,16 +221,6 @@ static int choose_builder(struct environment *e, const struct envspec *d,
     return complain(d, err);
 }
 
-/* As Python names it; unknown where the kernel does not say. */
-static void add_platform(struct json *document)
-{
-    struct utsname machine;
-    char text[sizeof(machine.machine) + 8];
-    snprintf(text, sizeof(text), "linux-%s",
-             uname(&machine) == 0 ? machine.machine : "unknown");
-    json_add_string(document, "platform", text);
-}
-
 static void make_document(struct environment *e, const struct envspec *d)
 {
     assert(e->builder != NULL); /* one was chosen */
@@ -250,7 +239,9 @@ static void make_document(struct environment *e, const struct envspec *d)
         json_add_string(j, "platform", e->python->detail[PYTHON_PLATFORM]);
         json_add_string(j, "libc", e->python->detail[PYTHON_LIBC]);
     } else {
-        add_platform(j); /* nodes may share a folder of environments */
+        /* Nodes may share a folder of environments. */
+        CLEANUP_FREE char *platform = noderoot_platform();
+        json_add_string(j, "platform", platform);
     }
     struct oid digest;
     json_write_sorted(j, &e->document);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "common/bytes.h"
@@ -342,4 +343,10 @@ char *noderoot_program(void)
         }
     }
     return xstrdup("/proc/self/exe");
+}
+
+char *noderoot_platform(void)
+{
+    struct utsname machine;
+    return xasprintf("linux-%s", uname(&machine) == 0 ? machine.machine : "unknown");
 }

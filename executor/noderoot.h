@@ -42,5 +42,8 @@ int noderoot_executor_digest(char out[OID_HEX_SIZE], struct error *err);
 /* The path of this program's file, malloc'ed; by its name where it still has one, so that
  * `ps` shows it. */
 char *noderoot_program(void);
+/* "linux-x86_64": this machine, as Python names platforms. malloc'ed; "linux-unknown"
+ * where the kernel does not say. */
+char *noderoot_platform(void);
 
 #endif

@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #define PROTOCOL_VERSION 1
@@ -345,7 +344,6 @@ static void say_goodbye(struct serve *s)
 
 static void send_marker(const struct connection *c, struct strbuf *out)
 {
-    struct utsname machine;
     CLEANUP_JSON struct json *marker = json_new_object();
     json_add_integer(marker, "protocol", PROTOCOL_VERSION);
     json_add(marker, "features", json_new_array());
@@ -354,8 +352,7 @@ static void send_marker(const struct connection *c, struct strbuf *out)
     json_add_string(marker, "store", store_id(c->store));
     json_add_string(marker, "node", c->root->node);
     json_add_string(marker, "boot", c->root->boot);
-    CLEANUP_FREE char *platform =
-        xasprintf("linux-%s", uname(&machine) == 0 ? machine.machine : "unknown");
+    CLEANUP_FREE char *platform = noderoot_platform();
     json_add_string(marker, "platform", platform);
     json_add_time(marker, "time", clock_utc_ms());
     json_add_string(marker, "root", c->root->top);
