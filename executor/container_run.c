@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/bytes.h"
+#include "common/clock.h"
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/subprocess.h"
@@ -22,6 +23,8 @@
 
 #define EXIT_FAILED 125
 #define WORDS_MAX ((size_t)4 << 10)
+#define ENGINE_PATIENCE_MS 5000
+#define ENGINE_GRACE_MS 1000
 #define ENGINE_LOG "container.log"
 #define ENGINE_LOG_MAX ((size_t)1 << 20)
 
@@ -103,18 +106,40 @@ static void tell_started(const struct words *w, const struct report *report)
     }
 }
 
-/* Until the engine's program has ended; what it left behind may hold its outputs. */
+/* How long to wait for what comes next; -1: until it does, 0: not any longer. Once the
+ * script has ended the engine only cleans up. Podman's program was seen to stay for 20 s
+ * then, for an exit status that nobody was left to note. */
+static int patience_ms(const struct words *w, int64_t *deadline_ns)
+{
+    if (!w->has_ended) {
+        return -1;
+    }
+    int64_t now = clock_monotonic_ns();
+    if (*deadline_ns == 0) {
+        *deadline_ns = now + ENGINE_PATIENCE_MS * NS_PER_MS;
+    }
+    return now < *deadline_ns ? (int)((*deadline_ns - now) / NS_PER_MS) + 1 : 0;
+}
+
+/* Until the engine's program has ended; what it left behind may hold its outputs. One
+ * that stays when all is said is ended: its container is ended by name (container_end).
+ */
 static int attend(struct subprocess *sp, int child_fd, struct words *w,
                   const struct report *report, int *out_status, struct error *err)
 {
     bool is_open = true;
-    siginfo_t info = {.si_pid = 0};
-    while (waitid(P_PID, (id_t)sp->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-           info.si_pid == 0) {
+    int64_t deadline_ns = 0;
+    while (!subprocess_has_ended(sp)) {
         struct pollfd polls[] = {{.fd = child_fd, .events = POLLIN},
                                  {.fd = is_open ? sp->stdout_fd : -1, .events = POLLIN}};
         struct signalfd_siginfo signal;
-        (void)poll(polls, 2, -1);
+        int wait_ms = patience_ms(w, &deadline_ns);
+        if (wait_ms == 0) {
+            subprocess_stop(sp, ENGINE_GRACE_MS);
+            *out_status = 0;
+            return 0;
+        }
+        (void)poll(polls, 2, wait_ms);
         (void)fdio_read(child_fd, &signal, sizeof(signal));
         if (is_open) {
             is_open = hear(w, sp->stdout_fd);

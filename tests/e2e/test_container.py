@@ -151,6 +151,19 @@ def test_modules_that_the_image_lacks_are_told(node, engine):
     assert "no_such_module cannot be imported" in last["reason"]
 
 
+@pytest.mark.parametrize(
+    ("script", "exit"),
+    [("exit 0\n", {"kind": "exited", "code": 0}), ("exit 7\n", {"kind": "exited", "code": 7})],
+)
+def test_an_engine_that_stays_when_its_container_is_gone_keeps_no_run(node, engine, script, exit):
+    """podman run was seen to wait 20 s for an exit status that nobody had noted; a run waited for it without end."""
+    engine.add("images")
+    (engine.state / "lingering").touch()
+    last = contained(node, script).end()
+    assert (last["exit"], last["survivors"]) == (exit, 0)
+    assert engine.containers() == []
+
+
 # ---- how it is ended
 
 

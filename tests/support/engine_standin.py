@@ -148,7 +148,9 @@ def run(arguments: list[str]) -> int:
     if (STATE / "broken").exists():
         refuse("crun: the runtime is broken: OCI runtime error", 126)
     by = run_by_daemon if NAME == "docker" else run_by_caller
-    return by(options, arguments[at + 1 :])
+    status = by(options, arguments[at + 1 :])
+    (STATE / "lingering").exists() and time.sleep(3600)
+    return status
 
 
 # ---- the other verbs
