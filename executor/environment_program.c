@@ -26,6 +26,7 @@ struct programs {
     struct strvec environment, secrets;
     struct strbuf line; /* what has come of the line that is not whole yet */
     struct strbuf text;
+    const struct log *control; /* or NULL */
     bool is_quiet;
     int64_t limit_ms; /* 0: none */
     uint64_t logged;  /* bytes so far */
@@ -87,6 +88,11 @@ void programs_set_log(struct programs *p, int build_log_fd)
     p->build_log_fd = build_log_fd;
 }
 
+void programs_set_control(struct programs *p, const struct log *control)
+{
+    p->control = control;
+}
+
 void programs_set_folder(struct programs *p, int dir_fd)
 {
     p->dir_fd = dir_fd;
@@ -142,11 +148,16 @@ static void write_logs(struct programs *p, const char *data, size_t length)
     }
 }
 
-static void end_line(struct programs *p)
+static void hide_all(struct programs *p)
 {
     for (size_t i = 0; i < p->secrets.count; i++) {
         hide(&p->line, p->secrets.items[i]);
     }
+}
+
+static void end_line(struct programs *p)
+{
+    hide_all(p);
     strbuf_putc(&p->line, '\n');
     if (!p->is_quiet) {
         write_logs(p, p->line.data, p->line.length);
@@ -182,6 +193,10 @@ void programs_say(struct programs *p, const char *format, ...)
     strbuf_reset(&p->line);
     strbuf_vprintf(&p->line, format, args);
     va_end(args);
+    hide_all(p);
+    if (p->control != NULL) {
+        log_line(p->control, "%s", p->line.data);
+    }
     p->is_quiet = false;
     end_line(p);
     p->is_quiet = was_quiet;

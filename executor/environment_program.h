@@ -12,6 +12,7 @@
 #ifndef EXECUTOR_ENVIRONMENT_PROGRAM_H
 #define EXECUTOR_ENVIRONMENT_PROGRAM_H
 
+#include "common/log.h"
 #include "common/mem.h"
 #include "common/strbuf.h"
 #include "common/strvec.h"
@@ -38,6 +39,8 @@ struct strvec *programs_environment(struct programs *p);
 void programs_hide(struct programs *p, const char *secret);
 /* Where lines go beside the run's log; -1: nowhere. Borrowed. */
 void programs_set_log(struct programs *p, int build_log_fd);
+/* Lines of ours (programs_say) go there too, as such; NULL: nowhere. Borrowed. */
+void programs_set_control(struct programs *p, const struct log *control);
 /* The working folder of the programs; -1: /. Borrowed. */
 void programs_set_folder(struct programs *p, int dir_fd);
 /* How long what is run from now on may take, whatever it says. 0: as long as it likes. */

@@ -34,6 +34,7 @@ void launch_spark_release(struct launch_spark *l)
 {
     spark_node_release(&l->node);
     spark_place_release(&l->place);
+    spark_shipment_release(&l->shipment);
     strvec_release(&l->argv);
 }
 
@@ -41,18 +42,8 @@ void launch_spark_release(struct launch_spark *l)
 
 static int find_node(struct launch_spark *l, struct error *err)
 {
-    /* An environment may bring a Spark of its own: pip install pyspark. */
-    CLEANUP_FREE char *fallback =
-        l->pin->prefix != NULL ? files_join(l->pin->prefix, "bin/spark-submit") : NULL;
-    const struct spark_wish wish = {
-        .home = l->spec->spark->home, .fallback = fallback, .variables = l->variables};
-
-    if (l->interpreter != NULL) {
-        /* By which that Spark finds itself. */
-        variables_setf(l->variables, "PYSPARK_PYTHON=%s", l->interpreter);
-    }
     spark_node_init(&l->node);
-    if (spark_node_find(l->root, &wish, &l->node, err) < 0) {
+    if (spark_node_find_for(l->root, l->spec, l->pin->prefix, true, &l->node, err) < 0) {
         return -1;
     }
     if (spark_place_choose(&l->place, l->spec->spark, &l->node, err) < 0) {
@@ -168,12 +159,35 @@ static int write_driver(const struct launch_spark *l, const char *work, struct e
     return files_write_atomic(l->run_fd, DRIVER_FILE, text.data, text.length, 0600, err);
 }
 
+/* Executors elsewhere get project and environment by way of the cluster. What is done is
+ * seen in control.log. */
+static int ship(struct launch_spark *l, struct error *err)
+{
+    CLEANUP(programs_cleanup) struct programs *programs = programs_new(-1, -1);
+    struct clusterfs fs CLEANUP_CLUSTERFS;
+    bool has_pin = environment_is_wanted(l->spec);
+
+    spark_shipment_init(&l->shipment);
+    clusterfs_init(&fs, programs);
+    spark_ship_reach(&l->node, &fs);
+    programs_set_control(programs, l->log);
+    variables_inherit(programs_environment(programs));
+    const struct spark_ship s = {.root = l->root,
+                                 .spec = l->spec,
+                                 .run_fd = l->run_fd,
+                                 .pin = has_pin ? l->pin : NULL,
+                                 .fs = &fs,
+                                 .node = &l->node};
+    return l->place.is_local ? 0 : spark_ship(&s, l->attempt, &l->shipment, err);
+}
+
 /* In client mode: spark-submit. */
 static int prepare_submit(struct launch_spark *l, struct error *err)
 {
     CLEANUP_FREE char *work = run_path(l, "work");
     CLEANUP_FREE char *driver = run_path(l, DRIVER_FILE);
     CLEANUP_FREE char *python = driver_python(l, err);
+    CLEANUP_STRVEC struct strvec conf = STRVEC_INIT;
     bool is_everywhere = l->place.is_local || l->spec->interpreter != NULL ||
                          l->node.python[0] == '\0' ||
                          strcmp(l->pin->facts.kind, "existing") == 0;
@@ -181,7 +195,15 @@ static int prepare_submit(struct launch_spark *l, struct error *err)
     if (python == NULL) {
         return -1;
     }
-    const char *executor = is_everywhere ? python : l->node.python;
+    if (ship(l, err) < 0) {
+        return -1;
+    }
+    const char *executor = l->shipment.python != NULL ? l->shipment.python
+                           : is_everywhere            ? python
+                                                      : l->node.python;
+    if (!l->place.is_local) {
+        spark_ship_add_conf(&l->shipment, &l->spec->spark->conf, &conf);
+    }
     if (check_versions(l, python, executor, err) < 0 || write_driver(l, work, err) < 0) {
         return -1;
     }
@@ -192,7 +214,9 @@ static int prepare_submit(struct launch_spark *l, struct error *err)
                                                 .work = work,
                                                 .driver = driver,
                                                 .driver_python = python,
-                                                .executor_python = executor};
+                                                .executor_python = executor,
+                                                .archives = &l->shipment.archives,
+                                                .conf = &conf};
     spark_submit_arguments(&submission, &l->argv);
     add_modules(l, work);
     variables_setf(l->variables, "PYSPARK_PYTHON=%s", executor);

@@ -19,6 +19,7 @@
 #include "executor/environment.h"
 #include "executor/exitslot.h"
 #include "executor/spark_node.h"
+#include "executor/spark_ship.h"
 #include "executor/spark_submit.h"
 #include "executor/stage.h"
 
@@ -36,7 +37,8 @@ struct launch_spark {
     /* Filled by launch_spark_prepare. */
     struct spark_node node;
     struct spark_place place;
-    struct strvec argv; /* spark-submit's, or the attendant's */
+    struct spark_shipment shipment; /* for executors elsewhere */
+    struct strvec argv;             /* spark-submit's, or the attendant's */
     bool is_attended;
 };
 

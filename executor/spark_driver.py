@@ -12,6 +12,8 @@ Settings (texts are byte strings as FORMATS.md 2 has them):
   log                          file that the script's output goes to: no pipe, and not Spark, stands between
   result                       file that says how the script goes (write_result); where there is none, the trailer does
   token, attempt               the trailer's, which nobody else can know
+  copy_of                      folder that `project` becomes a copy of: what a cluster unpacked is others' too
+  outputs                      {"folders", "uri"}: where these folders of the project go, as one archive, by the JVM
 """
 
 import base64
@@ -19,9 +21,11 @@ import errno
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 
 try:
@@ -128,6 +132,80 @@ def take_over_output(settings):
         os.close(fd)
 
 
+def copy_tree(source, target):
+    """Copy a folder, so that it may be written: a cluster takes that permission from what it unpacks."""
+    os.mkdir(target, 0o755)
+    for name in os.listdir(source):
+        old, new = os.path.join(source, name), os.path.join(target, name)
+        if os.path.islink(old):
+            os.symlink(os.readlink(old), new)
+        elif os.path.isdir(old):
+            copy_tree(old, new)
+        else:
+            shutil.copyfile(old, new)
+            os.chmod(new, 0o755 if os.stat(old).st_mode & 0o100 else 0o644)
+
+
+class Forgetful(dict):
+    """Of files with several names each goes whole."""
+
+    def __setitem__(self, key, value):
+        pass
+
+
+def pack_outputs(settings, path):
+    """Make the archive of the output folders. False: there is nothing in them."""
+    project = to_bytes(settings["project"])
+    folders = [to_bytes(folder) for folder in settings["outputs"]["folders"]]
+    there = [folder for folder in folders if os.path.isdir(os.path.join(project, folder))]
+    if not any(os.listdir(os.path.join(project, folder)) for folder in there):
+        return False
+    decode_name = getattr(os, "fsdecode", lambda name: name)
+    words = {} if str is bytes else {"encoding": "utf-8", "errors": "surrogateescape"}
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT, **words) as archive:
+        archive.inodes = Forgetful()
+        for folder in there:
+            archive.add(
+                decode_name(os.path.join(project, folder)),
+                decode_name(folder),
+                filter=lambda info: info if info.isreg() or info.isdir() or info.issym() else None,
+            )
+    return True
+
+
+def put_file(path, uri):
+    """Put a file into the cluster's file system: Spark's JVM knows all kinds of them, and has the tickets."""
+    from py4j.java_gateway import GatewayParameters, JavaGateway  # noqa: PLC0415 - Spark brings it, where there is one
+
+    parameters = {"port": int(os.environ["PYSPARK_GATEWAY_PORT"])}
+    if os.environ.get("PYSPARK_GATEWAY_SECRET"):
+        parameters["auth_token"] = os.environ["PYSPARK_GATEWAY_SECRET"]
+    gateway = JavaGateway(gateway_parameters=GatewayParameters(**parameters))
+    try:
+        jvm = gateway.jvm
+        target = jvm.org.apache.hadoop.fs.Path(uri)
+        source = jvm.org.apache.hadoop.fs.Path("file://" + os.path.abspath(path))
+        system = target.getFileSystem(jvm.org.apache.spark.deploy.SparkHadoopUtil.get().conf())
+        system.copyFromLocalFile(False, True, source, target)
+    finally:
+        gateway.close()
+
+
+def bring_outputs(settings):
+    """Put the outputs where the node fetches them: {"size_bytes": N}; why that failed; None, where there are none."""
+    path = "errand-outputs.tar"
+    try:
+        if not pack_outputs(settings, path):
+            return None
+        put_file(path, settings["outputs"]["uri"])
+        return {"size_bytes": os.stat(path).st_size}
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run's verdict is another matter
+        return {"error": ("%s: %s" % (type(error).__name__, error)).split("\n")[0][:500]}
+    finally:
+        if os.path.exists(path):
+            os.unlink(path)
+
+
 def begin_script():
     """In the child, before it becomes the script."""
     die_with_parent(signal.SIGKILL)
@@ -220,12 +298,17 @@ def main(settings):
         {"kind": "started", "python": platform.python_version(), "path": own_python(), "host": platform.node()},
     )
     try:
+        if settings.get("copy_of"):
+            copy_tree(to_bytes(settings["copy_of"]), to_bytes(settings["project"]))
         child = start(settings)
-    except (OSError, ValueError) as error:
+    except (IOError, OSError, ValueError) as error:
         say(settings, {"kind": "could_not_start", "text": str(error)})
         os._exit(126)
     status = wait(child, orphan)
-    say(settings, result_of(status))
+    result = result_of(status)
+    if settings.get("outputs"):
+        result["outputs"] = bring_outputs(settings)
+    say(settings, result)
     sys.stdout.flush()
     os._exit(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
 

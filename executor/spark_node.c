@@ -344,3 +344,51 @@ int spark_node_find(const struct noderoot *root, const struct spark_wish *wish,
     keep(root, key, answer);
     return check_java(node, err);
 }
+
+/* ---- For a run ---- */
+
+/* Not those of a Python environment, in which errand itself may have been started. */
+static void make_variables(const struct runspec *spec, struct strvec *out)
+{
+    variables_inherit(out);
+    for (size_t i = 0; i < spec->variables.count; i++) {
+        variables_set(out, spec->variables.items[i]);
+    }
+}
+
+/* The environment's Spark finds itself by its Python. */
+static int find_brought(const struct noderoot *root, struct spark_wish *wish,
+                        const char *prefix, struct spark_node *node, struct error *err)
+{
+    CLEANUP_FREE char *submit = files_join(prefix, "bin/spark-submit");
+
+    wish->fallback = submit;
+    variables_setf(wish->variables, "PYSPARK_PYTHON=%s/bin/python", prefix);
+    return spark_node_find(root, wish, node, err);
+}
+
+int spark_node_find_for(const struct noderoot *root, const struct runspec *spec,
+                        const char *prefix, bool may_start, struct spark_node *node,
+                        struct error *err)
+{
+    CLEANUP_STRVEC struct strvec variables = STRVEC_INIT;
+    struct spark_wish wish = {.home = spec->spark->home, .variables = &variables};
+    struct error why = ERROR_INIT;
+    char key[OID_HEX_SIZE];
+
+    make_variables(spec, &variables);
+    if (!may_start) {
+        make_key(&wish, key);
+        return find_kept(root, key, node);
+    }
+    int result = spark_node_find(root, &wish, node, &why);
+    if (result < 0 && why.code == ERR_NOT_FOUND && prefix != NULL) {
+        spark_node_release(node);
+        spark_node_init(node);
+        result = find_brought(root, &wish, prefix, node, &why);
+    }
+    if (result < 0 && err != NULL) {
+        *err = why;
+    }
+    return result < 0 ? -1 : 1;
+}

@@ -11,6 +11,7 @@
 #ifndef EXECUTOR_SPARK_NODE_H
 #define EXECUTOR_SPARK_NODE_H
 
+#include "common/runspec.h"
 #include "common/strvec.h"
 #include "executor/noderoot.h"
 
@@ -62,6 +63,17 @@ void spark_node_release(struct spark_node *node);
  */
 int spark_node_find(const struct noderoot *root, const struct spark_wish *wish,
                     struct spark_node *node, struct error *err);
+
+/*
+ * The same for a run: by the login environment, which is this process's, and the run's
+ * own variables, but without its Python environment: what is found is the cluster's. Only
+ * where the node has no Spark the one counts that the environment at prefix (or NULL)
+ * brings. may_start false: no program is started. 1: node is filled; 0: a program would
+ * have to be started; -1: err, as above.
+ */
+int spark_node_find_for(const struct noderoot *root, const struct runspec *spec,
+                        const char *prefix, bool may_start, struct spark_node *node,
+                        struct error *err);
 
 /* Whether Spark's version is known and that or a later one. */
 bool spark_node_is_at_least(const struct spark_node *node, unsigned major,

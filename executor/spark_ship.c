@@ -27,6 +27,37 @@ void spark_shipment_release(struct spark_shipment *shipment)
     spark_shipment_init(shipment);
 }
 
+/* ---- How the cluster is reached */
+
+static void add_shell(const struct spark_node *node, struct strvec *out)
+{
+    const char *slash = strrchr(node->hadoop, '/');
+    if (node->hadoop[0] != '\0') {
+        strvec_push(out, node->hadoop);
+        strvec_push(out, slash != NULL && strcmp(slash, "/hdfs") == 0 ? "dfs" : "fs");
+    } else if (node->home[0] != '\0') { /* Spark brings Hadoop's client */
+        strvec_pushf(out, "%s/bin/spark-class", node->home);
+        strvec_push(out, "org.apache.hadoop.fs.FsShell");
+    }
+}
+
+void spark_ship_reach(const struct spark_node *node, struct clusterfs *fs)
+{
+    add_shell(node, &fs->shell);
+    if (node->hadoop_conf_dir[0] != '\0') {
+        strvec_pushf(&fs->variables, "HADOOP_CONF_DIR=%s", node->hadoop_conf_dir);
+    }
+    strvec_push(&fs->variables, "HADOOP_ROOT_LOGGER=ERROR,console");
+    if (strcmp(node->security, "kerberos") != 0 && node->curl[0] != '\0') {
+        for (size_t i = 0; i < node->webhdfs.count; i++) {
+            strvec_push(&fs->web, node->webhdfs.items[i]);
+        }
+        fs->web_fs = xstrdup(node->fs);
+        fs->user = xstrdup(node->user);
+        fs->curl = xstrdup(node->curl);
+    }
+}
+
 /* ---- Where */
 
 static bool begins(const char *text, const char *word)
@@ -38,24 +69,24 @@ static bool begins(const char *text, const char *word)
 static bool is_without_fs(const struct spark_ship *s)
 {
     return s->spec->spark->base == NULL &&
-           (s->fs_default[0] == '\0' || begins(s->fs_default, "file:"));
+           (s->node->fs[0] == '\0' || begins(s->node->fs, "file:"));
 }
 
 /* The folder in the cluster that is ours; no slash behind it. */
 static char *find_base(const struct spark_ship *s)
 {
     const char *wish = s->spec->spark->base;
-    size_t length = strlen(s->fs_default);
-    while (length > 0 && s->fs_default[length - 1] == '/') {
+    size_t length = strlen(s->node->fs);
+    while (length > 0 && s->node->fs[length - 1] == '/') {
         length--;
     }
     if (is_without_fs(s)) {
         return xasprintf("file://%s/shipped/files", s->root->path);
     }
     if (wish == NULL) {
-        return xasprintf("%.*s/user/%s/.errand", (int)length, s->fs_default, s->user);
+        return xasprintf("%.*s/user/%s/.errand", (int)length, s->node->fs, s->node->user);
     }
-    char *base = wish[0] == '/' ? xasprintf("%.*s%s", (int)length, s->fs_default, wish)
+    char *base = wish[0] == '/' ? xasprintf("%.*s%s", (int)length, s->node->fs, wish)
                                 : xstrdup(wish);
     for (size_t end = strlen(base); end > 1 && base[end - 1] == '/'; end--) {
         base[end - 1] = '\0';
@@ -140,7 +171,7 @@ static int make_environment(void *context, int fd, struct error *err)
         xasprintf("%s/shipped/.tmp-%s-unpacked", s->root->path, s->spec->run);
     const struct spark_packing packing = {.pin = s->pin,
                                           .kind = c->kind,
-                                          .python = s->python,
+                                          .python = s->node->python,
                                           .imports = &s->spec->environment.imports,
                                           .programs = s->fs->programs,
                                           .scratch = scratch};
@@ -196,7 +227,8 @@ static int add_environment(const struct spark_ship *s, const struct shipping *sh
                            struct spark_shipment *out, struct error *err)
 {
     enum spark_environment_kind kind = SPARK_ENVIRONMENT_NONE;
-    if (spark_environment_choose(s->pin, s->python, s->python_version, &kind, err) < 0) {
+    if (spark_environment_choose(s->pin, s->node->python, s->node->python_version, &kind,
+                                 err) < 0) {
         return -1;
     }
     switch (kind) {
@@ -257,5 +289,35 @@ void spark_ship_forget(const struct spark_ship *s)
     shipping_forget(&shipping, project_name(s).text);
     if (s->pin != NULL && s->pin->facts.identity[0] != '\0') {
         shipping_forget(&shipping, environment_name(s).text);
+    }
+}
+
+void spark_ship_add_conf(const struct spark_shipment *shipment, const struct strvec *conf,
+                         struct strvec *out)
+{
+    static const char key[] = "spark.executorEnv.PYTHONPATH=";
+    CLEANUP_STRBUF struct strbuf path = STRBUF_INIT;
+    strbuf_puts(&path, key);
+    for (size_t i = 0; i < shipment->python_path.count; i++) {
+        strbuf_printf(&path, "%s./%s", i > 0 ? ":" : "", shipment->python_path.items[i]);
+    }
+    for (size_t i = 0; i < conf->count; i++) {
+        if (begins(conf->items[i], key)) {
+            strbuf_printf(&path, ":%s", conf->items[i] + strlen(key));
+        }
+    }
+    strvec_push(out, path.data);
+}
+
+void spark_ship_add_driver_path(const struct spark_shipment *shipment,
+                                const char *project, struct strvec *out)
+{
+    size_t length = strlen(ALIAS_PROJECT);
+    for (size_t i = 0; i < shipment->python_path.count; i++) {
+        const char *path = shipment->python_path.items[i];
+        bool is_project =
+            begins(path, ALIAS_PROJECT) && (path[length] == '\0' || path[length] == '/');
+        strvec_pushf(out, "%s%s", is_project ? project : path,
+                     is_project ? path + length : "");
     }
 }

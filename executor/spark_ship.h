@@ -16,18 +16,20 @@
 #include "executor/clusterfs.h"
 #include "executor/environment.h"
 #include "executor/noderoot.h"
+#include "executor/spark_node.h"
 
 /* All borrowed. */
 struct spark_ship {
     const struct noderoot *root;
     const struct runspec *spec;
     int run_fd;
-    const struct environment_pin *pin;   /* NULL: no environment */
-    struct clusterfs *fs;                /* its programs say what goes on */
-    const char *fs_default;              /* "hdfs://nn:9000", "file:///", or "" */
-    const char *user;                    /* as the cluster's file system knows us */
-    const char *python, *python_version; /* the cluster's; version "" unknown */
+    const struct environment_pin *pin; /* NULL: no environment */
+    struct clusterfs *fs;              /* its programs say what goes on */
+    const struct spark_node *node;
 };
+
+/* Fill fs, which was initialised, with the ways that the node has. */
+void spark_ship_reach(const struct spark_node *node, struct clusterfs *fs);
 
 struct spark_shipment {
     struct strvec archives; /* "URI#alias" */
@@ -48,6 +50,14 @@ void spark_shipment_release(struct spark_shipment *shipment);
  * spark_environment.h's, ERR_CANCELED; sentences for the user. */
 int spark_ship(const struct spark_ship *s, int64_t attempt, struct spark_shipment *out,
                struct error *err);
+/* "spark.executorEnv.PYTHONPATH=...": append what executors need to import it, before
+ * what conf ("spark.key=value") says of it. */
+void spark_ship_add_conf(const struct spark_shipment *shipment, const struct strvec *conf,
+                         struct strvec *out);
+/* Append shipment's python_path for a driver in the cluster, whose project lies in folder
+ * `project`: its own copy. */
+void spark_ship_add_driver_path(const struct spark_shipment *shipment,
+                                const char *project, struct strvec *out);
 /* The cluster lacks what it was said to have. */
 void spark_ship_forget(const struct spark_ship *s);
 

@@ -244,6 +244,13 @@ void spark_driver_write(const struct spark_driver *driver, struct strbuf *out)
     add_text(j, "result", driver->result);
     json_add_string(j, "token", driver->token);
     json_add_integer(j, "attempt", driver->attempt);
+    add_text(j, "copy_of", driver->copy_of);
+    if (driver->outputs != NULL) {
+        struct json *outputs = json_add(j, "outputs", json_new_object());
+
+        json_add(outputs, "folders", bytes_array(&driver->spec->outputs));
+        json_add_string(outputs, "uri", driver->outputs);
+    }
     json_write(j, false, &text);
     strbuf_puts(out, spark_driver_text);
     strbuf_puts(out, "\nmain(decode(\"");

@@ -55,7 +55,11 @@ struct spark_driver {
     const struct strvec *python_path; /* for the front of PYTHONPATH there; or NULL */
     const struct strvec *variables;   /* more of them, "K=V"; or NULL */
     const char *log, *result;         /* absolute; NULL: not on this node */
-    const char *token;                /* for the trailer */
+    const char *copy_of;              /* the folder that project becomes a copy of; NULL:
+                                         it is there */
+    const char *outputs; /* URI of the archive of its outputs; NULL: they stay
+                            where they are */
+    const char *token;   /* for the trailer */
 };
 
 /* Append spark_driver.py's text with these settings behind it. */

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -247,3 +248,74 @@ def test_what_cannot_be_started_is_said(drive):
     assert driver.run() == 126
     assert driver.result()["kind"] == "could_not_start"
     assert "/no/such/folder" in driver.result()["text"]
+
+
+def test_a_copy_of_the_project_may_be_written(tmp_path):
+    """What a cluster unpacks has lost the permission to write, and each file got the one to execute."""
+    write_files(tmp_path / "unpacked", {"job.py": "open('data/x', 'a').write('more'); open('new', 'w')", "data/x": "x"})
+    (tmp_path / "unpacked" / "link").symlink_to("data/x")
+    for path in [tmp_path / "unpacked" / "data" / "x", tmp_path / "unpacked" / "job.py"]:
+        path.chmod(0o500)
+    (tmp_path / "project").symlink_to("unpacked")
+    driver = Driver(tmp_path, "", copy_of="project", project="copy")
+    assert driver.start(cwd=tmp_path).wait(60) == 0
+    assert driver.result() == {"kind": "exited", "code": 0}
+    assert (tmp_path / "copy" / "data" / "x").read_text() == "xmore"
+    assert (tmp_path / "unpacked" / "data" / "x").read_text() == "x"
+    assert (tmp_path / "copy" / "link").readlink() == Path("data/x")
+
+
+# Spark's JVM, as far as it puts a file.
+JVM = """
+import shutil, os
+class Path:
+    def __init__(self, uri): self.path = uri.split("file://")[1]
+    def getFileSystem(self, conf): return self
+    def copyFromLocalFile(self, delete, overwrite, source, target): shutil.copy(source.path, target.path)
+class Any:
+    Path = Path
+    def __getattr__(self, name): return self
+    def __call__(self): return self
+class GatewayParameters:
+    def __init__(self, port, auth_token): assert (port, auth_token) == (7, "s3cret")
+class JavaGateway:
+    def __init__(self, gateway_parameters): self.jvm = Any()
+    def close(self): pass
+"""
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_outputs_go_as_one_archive_and_their_size_is_said(tmp_path, python):
+    script = "import os; os.mkdir('outputs'); os.symlink('a', 'outputs/l'); os.mkfifo('outputs/pipe')\n"
+    script += "open('outputs/a', 'w').write('weights'); os.link('outputs/a', 'outputs/b')"
+    write_files(tmp_path / "lib", {"py4j/__init__.py": "", "py4j/java_gateway.py": JVM})
+    variables = {"PYTHONPATH": str(tmp_path / "lib"), "PYSPARK_GATEWAY_PORT": "7", "PYSPARK_GATEWAY_SECRET": "s3cret"}
+    target = tmp_path / "there.tar"
+    driver = Driver(tmp_path, script, outputs={"folders": ["outputs", "more"], "uri": f"file://{target}"})
+    assert driver.start(python, cwd=tmp_path, env={**os.environ, **variables}).wait(60) == 0
+    assert driver.result() == {"kind": "exited", "code": 0, "outputs": {"size_bytes": target.stat().st_size}}
+    with tarfile.open(target) as archive:
+        kinds = {member.name: (member.type, member.linkname) for member in archive}
+        assert archive.extractfile("outputs/b").read() == b"weights"
+    assert kinds == {
+        "outputs": (tarfile.DIRTYPE, ""),
+        "outputs/a": (tarfile.REGTYPE, ""),
+        "outputs/b": (tarfile.REGTYPE, ""),
+        "outputs/l": (tarfile.SYMTYPE, "a"),
+    }
+    assert not (tmp_path / "errand-outputs.tar").exists()
+
+
+def test_outputs_that_cannot_go_do_not_change_how_the_script_ended(tmp_path):
+    script = "import os, sys; os.mkdir('outputs'); open('outputs/a', 'w').close(); sys.exit(4)"
+    driver = Driver(tmp_path, script, outputs={"folders": ["outputs"], "uri": "hdfs://nn/x.tar"})
+    assert driver.start(cwd=tmp_path).wait(60) == 4
+    result = driver.result()
+    assert (result["kind"], result["code"]) == ("exited", 4)
+    assert "Error" in result["outputs"]["error"]
+
+
+def test_without_outputs_nothing_is_sent(tmp_path):
+    driver = Driver(tmp_path, "", outputs={"folders": ["outputs"], "uri": "hdfs://nn/x.tar"})
+    assert driver.start(cwd=tmp_path).wait(60) == 0
+    assert driver.result() == {"kind": "exited", "code": 0, "outputs": None}

@@ -20,6 +20,7 @@ struct place {
     struct clusterfs fs;
     struct runspec spec;
     struct environment_pin pin;
+    struct spark_node node;
     int run_fd;
     struct spark_ship ship;
 };
@@ -39,6 +40,12 @@ static struct oid add_project(struct noderoot *root)
     assert_int_equal(tree_writer_finish(tree, &sink, &oid, &size_bytes, NULL), 0);
     assert_int_equal(store_add_root(store, &oid, NULL, NULL), 0);
     return oid;
+}
+
+static void set(char **text, const char *value)
+{
+    free(*text);
+    *text = xstrdup(value);
 }
 
 static void place_open(struct place *p, const struct scratch *s)
@@ -61,16 +68,19 @@ static void place_open(struct place *p, const struct scratch *s)
                                   .spec = &p->spec,
                                   .run_fd = p->run_fd,
                                   .fs = &p->fs,
-                                  .fs_default = "hdfs://nn:9000",
-                                  .user = "ada",
-                                  .python = "/usr/bin/python3",
-                                  .python_version = "3.8.10"};
+                                  .node = &p->node};
+    spark_node_init(&p->node);
+    set(&p->node.fs, "hdfs://nn:9000");
+    set(&p->node.user, "ada");
+    set(&p->node.python, "/usr/bin/python3");
+    set(&p->node.python_version, "3.8.10");
 }
 
 static void place_close(struct place *p)
 {
     close(p->run_fd);
     runspec_release(&p->spec);
+    spark_node_release(&p->node);
     environment_pin_release(&p->pin);
     clusterfs_release(&p->fs);
     programs_free(p->programs);
@@ -117,7 +127,7 @@ static void where_nothing_is_shared_it_stays_on_the_node(void **state)
     place_open(&p, *state);
     spark_shipment_init(&out);
     free(TAKE_PTR(p.spec.spark->base));
-    p.ship.fs_default = "file:///";
+    set(&p.node.fs, "file:///");
     assert_int_equal(spark_ship(&p.ship, 1, &out, &err), 0);
     CLEANUP_FREE char *want =
         xasprintf("file://%s/shipped/files/projects/", p.root->path);
@@ -143,6 +153,40 @@ static void what_the_script_imports_comes_first(void **state)
     assert_string_equal(out.python_path.items[0], "project/jobs/daily");
     assert_string_equal(out.python_path.items[1], "project/src");
     assert_string_equal(out.python_path.items[2], "project");
+    CLEANUP_STRVEC struct strvec driver = STRVEC_INIT;
+    spark_ship_add_driver_path(&out, "work", &driver);
+    assert_string_equal(driver.items[0], "work/jobs/daily");
+    assert_string_equal(driver.items[2], "work");
+    CLEANUP_STRVEC struct strvec conf = STRVEC_INIT;
+    strvec_push(&p.spec.spark->conf, "spark.executorEnv.PYTHONPATH=/opt/own");
+    spark_ship_add_conf(&out, &p.spec.spark->conf, &conf);
+    assert_string_equal(conf.items[0],
+                        "spark.executorEnv.PYTHONPATH=./project/jobs/daily:"
+                        "./project/src:./project:/opt/own");
+    place_close(&p);
+}
+
+static void the_ways_to_the_cluster_are_the_node_s(void **state)
+{
+    struct place p;
+
+    place_open(&p, *state);
+    set(&p.node.home, "/opt/spark");
+    set(&p.node.curl, "/usr/bin/curl");
+    strvec_push(&p.node.webhdfs, "http://nn:9870");
+    spark_ship_reach(&p.node, &p.fs);
+    assert_string_equal(p.fs.shell.items[0], "/opt/spark/bin/spark-class");
+    assert_string_equal(p.fs.web.items[0], "http://nn:9870");
+    assert_true(clusterfs_is_quick(&p.fs, "hdfs://nn:9000/x"));
+    assert_false(clusterfs_is_quick(&p.fs, "abfs://c@a/x"));
+    clusterfs_release(&p.fs);
+    clusterfs_init(&p.fs, p.programs);
+    set(&p.node.hadoop, "/usr/bin/hdfs");
+    set(&p.node.security, "kerberos");
+    spark_ship_reach(&p.node, &p.fs);
+    assert_string_equal(p.fs.shell.items[0], "/usr/bin/hdfs");
+    assert_string_equal(p.fs.shell.items[1], "dfs");
+    assert_false(clusterfs_is_quick(&p.fs, "hdfs://nn:9000/x"));
     place_close(&p);
 }
 
@@ -166,7 +210,7 @@ static void make_environment(struct place *p, const char *version)
     snprintf(p->pin.facts.python, sizeof(p->pin.facts.python), "%s", version);
     snprintf(p->pin.activation, sizeof(p->pin.activation), "venv");
     p->ship.pin = &p->pin;
-    p->ship.python_version = version;
+    set(&p->node.python_version, version);
 }
 
 static void packages_become_an_archive_on_the_path(void **state)
@@ -275,6 +319,7 @@ int main(void)
         NODE_TEST(the_project_is_there_under_its_digest),
         NODE_TEST(where_nothing_is_shared_it_stays_on_the_node),
         NODE_TEST(what_the_script_imports_comes_first),
+        NODE_TEST(the_ways_to_the_cluster_are_the_node_s),
         NODE_TEST(packages_become_an_archive_on_the_path),
         NODE_TEST(what_cannot_be_imported_there_is_not_sent),
         NODE_TEST(another_minor_version_is_said_before_anything_is_packed),
