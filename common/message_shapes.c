@@ -296,8 +296,17 @@ static const struct shape_member cancel_members[] = {
 };
 static const struct shape cancel = OBJECT(cancel_members);
 
+static const struct shape check_variables = ARRAY(0, CHECKS_MAX, &a_text);
+static const struct shape_member check_spark_members[] = {
+    MAY("home", &a_text),
+    MAY("master", &a_text),
+    MAY("variables", &check_variables),
+    END_OF_MEMBERS,
+};
+static const struct shape check_spark = OBJECT(check_spark_members);
 static const struct shape_member check_members[] = {
     MUST("deep", &a_bool),
+    MAY("spark", &check_spark),
     END_OF_MEMBERS,
 };
 static const struct shape check = OBJECT(check_members);

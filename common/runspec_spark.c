@@ -496,6 +496,10 @@ struct runspec_spark *runspec_spark_from_json(const struct json *j, struct error
         if (livy_from_json(json_get(j, "livy"), spark->livy, err) < 0) {
             return NULL;
         }
+        if (spark->attendant == NULL || spark->attendant[0] != '/') {
+            refuse(err, "attendant", "is no absolute path, and livy needs one");
+            return NULL;
+        }
     }
     return TAKE_PTR(spark);
 }

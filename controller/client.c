@@ -235,6 +235,7 @@ static void release(struct client *c)
     free(c->node.root);
     json_free(c->facts);
     keeper_place_release(&c->place);
+    target_free(c->elsewhere);
     free(c->target_name);
     free(c->reason);
     free(c->buffer);

@@ -20,6 +20,7 @@ struct client_slot {
 struct client {
     struct command_context *context;
     const struct target *target; /* borrowed while connecting */
+    struct target *elsewhere;    /* target, at another of its addresses; or NULL */
     char *target_name;
     const struct transport *transport;
     char *reason; /* why this transport */

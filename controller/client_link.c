@@ -174,6 +174,29 @@ static int open_somehow(struct client *c, struct error *err)
     return result;
 }
 
+/* Where nobody answers at one address of the target, at the next one. */
+static int open_at_any_address(struct client *c, struct error *err)
+{
+    const struct target *first = c->target;
+    int result = open_somehow(c, err);
+    for (size_t i = 0; result != 0 && err->code == ERR_CONNECT &&
+                       i < first->addresses.count && !client_is_interrupted(c);
+         i++) {
+        struct target *other = target_elsewhere(first, i, err);
+        if (other == NULL) {
+            return -1;
+        }
+        terminal_note(c->context->terminal, "%s; trying %s", err->text,
+                      first->addresses.items[i]);
+        link_free(TAKE_PTR(c->link));
+        target_free(c->elsewhere);
+        c->elsewhere = other;
+        c->target = other;
+        result = open_again(c, err);
+    }
+    return result;
+}
+
 /* Until then, or the interrupt. */
 static int pause_for(const struct client *c, int64_t delay_ms, struct error *err)
 {
@@ -195,7 +218,7 @@ static int pause_for(const struct client *c, int64_t delay_ms, struct error *err
 static int open_where_there_is_room(struct client *c, struct error *err)
 {
     int64_t since_ns = clock_monotonic_ns();
-    int result = open_somehow(c, err);
+    int result = open_at_any_address(c, err);
     unsigned tries = 1;
     while (result != 0 && err->code == ERR_BUSY && !c->options.is_again &&
            tries < FULL_TRIES_MAX && !client_is_interrupted(c)) {

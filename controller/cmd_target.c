@@ -40,6 +40,13 @@ static int check_add(const struct target *target, struct error *err)
         err->code = ERR_USAGE;
         return -1;
     }
+    for (size_t i = 0; i < target->addresses.count; i++) {
+        CLEANUP(target_cleanup) struct target *other = target_elsewhere(target, i, err);
+        if (other == NULL) {
+            err->code = ERR_USAGE;
+            return -1;
+        }
+    }
     return 0;
 }
 
@@ -79,8 +86,14 @@ static int add_verb(void *opaque, void *opaque_args, char *const *operands,
         return command_fail(context, false, &err, err.code == ERR_USAGE ? 2 : 1);
     }
     target.host = host;
-    if (check_add(&target, &err) != 0 ||
-        target_save(context->home, &target, args->want_force, &err) != 0) {
+    for (size_t i = 2; i < operand_count; i++) {
+        strvec_push(&target.addresses, operands[i]);
+    }
+    int result = check_add(&target, &err) != 0
+                     ? -1
+                     : target_save(context->home, &target, args->want_force, &err);
+    strvec_release(&target.addresses);
+    if (result != 0) {
         return command_fail(context, false, &err, err.code == ERR_USAGE ? 2 : 1);
     }
     warn_of_missing(context->terminal, "--identity", target.identity);
@@ -112,18 +125,20 @@ static const struct cli_option add_options[] = {
 
 const struct cli_command cmd_target_add = {
     .name = "target add",
-    .usage = "NAME HOST [options]",
+    .usage = "NAME HOST [HOST...] [options]",
     .help = "name a machine to run on",
     .details =
         "HOST is user@host, user@host:port, ssh://user@host:port, or an alias of\n"
-        "~/.ssh/config; an IPv6 address with a port stands in brackets. Nothing is\n"
-        "connected yet.\n"
+        "~/.ssh/config; an IPv6 address with a port stands in brackets. Further ones "
+        "are\n"
+        "other addresses of the same target, tried in order where the first does not\n"
+        "answer: a cluster's second head node. Nothing is connected yet.\n"
         "The target is written to targets.d/NAME.yaml in your own configuration,\n"
         "which may be edited; file names in it are absolute.",
     .options = add_options,
     .args_size_bytes = sizeof(struct add_args),
     .min_operands = 1,
-    .max_operands = 2,
+    .max_operands = 9,
     .run = add_verb,
 };
 
@@ -141,8 +156,12 @@ static void add_row(const struct target *target, const char *origin, bool is_def
         host = xstrdup(target->host == NULL ? "this machine" : target->host);
     }
     CLEANUP_FREE char *name = xasprintf("%s%s", target->name, is_default ? " *" : "");
-    const char *const cells[] = {name, host, target->transport,
-                                 is_connected ? "kept" : "-", origin};
+    const char *const cells[] = {name,
+                                 target_kind_name(target->kind),
+                                 host,
+                                 target->transport,
+                                 is_connected ? "kept" : "-",
+                                 origin};
     table_add(table, cells);
 }
 
@@ -151,6 +170,7 @@ static void add_json(const struct target *target, const char *origin, bool is_de
 {
     struct json *item = json_append(targets, json_new_object());
     json_add_string(item, "name", target->name);
+    json_add_string(item, "kind", target_kind_name(target->kind));
     json_add_string(item, "host", target->host);
     json_add(item, "port",
              target->port == 0 ? json_new_null() : json_new_integer(target->port));
@@ -189,7 +209,7 @@ static int list_targets(struct command_context *context, struct table *table,
 static int list_verb(void *opaque, void *opaque_args, char *const *operands,
                      size_t operand_count)
 {
-    static const char *const heads[] = {"TARGET", "HOST", "TRANSPORT",
+    static const char *const heads[] = {"TARGET", "KIND", "HOST", "TRANSPORT",
                                         "LINK",   "FROM", NULL};
     struct command_context *context = opaque;
     const struct list_args *args = opaque_args;

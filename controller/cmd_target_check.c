@@ -195,12 +195,35 @@ static struct client *connect_to(struct checking *c, const struct check_args *ar
     return client;
 }
 
+/* Which Spark the node is asked about. */
+static struct json *spark_wish(const struct checking *c)
+{
+    const struct target *target = c->target;
+    struct json *wish = json_new_object();
+    CLEANUP_FREE char *key = xasprintf("targets.%s.master", target->name);
+    const char *master = config_string(c->context->config, key);
+    if (target->spark_home != NULL) {
+        json_add_string(wish, "home", target->spark_home);
+    }
+    if (master != NULL) {
+        json_add_string(wish, "master", master);
+    }
+    struct json *variables = json_add(wish, "variables", json_new_array());
+    for (size_t i = 0; i < target->variables.count; i++) {
+        json_append(variables, json_new_string(target->variables.items[i]));
+    }
+    return wish;
+}
+
 static int ask_node(struct checking *c, const struct check_args *args,
                     struct client *client, struct error *err)
 {
     int64_t since_ns = clock_monotonic_ns();
     CLEANUP_JSON struct json *body = json_new_object();
     json_add_bool(body, "deep", args->is_deep);
+    if (c->target->kind == TARGET_KIND_SPARK) {
+        json_add(body, "spark", spark_wish(c));
+    }
     if (client_ask(client, MSG_CHECK, body, take_report, c, NULL, err) != 0) {
         add_step(c, "executor", false, since_ms(since_ns), err->text, err->hint);
         return -1;
@@ -267,7 +290,8 @@ static int check_verb(void *opaque_context, void *opaque, char *const *operands,
 }
 
 static const struct cli_option check_options[] = {
-    CLI_FLAG(0, "deep", "also what takes seconds", FIELD(is_deep)),
+    CLI_FLAG(0, "deep", "also what takes seconds: the store, a Spark job",
+             FIELD(is_deep)),
     CLI_FLAG(0, "accept-new", "take the host key of a new machine",
              FIELD(want_accept_new)),
     CLI_FLAG(0, "json", "one JSON document on stdout", FIELD(is_json)),

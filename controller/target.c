@@ -55,6 +55,7 @@ void target_free(struct target *target)
     free(target->spark_home);
     free(target->settings);
     strvec_release(&target->variables);
+    strvec_release(&target->addresses);
     free(target);
 }
 
@@ -183,6 +184,52 @@ int target_parse_place(const char *text, char **out_host, int64_t *port,
     return 0;
 }
 
+static char *copy_of(const char *text)
+{
+    return text != NULL ? xstrdup(text) : NULL;
+}
+
+/* All but where it is. */
+static struct target *copy_target(const struct target *target)
+{
+    struct target *copy = xcalloc(1, sizeof *copy);
+    *copy = (struct target){
+        .name = xstrdup(target->name),
+        .kind = target->kind,
+        .identity = copy_of(target->identity),
+        .ssh_config = copy_of(target->ssh_config),
+        .known_hosts = copy_of(target->known_hosts),
+        .transport = copy_of(target->transport),
+        .password_env = copy_of(target->password_env),
+        .root = copy_of(target->root),
+        .interpreter = copy_of(target->interpreter),
+        .spark_home = copy_of(target->spark_home),
+        .settings = copy_of(target->settings),
+    };
+    for (size_t i = 0; i < target->variables.count; i++) {
+        strvec_push(&copy->variables, target->variables.items[i]);
+    }
+    return copy;
+}
+
+struct target *target_elsewhere(const struct target *target, size_t i, struct error *err)
+{
+    __attribute__((cleanup(target_cleanup))) struct target *copy = copy_target(target);
+    const char *at = target->host != NULL ? strrchr(target->host, '@') : NULL;
+    const char *address = target->addresses.items[i];
+    size_t user =
+        at != NULL && strchr(address, '@') == NULL ? (size_t)(at + 1 - target->host) : 0;
+    CLEANUP_FREE char *place =
+        xasprintf("%.*s%s", (int)user, user > 0 ? target->host : "", address);
+    struct error inner = ERROR_INIT;
+    if (target_parse_place(place, &copy->host, &copy->port, &inner) != 0 ||
+        check_host(copy->host, &inner) != 0) {
+        error_set(err, ERR_CONFIG, "targets.%s.addresses: %s", target->name, inner.text);
+        return NULL;
+    }
+    return TAKE_PTR(copy);
+}
+
 /* Fill what depends on where the target is: this machine, or another one. */
 static int settle_place(struct target *target, const struct home *home,
                         const char *origin, struct error *err)
@@ -247,9 +294,21 @@ struct target *target_find(const struct config *config, const struct home *home,
     for (size_t i = 0; i < items->count; i++) {
         strvec_push(&target->variables, items->items[i]);
     }
+    CLEANUP_FREE char *addresses = xasprintf("targets.%s.addresses", name);
+    const struct strvec *others = config_list(config, addresses);
+    for (size_t i = 0; others != NULL && i < others->count; i++) {
+        strvec_push(&target->addresses, others->items[i]);
+    }
     CLEANUP_FREE char *host = xasprintf("targets.%s.host", name);
     if (settle_place(target, home, config_origin(config, host), err) != 0) {
         return NULL;
+    }
+    for (size_t i = 0; i < target->addresses.count; i++) {
+        CLEANUP(target_cleanup)
+        struct target *other = target_elsewhere(target, i, err);
+        if (other == NULL) {
+            return NULL;
+        }
     }
     target->settings = target->host != NULL
                            ? xstrdup(config_origin(config, host))
@@ -340,6 +399,14 @@ static int write_target(const struct target *target, struct strbuf *out,
     }
     if (target->port != 0) {
         strbuf_printf(out, "port: %lld\n", (long long)target->port);
+    }
+    if (target->addresses.count > 0) {
+        strbuf_puts(out, "addresses:\n");
+    }
+    for (size_t i = 0; i < target->addresses.count; i++) {
+        strbuf_puts(out, "  - ");
+        yaml_write_scalar(out, target->addresses.items[i]);
+        strbuf_putc(out, '\n');
     }
     return 0;
 }

@@ -26,6 +26,7 @@ struct target {
     enum target_kind kind;
     char *host;   /* as given to ssh: "user@host" or an alias; NULL for local */
     int64_t port; /* 0: ssh's own */
+    struct strvec addresses; /* as host, where that does not answer; in order */
     char *identity, *ssh_config, *known_hosts; /* absolute paths, or NULL */
     char *transport;                           /* "auto", "ssh2", "openssh", "local" */
     char *password_env; /* environment variable with a passphrase or password, or NULL */
@@ -50,6 +51,10 @@ DEFINE_CLEANUP_FREE(target)
  */
 int target_parse_place(const char *text, char **out_host, int64_t *port,
                        struct error *err);
+
+/* The same target at addresses.items[i]; a user that stands not there is host's. NULL:
+ * ERR_CONFIG. The caller's. */
+struct target *target_elsewhere(const struct target *target, size_t i, struct error *err);
 
 /* 1 to 64 of a-z A-Z 0-9 . _ - beginning with a letter or digit. */
 bool target_name_is_valid(const char *name);

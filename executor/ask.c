@@ -72,6 +72,7 @@ static int check_event(void *request, const struct peer_event *event, struct err
     struct probe_request wanted = {
         .root = a->connection->root,
         .store = a->connection->store,
+        .spark = json_get(event->json, "spark"),
         .is_deep = json_bool(json_get(event->json, "deep")),
     };
     a->offload =

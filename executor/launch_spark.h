@@ -7,7 +7,7 @@
  * signal from 128 + n, nor Spark's failure from the script's. The script's output goes
  * straight into driver.log; what Spark and spark-submit say goes to engine.log. In
  * cluster mode on YARN `errand-executor attend yarn` is executed in the script's place
- * instead.
+ * instead; for Livy, the controller's program that the specification names.
  *
  * Life: a zeroed struct -> launch_spark_prepare, in the work tree -> launch_spark_run, or
  * execve of argv where is_attended -> launch_spark_release.

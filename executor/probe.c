@@ -7,6 +7,7 @@
 #include "common/strvec.h"
 #include "common/subprocess.h"
 #include "executor/logcap.h"
+#include "executor/probe_spark.h"
 #include "executor/tidy.h"
 
 #include <errno.h>
@@ -443,12 +444,23 @@ static void probe_store(struct probe *p)
     }
 }
 
+/* Last: it changes the environment. */
+static void probe_sparks(struct probe *p)
+{
+    const struct probe_spark_request request = {.root = p->request->root,
+                                                .wish = p->request->spark,
+                                                .is_deep = p->request->is_deep};
+    if (json_is_object(request.wish)) {
+        probe_spark(&request, p->checks);
+    }
+}
+
 struct json *probe_node(const struct probe_request *request, struct error *err)
 {
     static void (*const probes[])(struct probe *) = {
-        probe_system,  probe_root,       probe_disk,   probe_python,
-        probe_gpus,    probe_containers, probe_logout, probe_cgroup,
-        probe_inotify, probe_log_limit,  probe_tidy,   probe_store,
+        probe_system,     probe_root,   probe_disk,   probe_python,  probe_gpus,
+        probe_containers, probe_logout, probe_cgroup, probe_inotify, probe_log_limit,
+        probe_tidy,       probe_store,  probe_sparks,
     };
     (void)err;
     struct json *report = json_new_object();

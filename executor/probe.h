@@ -15,7 +15,8 @@
 struct probe_request {
     const struct noderoot *root;
     struct store *store;
-    bool is_deep; /* verify every object of the store too */
+    const struct json *spark; /* CHECK's "spark": look for that too; or NULL */
+    bool is_deep; /* verify every object of the store too, and run a Spark job */
 };
 
 /*

@@ -211,3 +211,54 @@ def test_a_run_without_spark_has_no_engine_log(errand):
     result = errand.run("logs", "--engine", errand.last_run())
     assert result.code == 1
     assert "only a run of the framework pyspark has one" in result.errors
+
+
+def steps(errand, *words: str) -> dict[str, tuple[bool, str]]:
+    found = json.loads(errand.run("target", "check", *words, "--json").out)["steps"]
+    return {step["step"]: (step["ok"], step["detail"]) for step in found}
+
+
+def test_a_check_tells_what_spark_the_node_has(errand, spark):
+    errand.ok("target", "add", "there", "--transport", "local", "--kind", "spark")
+    write_files(spark.home, {"conf/spark-defaults.conf": "spark.master yarn\n"})
+    found = steps(errand, "there")
+    assert found["spark"] == (True, f"Spark 3.5.9 for Scala 2.12 in {spark.home}, by {spark.home}/bin/spark-submit")
+    assert found["master"] == (True, "yarn (from spark-defaults.conf); scripts run in the cluster")
+    assert found["spark_python"][0]
+    assert found["hadoop"] == (False, "no configuration of Hadoop is there")
+    assert not found["yarn"][0]
+    assert "spark" not in steps(errand, "local"), "of other targets nobody asks"
+
+
+def test_a_check_tells_that_there_is_none(errand, tmp_path):
+    words = ["--transport", "local", "--kind", "spark", "--spark-home", str(tmp_path / "none")]
+    errand.ok("target", "add", "there", *words)
+    assert steps(errand, "there")["spark"][0] is False
+    assert f"there is no Spark in {tmp_path}/none" in errand.run("target", "check", "there").text
+
+
+def test_a_deep_check_runs_a_job(errand, spark):
+    errand.ok("target", "add", "there", "--transport", "local", "--kind", "spark")
+    # What pyspark is to the job, without a JVM.
+    fake = """
+class SparkContext:
+    def parallelize(self, items, _): self.items = items; return self
+    def map(self, f): self.items = [f(i) for i in self.items]; return self
+    def collect(self): return self.items
+    def stop(self): pass
+"""
+    write_files(spark.home, {"python/pyspark.py": fake})
+    write_files(
+        errand.home,
+        {
+            "config/targets.d/there.yaml": f"""
+transport: local
+kind: spark
+variables: {{PYTHONPATH: {spark.home}/python}}
+"""
+        },
+    )
+    is_ok, detail = steps(errand, "there", "--deep")["job"]
+    assert is_ok, detail
+    assert detail.startswith("driver Python 3.")
+    assert "executor Python 3." in detail

@@ -3,6 +3,7 @@
 import pytest
 from support.errand import strip_controls
 from support.projects import write_files
+from support.sshd import free_port
 
 # Step names and hints may grow; these keys are for good.
 STEP = {"step", "ok", "time_ms", "detail", "hint"}
@@ -37,6 +38,37 @@ def test_what_was_added_is_listed_and_can_be_removed(errand):
     assert "local *" in text
     errand.ok("target", "remove", "gpu1")
     assert listed(errand) == before
+
+
+def test_a_target_is_reached_at_any_of_its_addresses(errand, sshd):
+    """The first does not answer: as where a cluster's primary head node is down."""
+    closed, other = free_port(), sshd.port
+    arguments = sshd.target_arguments(closed)
+    errand.add_target("heads", arguments[0], f"{sshd.host}:{other}", *arguments[1:])
+    text = (errand.home / "config/targets.d/heads.yaml").read_text()
+    assert f"addresses:\n  - {sshd.host}:{other}\n" in text or f'  - "{sshd.host}:{other}"' in text
+    for transport in ("ssh2", "openssh"):
+        write_files(errand.home, {"config/targets.d/heads.yaml": text + f"transport: {transport}\n"})
+        result = errand.run("run", "--target", "heads", "--", "echo", "there")
+        assert result.code == 0, result.errors
+        assert result.text == "there\n"
+        assert f"; trying {sshd.host}:{other}" in result.errors
+    sshd.stop()
+    result = errand.run("run", "--target", "heads", "--", "true")
+    assert result.code == 125
+    assert str(other) in result.errors
+
+
+def test_an_address_that_is_none_is_refused_before_it_is_written(errand):
+    said = add(errand, "heads", "me@a", "b:port", code=2)
+    assert "targets.heads.addresses" in said.errors
+    assert list(listed(errand)) == ["local"]
+
+
+def test_the_kind_of_a_target_is_listed(errand):
+    add(errand, "hdi", "me@h", "--kind", "spark")
+    assert {name: target["kind"] for name, target in listed(errand).items()} == {"local": "ssh", "hdi": "spark"}
+    assert "spark" in errand.ok("target", "list").text
 
 
 def test_every_option_is_kept_and_files_are_found_from_everywhere(errand):

@@ -82,7 +82,7 @@ def main() -> int:
         print('Exception in thread "main" org.apache.spark.SparkException: no such queue: ml', file=sys.stderr)
         print("\tat org.apache.spark.deploy.SparkSubmit$.main(SparkSubmit.scala:1)", file=sys.stderr)
         return 1
-    python = conf["spark.pyspark.driver.python"]
+    python = conf.get("spark.pyspark.driver.python") or os.environ["PYSPARK_PYTHON"]
     driver = subprocess.Popen(
         [python, *program],
         stdin=subprocess.PIPE,
