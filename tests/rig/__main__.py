@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from rig import cluster, parts, session, settings
+from rig import cluster, headnode, parts, process, session, settings
 from rig.trouble import Trouble
 
 
@@ -27,9 +27,23 @@ def bring_up(words: list[str]) -> int:
         session.keep()
     if not started:
         print("everything was up already")
-    show_status(words)
-    print(f"\nIn a shell: . {settings.ENV}\nthen spark-submit, yarn, hdfs and hadoop are those of this cluster.")
+    show_status(parts.with_needs(parts.named(words)) if words else [])
+    show_what_to_try()
     return 0
+
+
+def show_what_to_try() -> None:
+    """For a person, who types or copies it."""
+    print(f"""
+A shell with the cluster's own commands (spark-submit, yarn, hdfs):
+  . {settings.ENV}
+errand on it; ./dev build makes it:
+  export PATH={settings.SOURCE.parent.parent}/build/release/bin:$PATH""")
+    for part, node in (("head", headnode.HEAD), ("edge", headnode.EDGE), ("head-new", headnode.HEAD_NEW)):
+        if process.running(part):
+            what = parts.PARTS[part].what.removeprefix("ssh: ")
+            print(f"  errand target add {node.host} {node.host} --ssh-config {node.ssh_config} --kind spark  # {what}")
+    print("  errand target check head\n  errand run --target head --framework pyspark YOUR-SCRIPT.py")
 
 
 def fetch(words: list[str]) -> int:

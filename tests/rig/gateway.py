@@ -54,6 +54,11 @@ def _locations() -> str:
         "/datanode/": f"{settings.DATANODE_HTTP}/",
     }
     lines = [f"location {path} {{ proxy_pass http://{settings.HOST}:{to}; }}" for path, to in behind.items()]
+    # As HDInsight's shows the pages and logs of each machine.
+    lines.append(
+        f"location ~ ^/yarnui/localhost/port/({settings.RM_HTTP}|{settings.NM_HTTP}|{settings.HISTORY_HTTP})/(.*)$ "
+        f"{{ proxy_pass http://{settings.HOST}:$1/$2$is_args$args; }}"
+    )
     # What a gateway answers on a bad day: nothing gets through, or the request does and its answer does not.
     lines += [f"location /refuse{status}/ {{ return {status}; }}" for status in (502, 503, 504)]
     lines += [f"location /lose/ {{ proxy_pass http://{settings.HOST}:{settings.LIVY_HTTP}/; proxy_read_timeout 1ms; }}"]

@@ -5,6 +5,7 @@ the driver's two streams (cluster mode), all but the lines of level INFO.
 """
 
 import re
+import signal
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -129,6 +130,8 @@ def record_safe_mode(recorder: Recorder, folder: Path) -> None:
 
 
 def main() -> None:
+    # So that safe mode is left again.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     recorder = Recorder(FIXTURES)
     with tempfile.TemporaryDirectory(dir=settings.TMP, prefix="record") as folder:
         for name in sys.argv[1:] or [*FAILURES, "safe_mode"]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +23,7 @@ class Recorder:
 
     def keep(self, name: str, text: bytes, **facts: object) -> None:
         text = text.replace(str(settings.HOME).encode(), b"/rig")
+        text = text.replace(f"{socket.gethostname()}/{settings.HOST}".encode(), b"localhost/127.0.0.1")
         text = re.sub(rb"/tmp/spark-[0-9a-f-]{36}", b"/tmp/spark-0", text)
         (self.folder / name).write_bytes(text)
         self.index[name] = {key: value for key, value in facts.items() if value is not None}
