@@ -15,6 +15,7 @@
 #include "common/files.h"
 #include "common/pep440.h"
 #include "executor/environment_existing.h"
+#include "executor/environment_spark.h"
 
 #define PIN_FILE "environment"
 #define PIN_MAX ((size_t)16 << 10)
@@ -172,6 +173,31 @@ static int try_builder(struct environment *e, const struct builder *b,
     return 1;
 }
 
+/* The one that Spark has, which its executors have too. As tools_python; *is_chosen:
+ * whether that decides. */
+static int choose_cluster_python(struct environment *e, const char *wish,
+                                 struct tools *tools, bool *is_chosen, struct error *err)
+{
+    CLEANUP_FREE char *path = NULL;
+    bool is_must = false;
+    int found = environment_spark_python(e->root, e->spec, tools_may_start(tools), &path,
+                                         &is_must);
+    if (found == 1 && path != NULL) {
+        found = tools_python_at(tools, path, &e->python, err);
+    }
+    bool fits = found == 1 && path != NULL && pep440_fits(e->python->version, wish);
+    *is_chosen = found == 0 || fits;
+    if (found == 1 && path != NULL && is_must && !fits) {
+        error_set(err, ERR_UNSUPPORTED,
+                  "the environment is for Python %s, the cluster's Python is %s: %.300s",
+                  wish, e->python->version, path);
+        error_hint(err, "change `python`, or spark.pyspark.python of the cluster");
+        *is_chosen = true;
+        return -1;
+    }
+    return found;
+}
+
 /* The one that the run names, or the best that fits. As tools_python. */
 static int choose_python(struct environment *e, const struct envspec *d,
                          struct tools *tools, struct error *err)
@@ -179,7 +205,9 @@ static int choose_python(struct environment *e, const struct envspec *d,
     const char *wish = d->python != NULL ? d->python : "";
     const char *name = e->spec->interpreter;
     if (name == NULL) {
-        return tools_python(tools, wish, &e->python, err);
+        bool is_chosen = false;
+        int found = choose_cluster_python(e, wish, tools, &is_chosen, err);
+        return is_chosen ? found : tools_python(tools, wish, &e->python, err);
     }
     CLEANUP_FREE char *path = tools_locate(name);
     if (path == NULL) {

@@ -322,6 +322,11 @@ static bool know(struct tools *t, struct tool *tool)
 
 /* ---- Life */
 
+bool tools_may_start(const struct tools *tools)
+{
+    return tools->may_start;
+}
+
 struct tools *tools_new(const struct noderoot *root, bool may_start, bool is_refresh)
 {
     struct tools *t = xcalloc(1, sizeof(*t));

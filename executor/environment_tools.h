@@ -71,6 +71,9 @@ DEFINE_CLEANUP_FREE(tools)
  * none is started: whoever needs one gets 0. */
 void tools_set_stop(struct tools *tools, int stop_fd);
 
+/* Whether programs are started to find out. */
+bool tools_may_start(const struct tools *tools);
+
 /*
  * The interpreter to use: the newest that fits the PEP 440 specifiers, or for "" the
  * node's own python3. 1: *out (borrowed from tools); 0: a program would have to be

@@ -177,7 +177,8 @@ static int ship(struct launch_spark *l, struct error *err)
                                  .run_fd = l->run_fd,
                                  .pin = has_pin ? l->pin : NULL,
                                  .fs = &fs,
-                                 .node = &l->node};
+                                 .node = &l->node,
+                                 .wants_proof = true};
     return l->place.is_local ? 0 : spark_ship(&s, l->attempt, &l->shipment, err);
 }
 
@@ -311,6 +312,29 @@ static void read_result(const struct launch_spark *l, struct result *out)
     } else if (run_exit_from_json(j, &out->exit, NULL) == 0) {
         out->word = RESULT_ENDED;
     }
+}
+
+/* Where Spark missed an archive that was said to be there, it is sent anew by the next
+ * run: this one's script has begun. */
+static void note_missing(const struct launch_spark *l)
+{
+    struct strbuf text;
+    const struct spark_ship s = {.root = l->root,
+                                 .spec = l->spec,
+                                 .run_fd = l->run_fd,
+                                 .pin = environment_is_wanted(l->spec) ? l->pin : NULL,
+                                 .node = &l->node};
+
+    strbuf_init(&text, LOG_TAIL);
+    CLEANUP_FD int fd = openat(l->run_fd, ENGINE_LOG, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+    if (fd >= 0 && lseek(fd, end > LOG_TAIL ? end - LOG_TAIL + 1 : 0, SEEK_SET) >= 0 &&
+        fdio_read_all(fd, ENGINE_LOG, &text, NULL) == 0 &&
+        spark_shipment_is_missed(&l->shipment, text.data)) {
+        spark_ship_forget(&s);
+        log_line(l->log, "the cluster lacks what was sent to it: the next run sends it");
+    }
+    strbuf_release(&text);
 }
 
 /* Spark's last words that say what is wrong, into out. */
@@ -447,4 +471,5 @@ void launch_spark_run(struct launch_spark *l, const struct stage_report *said,
     }
     read_result(l, &result);
     judge(l, &result, status, slot);
+    note_missing(l);
 }

@@ -15,6 +15,7 @@
 #include "common/variables.h"
 #include "executor/arguments.h"
 #include "executor/environment_build.h"
+#include "executor/environment_spark.h"
 #include "executor/exitslot.h"
 #include "executor/processes.h"
 #include "executor/rundir.h"
@@ -188,7 +189,11 @@ static int prepare(struct stage_of_run *s, const struct arguments *args,
     }
     const struct preparation p = {
         .root = s->root, .spec = &s->spec, .run_fd = s->run_fd, .programs = s->programs};
-    return environment_prepare(&p, err);
+    /* It may be here already, and only lack in the cluster. */
+    bool is_due = environment_is_wanted(&s->spec) && !environment_is_pinned(s->run_fd);
+    return is_due && environment_prepare(&p, err) < 0
+               ? -1
+               : environment_spark_prepare(&p, err);
 }
 
 /* Descriptors are the process's, which ends. */

@@ -17,6 +17,8 @@
 #include "executor/shipping_inside.h"
 
 #define LOOK_MS 200
+#define BUSY_S 120
+#define BUSY_LOOK_MS 3000
 #define RECORD_MAX ((size_t)16 << 10)
 #define LIST_MAX ((size_t)1 << 20)
 
@@ -177,6 +179,34 @@ static int make_file(const struct cargo *cargo, const char *path, uint64_t *out_
     return 0;
 }
 
+/* A NameNode that has just started is in safe mode for a while. */
+static int put_patiently(const struct shipping *s, const char *path, const char *uri,
+                         struct error *err)
+{
+    int64_t deadline_ns = clock_monotonic_ns() + BUSY_S * NS_PER_S;
+    bool has_said = false;
+    for (;;) {
+        struct error why = ERROR_INIT;
+        int result = clusterfs_put(s->fs, path, uri, s->run, &why);
+        if (result >= 0) {
+            return result;
+        }
+        if (why.code != ERR_BUSY || clock_monotonic_ns() >= deadline_ns) {
+            if (err != NULL) {
+                *err = why;
+            }
+            return error_result();
+        }
+        if (!has_said) {
+            programs_say(s->fs->programs, "%s; trying for %d s", why.text, BUSY_S);
+            has_said = true;
+        }
+        if (!programs_wait(s->fs->programs, BUSY_LOOK_MS)) {
+            return error_set(err, ERR_CANCELED, "the run is being ended");
+        }
+    }
+}
+
 static int make_and_put(const struct shipping *s, const struct cargo *cargo,
                         const char *uri, struct error *err)
 {
@@ -186,7 +216,7 @@ static int make_and_put(const struct shipping *s, const struct cargo *cargo,
     int64_t begun_ns = clock_monotonic_ns();
     int result = make_file(cargo, path, &size_bytes, err);
     if (result == 0) {
-        result = clusterfs_put(s->fs, path, uri, s->run, err);
+        result = put_patiently(s, path, uri, err);
         result =
             result < 0 ? error_wrap(err, "send %s to the cluster", cargo->what) : result;
     }
@@ -195,6 +225,15 @@ static int make_and_put(const struct shipping *s, const struct cargo *cargo,
         say_sent(s, cargo, uri, size_bytes, begun_ns);
     }
     return result;
+}
+
+/* True where the record is wrong, as far as anybody asks. */
+static bool is_gone(const struct shipping *s, const char *uri)
+{
+    bool is_there = true;
+    uint64_t size_bytes = 0;
+    return s->wants_proof && clusterfs_is_quick(s->fs, uri) &&
+           clusterfs_size(s->fs, uri, &is_there, &size_bytes, NULL) == 0 && !is_there;
 }
 
 /* Somebody else's node may have sent it. */
@@ -214,7 +253,7 @@ static int send_locked(const struct shipping *s, const struct cargo *cargo, int 
 {
     bool is_there = false;
     int result = 0;
-    if (is_recorded(record_fd)) { /* by who held the lock */
+    if (is_recorded(record_fd) && !is_gone(s, uri)) { /* by who held the lock */
         note_use(record_fd);
         return 0;
     }
@@ -237,7 +276,7 @@ int shipping_send(const struct shipping *s, const struct cargo *cargo, char **ou
         return -1;
     }
     int result = 0;
-    if (!find_record(folder, record)) {
+    if (!find_record(folder, record) || is_gone(s, uri)) {
         CLEANUP_FD int fd = lock_record(s, folder, record, cargo, err);
         result = fd < 0 ? -1 : send_locked(s, cargo, fd, uri, err);
     }
@@ -245,6 +284,16 @@ int shipping_send(const struct shipping *s, const struct cargo *cargo, char **ou
         *out = TAKE_PTR(uri);
     }
     return result;
+}
+
+bool shipping_is_known(const struct shipping *s, const char *name)
+{
+    struct folder_name folder_name = records_of(s->base);
+    CLEANUP_FREE char *record = record_name(name);
+    struct stat st;
+    CLEANUP_FD int folder = files_open_dir(s->root->fd, folder_name.text, NULL);
+    return folder >= 0 && fstatat(folder, record, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           st.st_size > 0;
 }
 
 void shipping_forget(const struct shipping *s, const char *name)

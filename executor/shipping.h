@@ -25,6 +25,8 @@ struct shipping {
     const char *base;     /* URI of the folder in the cluster, no slash behind it */
     const char *run;      /* the run's id: what is half-way carries it */
     int run_fd;           /* the run's folder: what it needs is noted there */
+    /* A record is not believed where it is quick to ask: for who cannot try again. */
+    bool wants_proof;
 };
 
 /* What is to be sent. */
@@ -46,6 +48,8 @@ struct cargo {
  */
 int shipping_send(const struct shipping *s, const struct cargo *cargo, char **out,
                   struct error *err);
+/* True where it was sent, as far as is known. Asks nobody; fs may be NULL. */
+bool shipping_is_known(const struct shipping *s, const char *name);
 /* It is not there any more, whatever was remembered. */
 void shipping_forget(const struct shipping *s, const char *name);
 

@@ -100,7 +100,8 @@ static struct shipping begin(const struct spark_ship *s, const char *base)
                              .fs = s->fs,
                              .base = base,
                              .run = s->spec->run,
-                             .run_fd = s->run_fd};
+                             .run_fd = s->run_fd,
+                             .wants_proof = s->wants_proof};
 }
 
 /* ---- The project */
@@ -280,6 +281,29 @@ int spark_ship(const struct spark_ship *s, int64_t attempt, struct spark_shipmen
                                  (long long)attempt);
     }
     return 0;
+}
+
+bool spark_shipment_is_missed(const struct spark_shipment *shipment, const char *words)
+{
+    bool is_named = false;
+    for (size_t i = 0; i < shipment->archives.count; i++) {
+        const char *archive = shipment->archives.items[i];
+        const char *name =
+            strrchr(archive, '/') != NULL ? strrchr(archive, '/') : archive;
+        CLEANUP_FREE char *file = xstrndup(name, strcspn(name, "#"));
+        is_named = is_named || strstr(words, file) != NULL;
+    }
+    return is_named && (strstr(words, "does not exist") != NULL ||
+                        strstr(words, "FileNotFoundException") != NULL ||
+                        strstr(words, "No such file") != NULL);
+}
+
+bool spark_ship_has_environment(const struct spark_ship *s)
+{
+    CLEANUP_FREE char *base = find_base(s);
+    const struct shipping shipping = begin(s, base);
+    return s->pin == NULL || s->pin->facts.identity[0] == '\0' ||
+           shipping_is_known(&shipping, environment_name(s).text);
 }
 
 void spark_ship_forget(const struct spark_ship *s)

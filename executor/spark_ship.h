@@ -26,6 +26,9 @@ struct spark_ship {
     const struct environment_pin *pin; /* NULL: no environment */
     struct clusterfs *fs;              /* its programs say what goes on */
     const struct spark_node *node;
+    /* Ask whether what was sent is still there, where that is quick: in client mode the
+     * script has begun before Spark misses it. */
+    bool wants_proof;
 };
 
 /* Fill fs, which was initialised, with the ways that the node has. */
@@ -50,6 +53,8 @@ void spark_shipment_release(struct spark_shipment *shipment);
  * spark_environment.h's, ERR_CANCELED; sentences for the user. */
 int spark_ship(const struct spark_ship *s, int64_t attempt, struct spark_shipment *out,
                struct error *err);
+/* True where the environment is known to be there, or none goes as an archive. */
+bool spark_ship_has_environment(const struct spark_ship *s);
 /* "spark.executorEnv.PYTHONPATH=...": append what executors need to import it, before
  * what conf ("spark.key=value") says of it. */
 void spark_ship_add_conf(const struct spark_shipment *shipment, const struct strvec *conf,
@@ -58,6 +63,8 @@ void spark_ship_add_conf(const struct spark_shipment *shipment, const struct str
  * `project`: its own copy. */
 void spark_ship_add_driver_path(const struct spark_shipment *shipment,
                                 const char *project, struct strvec *out);
+/* True where Spark's words say that an archive of the shipment is not there. */
+bool spark_shipment_is_missed(const struct spark_shipment *shipment, const char *words);
 /* The cluster lacks what it was said to have. */
 void spark_ship_forget(const struct spark_ship *s);
 

@@ -19,6 +19,7 @@
 #include "common/variables.h"
 #include "executor/arguments.h"
 #include "executor/environment.h"
+#include "executor/environment_spark.h"
 #include "executor/rundir.h"
 #include "executor/supervisor.h"
 
@@ -129,6 +130,7 @@ static int prepare(struct supervisor *s, const struct arguments *args,
     if (s->wants_environment && !environment_is_pinned(s->run_fd)) {
         (void)environment_find(s->root, s->run_fd, &s->spec);
     }
+    s->has_to_ship = environment_spark_is_due(s->root, s->run_fd, &s->spec);
     make_environment(s, environment);
     cgroup_open(&s->cgroup, s->spec.run);
     struct process_id self;

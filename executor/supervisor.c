@@ -98,7 +98,9 @@ static enum phase launch(struct supervisor *s)
 
 static enum phase begin(struct supervisor *s)
 {
-    bool has_environment = !s->wants_environment || environment_is_pinned(s->run_fd);
+    bool has_environment =
+        !s->has_to_ship && (!s->wants_environment || environment_is_pinned(s->run_fd));
+    s->has_to_ship = false; /* the stage that begins now does it */
     s->ordered_ns = s->executed_ns = s->ended_ns = 0;
     if (!s->is_fresh) {
         supervisor_clear_leftovers(s);

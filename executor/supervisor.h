@@ -76,6 +76,7 @@ struct supervisor {
     bool is_fresh;          /* nobody supervised this run before us */
     bool wants_environment; /* the script needs one, which the pin names once it is ready
                              */
+    bool has_to_ship; /* its cluster may lack that, which the prepare stage sees to */
 
     /* Roles. */
     bool is_acting, is_parent;

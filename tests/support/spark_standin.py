@@ -82,6 +82,11 @@ def main() -> int:
         print('Exception in thread "main" org.apache.spark.SparkException: no such queue: ml', file=sys.stderr)
         print("\tat org.apache.spark.deploy.SparkSubmit$.main(SparkSubmit.scala:1)", file=sys.stderr)
         return 1
+    for archive in filter(None, options.get("--archives", "").split(",")):
+        path = archive.partition("#")[0].removeprefix("file://")
+        if not Path(path).exists():
+            print(f"java.io.FileNotFoundException: File file:{path} does not exist", file=sys.stderr)
+            return 1
     python = conf.get("spark.pyspark.driver.python") or os.environ["PYSPARK_PYTHON"]
     driver = subprocess.Popen(
         [python, *program],

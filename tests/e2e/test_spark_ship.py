@@ -1,0 +1,118 @@
+"""What executors elsewhere get of project and environment, over a Spark without a JVM (spark_standin.py) and a cluster
+whose file system is a folder."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from support import spark_standin
+from support.projects import write_files
+
+
+@pytest.fixture
+def spark(errand, tmp_path):
+    """A Spark in the node's PATH; its cluster's folder is .base."""
+    home = spark_standin.install(tmp_path / "spark")
+    (home / "conf" / "spark-env.sh").write_text("")
+
+    class Spark:
+        base = tmp_path / "cluster"
+
+        def told(self) -> dict:
+            return json.loads((home / "told.json").read_text())
+
+        def run(self, *words: str, script: str = "job.py", **keywords):
+            options = ["--framework", "pyspark", "--master", "yarn", "--deploy-mode", "client"]
+            return errand.run("run", *options, "--spark-base", f"file://{self.base}", *words, script, **keywords)
+
+        def files(self) -> dict[str, int]:
+            found = [path for path in self.base.rglob("*") if path.is_file()]
+            return {str(path.relative_to(self.base)): path.stat().st_mtime_ns for path in found}
+
+        def archives(self) -> dict[str, Path]:
+            """By alias."""
+            words = [word.split("#") for word in self.told()["options"]["--archives"].split(",")]
+            return {alias: Path(uri.removeprefix("file://")) for uri, alias in words}
+
+    path = f"{home}/bin:{errand.env()['PATH']}"
+    errand.more_env.update(PATH=path, JAVA_HOME=str(home / "java"))
+    write_files(errand.cwd, {"job.py": "import helper\n", "helper.py": "", "data/x": "data"})
+    return Spark()
+
+
+def control_log(errand) -> str:
+    return errand.ok("logs", "--control", errand.show()["id"]).text
+
+
+def test_executors_elsewhere_get_the_project_once(errand, spark):
+    assert spark.run().code == 0
+    project = spark.archives()["project"]
+    with tarfile.open(project) as archive:
+        assert {"data", "data/x", "helper.py", "job.py"} < set(archive.getnames())
+    assert spark.told()["conf"]["spark.executorEnv.PYTHONPATH"] == "./project"
+    assert "sent the project, " in control_log(errand)
+    before = spark.files()
+    assert spark.run().code == 0
+    assert spark.files() == before
+    assert "sent" not in control_log(errand)
+
+
+def test_what_vanished_from_the_cluster_is_sent_again(errand, spark):
+    assert spark.run().code == 0
+    spark.archives()["project"].unlink()
+    assert spark.run().code == 0, errand.show()
+    assert spark.archives()["project"].exists()
+
+
+def test_a_link_that_leads_out_of_the_project_is_told(errand, spark):
+    (errand.cwd / "elsewhere").symlink_to("/etc")
+    assert spark.run().code == 0
+    with tarfile.open(spark.archives()["project"]) as archive:
+        assert "elsewhere" not in archive.getnames()
+    assert "elsewhere is a link to /etc, which is no part of the project" in control_log(errand)
+
+
+def test_a_local_master_gets_nothing(errand, spark):
+    assert errand.run("run", "--framework", "pyspark", "--master", "local[1]", "job.py").code == 0
+    assert spark.files() == {}
+    assert "--archives" not in spark.told()["options"]
+
+
+def test_the_environment_goes_once_and_is_on_the_path(errand, spark, index):
+    index.wheel("tiny", "1.0")
+    write_files(errand.cwd, {"requirements.txt": f"--index-url {index.url}\ntiny\n", "job.py": "import tiny\n"})
+    assert spark.run().code == 0, errand.show()
+    with tarfile.open(spark.archives()["environment"]) as archive:
+        names = archive.getnames()
+    assert "tiny/__init__.py" in names or "tiny.py" in names
+    assert not [name for name in names if name.startswith("pip/")]
+    assert spark.told()["conf"]["spark.executorEnv.PYTHONPATH"] == "./project:./environment"
+    prepared = errand.ok("logs", "--prepare", errand.show()["id"]).text
+    assert "packed the environment for the cluster" in prepared
+    assert "sent the environment" in prepared
+    before = spark.files()
+    assert spark.run().code == 0
+    assert spark.files() == before
+    assert errand.run("logs", "--prepare", errand.show()["id"]).text == ""
+
+
+def test_an_environment_that_is_new_to_the_cluster_is_sent_in_the_prepare_stage(errand, spark, index):
+    """It was built by a run that had nothing to do with a cluster."""
+    index.wheel("tiny", "1.0")
+    write_files(errand.cwd, {"requirements.txt": f"--index-url {index.url}\ntiny\n", "job.py": "import tiny\n"})
+    assert errand.run("run", "--framework", "pyspark", "--master", "local[1]", "job.py").code == 0
+    assert spark.run().code == 0
+    assert "sent the environment" in errand.ok("logs", "--prepare", errand.show()["id"]).text
+    assert "pip" not in errand.ok("logs", "--prepare", errand.show()["id"]).text
+
+
+def test_another_python_than_the_clusters_is_said_before_anything_is_built(errand, spark, index):
+    index.wheel("tiny", "1.0")
+    config = "environment:\n  requirements: requirements.txt\n  python: '2.6'\n"
+    requirements = f"--index-url {index.url}\ntiny\n"
+    write_files(errand.cwd, {"errand.yaml": config, "requirements.txt": requirements})
+    result = spark.run()
+    assert result.code == 125
+    assert "the environment is for Python ==2.6.*, the cluster's Python is 3." in result.errors
+    assert spark.files() == {}
