@@ -1,22 +1,25 @@
 """The rig itself: the cluster that tests and developers use (rig/README.md)."""
 
 import base64
+import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from rig import cluster, introduce, parts, process, settings, sockets
+from rig import cluster, introduce, parts, process, settings, sockets, yarn
 from rig import session as rig_session
-from rig.livy import LIVY
+from rig.livy import LIVY, OLD, Livy
 from rig.parts import Part
 from rig.trouble import Trouble
 from support import processes
@@ -79,18 +82,20 @@ def test_a_part_is_known_again_and_ended(make_part) -> None:
     assert [state.word for state in cluster.status(["one"])] == ["down"]
 
 
-def test_down_ends_nobody_who_has_the_id_of_a_part_now(make_part, mark: str) -> None:
+@pytest.mark.parametrize("other", [{"started": 1}, {"boot": "a boot before this one"}])
+def test_down_ends_nobody_who_has_the_id_of_a_part_now(make_part, mark: str, other: dict) -> None:
     make_part(SERVES)
     cluster.up(["one"], silent)
     processes.end_all([process.running("one")])
-    with subprocess.Popen(["sleep", "100"], env={**os.environ, "HARNESS_MARK": mark}) as other:
-        started = introduce.identity(other.pid)["started"] - 1
+    with subprocess.Popen(["sleep", "100"], env={**os.environ, "HARNESS_MARK": mark}) as stranger:
         record = settings.RUN / "one.json"
-        record.write_text(json.dumps({**json.loads(record.read_text()), "pid": other.pid, "started": started}))
+        record.write_text(json.dumps(introduce.identity(stranger.pid)))
+        assert process.running("one") == stranger.pid
+        record.write_text(json.dumps({**introduce.identity(stranger.pid), **other}))
         assert process.running("one") is None
         cluster.down(["one"], silent)
-        assert other.poll() is None
-        other.kill()
+        assert stranger.poll() is None
+        stranger.kill()
 
 
 def test_a_part_that_ends_at_once_is_told_with_the_end_of_its_log(make_part) -> None:
@@ -171,6 +176,41 @@ def test_what_a_test_alone_ended_is_brought_back(make_part) -> None:
     session.close()
     rig_session.end()
     assert not process.running("one")
+
+
+def test_who_wants_it_alone_is_not_overtaken(make_part) -> None:
+    make_part(SERVES)
+    session = rig_session.Session()
+    order = []
+
+    def use(who: str, alone: bool) -> threading.Thread:
+        def body() -> None:
+            with session.use("one", alone=alone):
+                order.append(who)
+
+        thread = threading.Thread(target=body)
+        thread.start()
+        return thread
+
+    with session.use("one"):
+        threads = [use("alone", True)]
+        turn = settings.HOME / "turn-one"
+        wait_for(lambda: is_locked(turn), "the turn to be taken")
+        threads.append(use("later", False))
+    for thread in threads:
+        thread.join()
+    assert order == ["alone", "later"]
+    session.close()
+    rig_session.end()
+
+
+def is_locked(path: Path) -> bool:
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def test_parts_bring_what_they_need_and_take_along_what_needs_them() -> None:
@@ -310,24 +350,56 @@ def ask_livy(gateway: ModuleType, path: str, body: dict | None = None, user: str
             return error.code, error.read()
 
 
+def run_batch(gateway: ModuleType, path: str, file: str, name: str) -> tuple[str, bytes]:
+    """Through the gateway: a batch from its beginning to its end. Returns its state then, and its log."""
+    user = f"{gateway.USER}:{gateway.PASSWORD}"
+    status, body = ask_livy(gateway, f"{path}/batches", {"file": file, "name": name}, user)
+    assert status == 201, body
+    batch = f"{path}/batches/{json.loads(body)['id']}"
+
+    def state() -> str:
+        now = json.loads(ask_livy(gateway, f"{batch}/state", user=user)[1])["state"]
+        return now if now not in ("starting", "running") else ""
+
+    ended = wait_for(state, "the end of the batch", 300, 0.2)
+    return ended, ask_livy(gateway, f"{batch}/log?from=0&size=500", user=user)[1]
+
+
+def run_local_batch(gateway: ModuleType, path: str, server: Livy, name: str) -> tuple[str, bytes]:
+    script = server.files / f"{name}.py"
+    script.write_text("print('hello from a batch', flush=True)\nraise SystemExit(7)\n")
+    try:
+        return run_batch(gateway, path, str(script), f"n{name}")
+    finally:
+        script.unlink()
+
+
 @pytest.mark.cluster
 @pytest.mark.smoke
 def test_a_batch_of_livy_runs_behind_the_gateway(livy: ModuleType, mark: str) -> None:
-    user = f"{livy.USER}:{livy.PASSWORD}"
     assert ask_livy(livy, "/livy/batches")[0] == 401
-    script = LIVY.files / f"{mark}.py"
-    script.write_text("print('hello from a batch', flush=True)\nraise SystemExit(7)\n")
-    status, body = ask_livy(livy, "/livy/batches", {"file": str(script), "name": f"n{mark}"}, user)
-    assert status == 201, body
-    batch = f"/livy/batches/{json.loads(body)['id']}"
+    state, log = run_local_batch(livy, "/livy", LIVY, mark)
+    assert state == "dead"
+    assert b"hello from a batch" in log
 
-    def state() -> str:
-        now = json.loads(ask_livy(livy, f"{batch}/state", user=user)[1])["state"]
-        return now if now not in ("starting", "running") else ""
 
-    assert wait_for(state, "the end of the batch", 120, 0.2) == "dead"
-    assert b"hello from a batch" in ask_livy(livy, f"{batch}/log", user=user)[1]
-    script.unlink()
+@pytest.mark.cluster
+def test_a_batch_of_the_old_livy_runs_too(livy_old: ModuleType, mark: str) -> None:
+    state, log = run_local_batch(livy_old, "/livy-old", OLD, mark)
+    assert state == "dead"
+    assert b"hello from a batch" in log
+
+
+@pytest.mark.cluster
+def test_a_batch_of_livy_on_yarn_is_an_application(livy_yarn: ModuleType, mark: str) -> None:
+    path = f"/tmp/{mark}.py"
+    yarn.hdfs_write(path, (COUNTS + "print('unseen by Livy', flush=True)\n").encode())
+    state, log = run_batch(livy_yarn, "/livy-yarn", f"hdfs://localhost:{settings.NAMENODE_RPC}{path}", f"n{mark}")
+    yarn.hdfs_remove(path)
+    assert state == "success"
+    assert b"unseen by Livy" not in log
+    app_id = re.search(rb"application_\d+_\d+", log)[0].decode()
+    assert yarn.app(app_id)["finalStatus"] == "SUCCEEDED"
 
 
 @pytest.mark.cluster

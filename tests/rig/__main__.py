@@ -1,6 +1,7 @@
 """./dev cluster: bring parts up or down, see how they are, or fetch what they need; all, or those that are named."""
 
 import argparse
+import os
 import sys
 
 from rig import cluster, headnode, parts, process, session, settings
@@ -71,6 +72,9 @@ def main() -> int:
         return VERBS[arguments.verb](arguments.part)
     except Trouble as trouble:
         print(f"cluster: {trouble}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # whoever reads has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print("cluster: interrupted; the same command goes on from here", file=sys.stderr)

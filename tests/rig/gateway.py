@@ -16,7 +16,7 @@ URL = f"https://localhost:{settings.GATEWAY_HTTPS}"
 
 def find_nginx() -> str:
     """Installed, or unpacked by ./dev (its package starts a server on port 80)."""
-    unpacked = settings.HOME.parent / "deps" / "nginx" / "usr" / "sbin" / "nginx"
+    unpacked = settings.UNPACKED / "nginx" / "usr" / "sbin" / "nginx"
     for path in (Path("/usr/sbin/nginx"), unpacked):
         if path.exists():
             return str(path)

@@ -42,7 +42,10 @@ class Session:
         with contextlib.ExitStack() as held:
             for word in sorted(words):
                 lock = held.enter_context(open(settings.HOME / f"use-{word}", "w"))
-                fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+                # In turn: who wants it alone would else wait as long as there are others.
+                with open(settings.HOME / f"turn-{word}", "w") as turn:
+                    fcntl.flock(turn, fcntl.LOCK_EX)
+                    fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
             with cluster.alone(say=_nothing):
                 # Written down first: what a failed start leaves has to end, too.
                 new = [name for name in parts.with_needs(parts.named([*words])) if not running(name)]

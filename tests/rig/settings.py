@@ -47,6 +47,8 @@ NODE_MEMORY_MB = 8192
 NODE_CORES = 8
 
 SOURCE = Path(__file__).resolve().parent
+# What ./dev unpacks instead of installing.
+UNPACKED = SOURCE.parent.parent / "build" / "deps"
 # Another checkout's rig is used by naming its folder.
 HOME = Path(os.environ.get("ERRAND_RIG", SOURCE.parent.parent / "build" / "rig")).resolve()
 HADOOP_JARS = HOME / f"hadoop-{HADOOP}"
