@@ -73,13 +73,14 @@ int envspec_option_check(const char *option, struct error *err);
 struct envspec_requirement {
     char *text; /* canonical PEP 508 with its hashes; NULL: local content */
     /* of local content: */
-    char *path; /* in the snapshot; "" is its root */
+    char *path; /* in the snapshot, or in what was brought; "" is its root */
     char *name; /* the last part of the path: a wheel's name says what it is */
     bool is_folder;
     struct oid digest; /* of the object or tree; zero while it is not known */
     char *extras;      /* "a,b", or "" */
     char *marker;      /* or "" */
     bool is_editable;  /* it was asked for with -e */
+    bool is_brought;   /* it lies in the tree that came beside the snapshot */
 };
 
 struct envspec_requirements {

@@ -89,6 +89,9 @@ static void add_items(struct json *object, const char *key,
             struct json *local = json_append(array, local_content(item, true));
 
             json_add_bytes(local, "path", item->path, strlen(item->path));
+            if (item->is_brought) {
+                json_add_bool(local, "is_brought", true);
+            }
         }
     }
 }

@@ -282,6 +282,7 @@ static int take_local(const struct json *item, const char *key,
     out->marker = out->marker != NULL ? out->marker : xstrdup("");
     out->is_folder = strcmp(kind, "d") == 0;
     out->is_editable = json_bool(json_get(item, "is_editable"));
+    out->is_brought = json_bool(json_get(item, "is_brought"));
     if (!out->is_folder && strcmp(kind, "f") != 0) {
         return refuse(err, key, "has local content that is neither file nor folder");
     }

@@ -71,6 +71,11 @@ uint32_t stream_credit_to_controller(enum stream_kind kind)
     return credits[kind].to_controller;
 }
 
+bool stream_takes_packs(enum stream_kind kind)
+{
+    return kind == STREAM_SUBMIT || kind == STREAM_BRING;
+}
+
 /* --- validators ----------------------------------------------------------------------
  */
 

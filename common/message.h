@@ -59,6 +59,10 @@ const struct message_row *message_row_at(size_t i);
 uint32_t stream_credit_to_executor(enum stream_kind kind);
 uint32_t stream_credit_to_controller(enum stream_kind kind);
 
+/* True for streams on which the controller sends packs: submissions, and what is brought.
+ */
+bool stream_takes_packs(enum stream_kind kind);
+
 /*
  * Check a payload against its row: size, and for JSON: parse and validate. *out_json
  * (NULL where the body is no JSON) is the caller's to free. Errors: ERR_PROTOCOL, with

@@ -16,6 +16,7 @@
 #define WARNINGS_MAX 1024
 #define ENVIRONMENTS_MAX 8192 /* of a REPORT */
 #define CHECKS_MAX 256
+#define TOOLS_MAX 16        /* programs that come along, or are wanted */
 #define NEED_MAX (16 << 20) /* objects; credit bounds them further */
 #define GRACE_MAX_MS 86400000
 #define DAYS_MAX 36500
@@ -87,6 +88,7 @@ static const struct shape sizes = MAP(SIZES_MAX, &a_count);
 static const struct shape features = ARRAY(0, FEATURES_MAX, &a_word);
 static const struct shape warnings = ARRAY(0, WARNINGS_MAX, &a_text);
 static const struct shape any_object = {.kind = SHAPE_OBJECT};
+static const struct shape a_path = {.kind = SHAPE_BYTES, .max = TEXT_MAX};
 
 static const char *const state_words[] = {
 #define ROW(symbol, name, is_final) name,
@@ -201,6 +203,13 @@ static const struct shape_member accepted_members[] = {
     MAY("took", &accepting_took), END_OF_MEMBERS,
 };
 static const struct shape accepted = OBJECT(accepted_members);
+
+static const struct shape_member bring_members[] = {
+    MUST("root", &a_digest),
+    MAY_BE_NULL("base", &a_digest),
+    END_OF_MEMBERS,
+};
+static const struct shape bring = OBJECT(bring_members);
 
 /* --- following -----------------------------------------------------------------------
  */
@@ -337,6 +346,20 @@ static const struct shape_member environments_members[] = {
 };
 static const struct shape environments = OBJECT(environments_members);
 
+static const struct shape tool_words = ARRAY(0, TOOLS_MAX, &a_word);
+static const struct shape_member assessed_members[] = {
+    MUST("definition", &any_object),
+    END_OF_MEMBERS,
+};
+static const struct shape assessed = OBJECT(assessed_members);
+static const struct shape_member assess_members[] = {
+    MUST("environment", &assessed),
+    MAY_BE_NULL("interpreter", &a_path),
+    MUST("brings", &tool_words),
+    END_OF_MEMBERS,
+};
+static const struct shape assess = OBJECT(assess_members);
+
 /* --- answers -------------------------------------------------------------------------
  */
 
@@ -431,6 +454,26 @@ static const struct shape_member environments_report_members[] = {
 };
 static const struct shape environments_report = OBJECT(environments_report_members);
 
+static const struct shape_member assessed_python_members[] = {
+    MUST("path", &a_path),     MUST("version", &a_word), MUST("implementation", &a_word),
+    MUST("platform", &a_word), MUST("libc", &a_word),    END_OF_MEMBERS,
+};
+static const struct shape assessed_python = OBJECT(assessed_python_members);
+static const struct shape_member assessed_builder_members[] = {
+    MUST("name", &a_word),
+    MUST("version", &a_word),
+    END_OF_MEMBERS,
+};
+static const struct shape assessed_builder = OBJECT(assessed_builder_members);
+static const struct shape_member assess_report_members[] = {
+    MUST("is_ready", &a_bool),
+    MAY_BE_NULL("python", &assessed_python),
+    MAY_BE_NULL("builder", &assessed_builder),
+    MUST("wants", &tool_words),
+    END_OF_MEMBERS,
+};
+static const struct shape assess_report = OBJECT(assess_report_members);
+
 /* --- which is whose ------------------------------------------------------------------
  */
 
@@ -442,6 +485,7 @@ static const struct shape *const shapes[] = {
     [MSG_SUBMIT] = &submit,
     [MSG_NEED] = &need,
     [MSG_ACCEPTED] = &accepted,
+    [MSG_BRING] = &bring,
     [MSG_FOLLOW] = &follow,
     [MSG_AT] = &at,
     [MSG_STATE] = &state,
@@ -453,6 +497,7 @@ static const struct shape *const shapes[] = {
     [MSG_CHECK] = &check,
     [MSG_GC] = &gc,
     [MSG_ENVIRONMENTS] = &environments,
+    [MSG_ASSESS] = &assess,
     [MSG_REPORT] = &any_object,
 };
 
@@ -470,6 +515,7 @@ struct answer_row {
 static const struct answer_row answers[] = {
     {MSG_FOLLOW, MSG_END, &followed_end},
     {MSG_FETCH, MSG_END, &any_object},
+    {MSG_BRING, MSG_END, &any_object},
     {MSG_STATUS, MSG_REPORT, &status_report},
     {MSG_STATUS, MSG_END, &any_object},
     {MSG_CANCEL, MSG_END, &cancel_end},
@@ -480,6 +526,8 @@ static const struct answer_row answers[] = {
     {MSG_GC, MSG_END, &any_object},
     {MSG_ENVIRONMENTS, MSG_REPORT, &environments_report},
     {MSG_ENVIRONMENTS, MSG_END, &any_object},
+    {MSG_ASSESS, MSG_REPORT, &assess_report},
+    {MSG_ASSESS, MSG_END, &any_object},
 };
 
 const struct shape *message_answer_shape(enum message_type request,

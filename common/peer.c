@@ -92,7 +92,7 @@ static size_t count_pushes(const struct peer *peer)
         const struct stream *stream = &peer->streams[i];
 
         if (!is_free(peer, stream) && stream->state != STREAM_RESERVED &&
-            stream->kind == STREAM_SUBMIT) {
+            stream_takes_packs(stream->kind)) {
             count++;
         }
     }
@@ -191,7 +191,7 @@ static enum outbox_class advance(struct peer *peer, struct stream *stream,
 {
     if (stream->state == STREAM_RESERVED) {
         assert(row->opens_stream && stream->number > peer->highest);
-        assert(row->opens != STREAM_SUBMIT || peer_can_push(peer));
+        assert(!stream_takes_packs(row->opens) || peer_can_push(peer));
         peer_begin(peer, stream, stream->number, row);
         return OUTBOX_OPENING;
     }

@@ -72,8 +72,8 @@ void peer_consumed(struct peer *peer, uint32_t stream, size_t length);
  * before that of any stream opened later. 0: PEER_STREAMS_MAX are open (try again later).
  */
 uint32_t peer_open(struct peer *peer);
-/* Controller: false while PEER_PUSHES_MAX submissions are open: no SECRETS or SUBMIT may
- * open another. */
+/* Controller: false while PEER_PUSHES_MAX streams that take packs are open: no SECRETS,
+ * SUBMIT or BRING may open another. */
 bool peer_can_push(const struct peer *peer);
 
 /*

@@ -71,7 +71,7 @@ static int place_elsewhere(struct peer *peer, struct arrival *a)
     if (peer_find_free(peer) == NULL) {
         return refuse(peer, a, "too many streams are open");
     }
-    if (a->row->opens == STREAM_SUBMIT && !peer_can_push(peer)) {
+    if (stream_takes_packs(a->row->opens) && !peer_can_push(peer)) {
         return refuse(peer, a, "too many submissions are open");
     }
     a->is_new = true;

@@ -51,6 +51,7 @@ struct runspec_environment {
     char *pin_build;                 /* its build; NULL: the newest */
     bool has_definition;
     struct envspec definition;
+    struct oid brought;    /* a tree that came beside the snapshot (BRING); zero: none */
     bool is_refresh;       /* build anew although there is a ready one */
     struct strvec imports; /* modules that must be importable, tried after a build */
     struct strvec shared;  /* folders with environments that an administrator prepared */

@@ -54,6 +54,12 @@ struct json *runspec_environment_to_json(const struct runspec_environment *envir
     if (environment->has_definition) {
         json_add(object, "definition", envspec_to_json(&environment->definition));
     }
+    if (!oid_is_zero(&environment->brought)) {
+        char hex[OID_HEX_SIZE];
+
+        oid_to_hex(&environment->brought, hex);
+        json_add_string(object, "brought", hex);
+    }
     if (environment->is_refresh) {
         json_add_bool(object, "is_refresh", true);
     }
@@ -111,6 +117,18 @@ static int take_pin(const struct json *j, struct runspec_environment *environmen
     oid_to_hex(&digest, environment->pin_identity);
     environment->pin_build = build != NULL ? xstrdup(build) : NULL;
     return 0;
+}
+
+static int take_brought(const struct json *j, struct oid *out, struct error *err)
+{
+    const char *digest = json_string(json_get(j, "brought"));
+
+    if (!is_said(json_get(j, "brought"))) {
+        return 0;
+    }
+    return digest != NULL && oid_from_hex(digest, out, NULL) == 0
+               ? 0
+               : refuse(err, "brought", "names no tree");
 }
 
 /* A module's dotted name: it goes into a program's text. */
@@ -179,6 +197,7 @@ int runspec_environment_from_json(const struct json *j,
     const struct json *definition = json_get(j, "definition");
 
     if (take_pin(j, environment, err) < 0 ||
+        take_brought(j, &environment->brought, err) < 0 ||
         take_list(j, "imports", IMPORTS_MAX, import_is_valid, &environment->imports,
                   err) < 0 ||
         take_list(j, "shared", SHARED_MAX, shared_is_valid, &environment->shared, err) <

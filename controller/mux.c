@@ -141,7 +141,8 @@ static void open_stream(struct mux_client *client, const struct peer_event *even
 {
     struct mux *mux = client->mux;
     struct mux_stream *stream = find(mux, NULL, 0);
-    bool can_open = event->stream_kind != STREAM_SUBMIT || peer_can_push(mux->link.peer);
+    bool can_open =
+        !stream_takes_packs(event->stream_kind) || peer_can_push(mux->link.peer);
     uint32_t number = can_open && stream != NULL
                           ? mux->link.open(mux->link.context, from_link, stream)
                           : 0;

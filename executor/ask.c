@@ -1,5 +1,7 @@
 #include "executor/service.h"
 
+#include "common/runspec_environment.h"
+#include "executor/environment_assess.h"
 #include "executor/environment_list.h"
 #include "executor/environment_remove.h"
 #include "executor/janitor.h"
@@ -10,8 +12,8 @@
 #include <string.h>
 
 /*
- * ask: questions whose answer takes long: CHECK, GC, ENVIRONMENTS. A child process finds
- * it (offload.h); here it becomes a REPORT.            [executor]
+ * ask: questions whose answer takes long: CHECK, GC, ENVIRONMENTS, ASSESS. A child
+ * process finds it (offload.h); here it becomes a REPORT.            [executor]
  */
 
 struct ask {
@@ -215,6 +217,74 @@ const struct service environments_service = {
     .opens = MSG_ENVIRONMENTS,
     .start = ask_start,
     .event = environments_event,
+    .step = ask_step,
+    .finish = ask_finish,
+};
+
+struct assess_request {
+    const struct noderoot *root;
+    struct runspec spec; /* its environment and interpreter */
+    bool brings_uv;
+};
+
+static struct json *work_assess(const void *context, struct error *err)
+{
+    const struct assess_request *r = context;
+    return environment_assess(r->root, &r->spec, r->brings_uv, err);
+}
+
+static bool names_uv(const struct json *brings)
+{
+    for (const struct json *one = json_first(brings); one != NULL; one = json_next(one)) {
+        if (strcmp(json_string(one), "uv") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int take_assess(const struct json *body, struct assess_request *out,
+                       struct error *err)
+{
+    struct strbuf interpreter = STRBUF_INIT;
+    const struct json *named = json_get(body, "interpreter");
+    out->brings_uv = names_uv(json_get(body, "brings"));
+    if (named != NULL && !json_is_null(named)) {
+        int result = json_bytes(named, "interpreter", &interpreter, err);
+        out->spec.interpreter = strbuf_detach(&interpreter);
+        if (result < 0) {
+            return -1;
+        }
+    }
+    if (runspec_environment_from_json(json_get(body, "environment"),
+                                      &out->spec.environment, err) < 0) {
+        return -1;
+    }
+    return out->spec.environment.has_definition
+               ? 0
+               : error_set(err, ERR_PROTOCOL, "ASSESS names no environment");
+}
+
+static int assess_event(void *request, const struct peer_event *event, struct error *err)
+{
+    struct ask *a = request;
+    if (event->type != MSG_ASSESS) {
+        return 0;
+    }
+    struct assess_request wanted = {.root = a->connection->root};
+    runspec_init(&wanted.spec);
+    if (take_assess(event->json, &wanted, err) == 0) {
+        a->offload =
+            offload_start(a->connection->loop, work_assess, &wanted, on_ready, a, err);
+    }
+    runspec_release(&wanted.spec);
+    return a->offload == NULL ? -1 : 0;
+}
+
+const struct service assess_service = {
+    .opens = MSG_ASSESS,
+    .start = ask_start,
+    .event = assess_event,
     .step = ask_step,
     .finish = ask_finish,
 };

@@ -411,20 +411,35 @@ int environment_hold(const struct noderoot *root, int timeout_ms, struct error *
     return files_lock(root->fd, "envs/lock", false, timeout_ms, err);
 }
 
+/* In our own folder first. As look_in. */
+static int look_everywhere(const struct environment *e, const char *build,
+                           struct environment_pin *out, int *out_build_fd)
+{
+    const struct strvec *shared = &e->spec->environment.shared;
+    CLEANUP_FREE char *own = files_join(e->root->path, "envs");
+    int found = look_in(own, e->identity, build, out, out_build_fd);
+    for (size_t i = 0; found == 0 && i < shared->count; i++) {
+        if (is_trustworthy(shared->items[i])) {
+            found = look_in(shared->items[i], e->identity, build, out, out_build_fd);
+        }
+    }
+    return found;
+}
+
+bool environment_is_ready(const struct environment *e)
+{
+    struct environment_pin pin CLEANUP_PIN;
+    CLEANUP_FD int build_fd = -1;
+    environment_pin_init(&pin);
+    return look_everywhere(e, NULL, &pin, &build_fd) == 1;
+}
+
 int environment_take(const struct environment *e, int run_fd, const char *build,
                      bool is_reused, int64_t begun_ns, struct environment_pin *out,
                      struct error *err)
 {
-    const struct strvec *shared = &e->spec->environment.shared;
-    CLEANUP_FREE char *own = files_join(e->root->path, "envs");
     CLEANUP_FD int build_fd = -1;
-    int found = look_in(own, e->identity, build, out, &build_fd);
-    for (size_t i = 0; found == 0 && i < shared->count; i++) {
-        if (is_trustworthy(shared->items[i])) {
-            found = look_in(shared->items[i], e->identity, build, out, &build_fd);
-        }
-    }
-    if (found == 0) {
+    if (look_everywhere(e, build, out, &build_fd) == 0) {
         return 0;
     }
     out->facts.is_reused = is_reused;

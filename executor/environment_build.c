@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/fdio.h"
 #include "common/files.h"
+#include "executor/environment_brought.h"
 #include "executor/environment_check.h"
 #include "executor/environment_existing.h"
 #include "executor/environment_inputs.h"
@@ -577,8 +578,7 @@ int environment_prepare(const struct preparation *p, struct error *err)
                      .begin_ns = clock_monotonic_ns(),
                      .begin_utc_ms = clock_utc_ms()};
     CLEANUP(tools_cleanup)
-    struct tools *tools = tools_new(p->root, true, p->spec->environment.is_refresh);
-    tools_set_stop(tools, programs_stop_fd(p->programs));
+    struct tools *tools = environment_brought_tools(p);
     if (!p->spec->environment.has_definition) {
         return complain_of_pin(&p->spec->environment, err);
     }

@@ -30,16 +30,15 @@ static int open_store(struct inputs *in, struct error *err)
     return in->store == NULL ? -1 : 0;
 }
 
-/* Write what lies at path in the snapshot, and has this digest, into a folder; a folder
+/* Write what lies at path below root, and has this digest, into a folder; a folder
  * is called "project" there. */
-static int write_content(struct inputs *in, int folder_fd, const char *path,
-                         const struct oid *digest, struct error *err)
+static int write_content(struct inputs *in, int folder_fd, const struct oid *root,
+                         const char *path, const struct oid *digest, struct error *err)
 {
     const struct object_source source = store_source(in->store);
     struct tree_entry entry = {
-        .kind = TREE_FOLDER, .size_bytes = UINT64_MAX, .oid = in->spec->root};
-    int found =
-        path[0] == '\0' ? 1 : tree_find(&source, &in->spec->root, path, &entry, err);
+        .kind = TREE_FOLDER, .size_bytes = UINT64_MAX, .oid = *root};
+    int found = path[0] == '\0' ? 1 : tree_find(&source, root, path, &entry, err);
     if (found <= 0) {
         return found < 0 ? -1
                          : error_set(err, ERR_NOT_FOUND, "the snapshot has no %s", path);
@@ -57,6 +56,8 @@ static int write_content(struct inputs *in, int folder_fd, const char *path,
 static int add_local(struct inputs *in, const struct envspec_requirement *item,
                      struct strbuf *out, struct error *err)
 {
+    const struct runspec *spec = in->spec;
+    const struct oid *root = item->is_brought ? &spec->environment.brought : &spec->root;
     char number[16];
     snprintf(number, sizeof(number), "%d", in->count++);
     if (open_store(in, err) < 0) {
@@ -64,7 +65,7 @@ static int add_local(struct inputs *in, const struct envspec_requirement *item,
     }
     CLEANUP_FD int lock = store_lock(in->store, false, -1, err);
     CLEANUP_FD int fd = lock < 0 ? -1 : files_open_or_make_dir(in->dir_fd, number, err);
-    if (fd < 0 || write_content(in, fd, item->path, &item->digest, err) < 0) {
+    if (fd < 0 || write_content(in, fd, root, item->path, &item->digest, err) < 0) {
         return -1;
     }
     strbuf_printf(out, "./%s/%s", number, item->is_folder ? "project" : item->name);
@@ -177,7 +178,9 @@ int environment_inputs_write_lock(const struct noderoot *root, const struct runs
     for (size_t i = 0; result == 0 && i < d->lock_file_count; i++) {
         const struct envspec_file *file = &d->lock_files[i];
         CLEANUP_FD int fd = open_parent(dir_fd, file->path, err);
-        result = fd < 0 ? -1 : write_content(&in, fd, file->path, &file->digest, err);
+        result =
+            fd < 0 ? -1
+                   : write_content(&in, fd, &spec->root, file->path, &file->digest, err);
     }
     store_free(in.store);
     return result;

@@ -193,7 +193,6 @@ static void look_everywhere(struct tools *t)
                   {"PYENV_ROOT", ".pyenv", "versions/*/bin"},
                   {"UV_PYTHON_INSTALL_DIR", ".local/share/uv/python", "*/bin"}};
     const char *home = getenv("HOME");
-    CLEANUP_FREE char *own = files_join(t->root->top, "bin");
     look_in_path(t);
     for (size_t i = 0; i < ARRAY_SIZE(patterns); i++) {
         look_below(t, "/", patterns[i]);
@@ -208,7 +207,8 @@ static void look_everywhere(struct tools *t)
             look_below(t, base, places[i].below);
         }
     }
-    look_in_folder(t, own, false);
+    look_below(t, t->root->path, "bin");
+    look_below(t, t->root->top, "bin");
 }
 
 /* ---- What was learnt before */

@@ -126,8 +126,11 @@ static int keep_run(struct janitor *j, int runs_fd, const char *id,
     struct runspec spec;
     runspec_init(&spec);
     CLEANUP_FD int run_fd = rundir_open(j->request->root, id, err);
-    int failed = run_fd < 0 || rundir_read_spec(run_fd, &spec, NULL, err) < 0 ||
-                 oidset_add(j->roots, OBJECT_TREE, &spec.root, 0, err) < 0;
+    int failed =
+        run_fd < 0 || rundir_read_spec(run_fd, &spec, NULL, err) < 0 ||
+        oidset_add(j->roots, OBJECT_TREE, &spec.root, 0, err) < 0 ||
+        (!oid_is_zero(&spec.environment.brought) &&
+         oidset_add(j->roots, OBJECT_TREE, &spec.environment.brought, 0, err) < 0);
     runspec_release(&spec);
     if (!run_state_is_final(status->state)) {
         strvec_push(&j->executors, status->executor);
@@ -338,7 +341,7 @@ struct json *janitor_clean(const struct janitor_request *request, struct error *
     if (runs_fd < 0 || rundir_list(request->root, &ids, err) < 0) {
         return NULL;
     }
-    CLEANUP(oidset_cleanup) struct oidset *roots = oidset_new(ids.count + 1);
+    CLEANUP(oidset_cleanup) struct oidset *roots = oidset_new(2 * ids.count + 1);
     j.roots = roots;
     struct error why = ERROR_INIT;
     bool are_all_known = clean_runs(&j, runs_fd, &ids);

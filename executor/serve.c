@@ -243,7 +243,8 @@ static bool is_submitting(const struct serve *s)
     for (const struct stream *stream = s->streams; stream != NULL;
          stream = stream->next) {
         if (stream->service->opens == MSG_SUBMIT ||
-            stream->service->opens == MSG_SECRETS) {
+            stream->service->opens == MSG_SECRETS ||
+            stream->service->opens == MSG_BRING) {
             return true;
         }
     }

@@ -3,7 +3,7 @@
 static const struct service *const rows[] = {
     &submit_service, &submit_secrets_service, &follow_service,    &fetch_service,
     &status_service, &cancel_service,         &collected_service, &check_service,
-    &gc_service,     &environments_service,
+    &gc_service,     &environments_service,   &assess_service,    &bring_service,
 };
 
 const struct service *service_at(size_t i)

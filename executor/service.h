@@ -69,5 +69,7 @@ extern const struct service collected_service;
 extern const struct service check_service;
 extern const struct service gc_service;
 extern const struct service environments_service;
+extern const struct service assess_service;
+extern const struct service bring_service;
 
 #endif

@@ -123,6 +123,17 @@ static int look_for_run(struct submit *s, struct error *err)
     return 0;
 }
 
+/* What came beside the snapshot has to be here already. */
+static int check_brought(const struct submit *s, struct error *err)
+{
+    const struct oid *brought = &s->spec.environment.brought;
+    if (oid_is_zero(brought) || store_use_root(s->connection->store, brought)) {
+        return 0;
+    }
+    return error_set(err, ERR_NOT_FOUND,
+                     "what the run's environment is built from was not brought here");
+}
+
 static int read_digests(const struct submit *s, const struct json *body, struct oid *base,
                         bool *out_has_base, struct error *err)
 {
@@ -163,7 +174,7 @@ static int take_submit(struct submit *s, const struct json *body, struct error *
     if (s->is_known) {
         return 0;
     }
-    if (check_secrets(s, err) < 0) {
+    if (check_secrets(s, err) < 0 || check_brought(s, err) < 0) {
         return -1;
     }
     s->receive = receive_new(s->connection->peer, s->stream, s->connection->store,

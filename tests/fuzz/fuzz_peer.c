@@ -18,12 +18,12 @@ enum {
     IS_RAW = 2,
 };
 
-/* What the controller asks for: streams 1 to 9. */
+/* What the controller asks for: streams 1 to 11. */
 static void open_streams(struct peer *peer)
 {
-    static const enum message_type requests[] = {MSG_SUBMIT, MSG_FOLLOW, MSG_FETCH,
-                                                 MSG_STATUS, MSG_CANCEL, MSG_CHECK,
-                                                 MSG_GC,     MSG_FETCH,  MSG_COLLECTED};
+    static const enum message_type requests[] = {
+        MSG_SUBMIT, MSG_FOLLOW, MSG_FETCH,     MSG_STATUS, MSG_CANCEL, MSG_CHECK,
+        MSG_GC,     MSG_FETCH,  MSG_COLLECTED, MSG_BRING,  MSG_ASSESS};
 
     pair_send(peer, 0, MSG_HELLO);
     for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {

@@ -71,6 +71,9 @@ static inline const char *pair_body(enum message_type type)
         {MSG_GC, "{\"is_dry\":true,\"keep_days\":1,\"max_store_bytes\":null}"},
         {MSG_ENVIRONMENTS, "{\"action\":\"list\",\"identity\":null,\"build\":null,"
                            "\"is_forced\":false}"},
+        {MSG_BRING, "{\"root\":\"" PAIR_DIGEST "\",\"base\":null}"},
+        {MSG_ASSESS, "{\"environment\":{\"definition\":{}},\"interpreter\":null,"
+                     "\"brings\":[\"uv\"]}"},
         {MSG_REPORT, "{\"runs\":[]}"},
     };
 

@@ -26,7 +26,7 @@ static void every_row_is_found_by_its_number(void **state)
         assert_int_equal(strspn(row->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"),
                          strlen(row->name));
     }
-    assert_int_equal(count, 26);
+    assert_int_equal(count, 28);
     for (unsigned type = 0; type < 256; type++) {
         const struct message_row *row = message_row((uint8_t)type);
 
@@ -239,6 +239,9 @@ static void bodies_with_one_thing_wrong_are_refused(void **state)
         {MSG_STATUS, "{\"runs\":[\"\"]}"},
         {MSG_CANCEL, "{" RUN ",\"reason\":\"\",\"by\":\"\",\"grace_ms\":99999999999}"},
         {MSG_GC, "{\"is_dry\":true,\"keep_days\":-1,\"max_store_bytes\":null}"},
+        {MSG_BRING, "{\"root\":null,\"base\":null}"},
+        {MSG_ASSESS,
+         "{\"environment\":{\"definition\":{}},\"interpreter\":null,\"brings\":[1]}"},
         {MSG_ENVIRONMENTS, "{\"action\":\"build\",\"identity\":null,\"build\":null,"
                            "\"is_forced\":false}"},
     };
@@ -411,6 +414,13 @@ static void answers_are_judged_by_their_request(void **state)
         {MSG_ENVIRONMENTS, MSG_REPORT, "{\"environments\":[]}", 0},
         {MSG_ENVIRONMENTS, MSG_REPORT, "{\"environments\":[{}]}", -1},
         {MSG_ENVIRONMENTS, MSG_END, "{}", 0},
+        {MSG_ASSESS, MSG_REPORT,
+         "{\"is_ready\":true,\"python\":null,\"builder\":null,\"wants\":[]}", 0},
+        {MSG_ASSESS, MSG_REPORT,
+         "{\"is_ready\":true,\"python\":{},\"builder\":null,\"wants\":[]}", -1},
+        {MSG_ASSESS, MSG_END, "{}", 0},
+        {MSG_BRING, MSG_END, "{}", 0},
+        {MSG_BRING, MSG_REPORT, "{}", -1},
         {MSG_SUBMIT, MSG_END, "{}", -1},
         {MSG_SUBMIT, MSG_ACCEPTED, "{}", 0}, /* no answer of many meanings */
     };
