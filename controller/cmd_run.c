@@ -3,6 +3,7 @@
 #include "common/files.h"
 #include "controller/command.h"
 #include "controller/following.h"
+#include "controller/provision.h"
 #include "controller/submission.h"
 
 #include <stdio.h>
@@ -43,6 +44,8 @@ struct run_args {
                    REQUEST(log_max_size)),                                               \
         CLI_FLAG(0, "force", "also for / or your home folder", REQUEST(want_force)),     \
         CLI_FLAG(0, "refresh", "build the environment anew", REQUEST(want_refresh)),     \
+        CLI_STRING(0, "wheels-from", "WHERE", "controller: packages come from here",     \
+                   REQUEST(wheels_from)),                                                \
         CLI_FLAG('y', "yes", "do not ask about large folders", REQUEST(want_yes)),       \
         CLI_FLAG(0, "accept-new", "take the host key of a new machine",                  \
                  FIELD(want_accept_new)),                                                \
@@ -176,6 +179,29 @@ static int wait_for_node(void *context, struct error *err)
     return watch_reconnect(&f->watch, &why, err);
 }
 
+/* What the environment needs of this machine; over as many connections as it takes. */
+static int provide(struct following *f, const struct run_args *args, struct submission *s,
+                   struct error *err)
+{
+    if (!s->spec.environment.has_definition) {
+        return 0;
+    }
+    if (wait_for_node(f, err) != 0) {
+        return -1;
+    }
+    for (;;) {
+        int result = provision(s, f->context, f->watch.client, f->target, &args->request,
+                               &f->interrupt.is_interrupted, err);
+        if (result == 0 || !watch_may_pass(err) || f->interrupt.is_interrupted) {
+            return result;
+        }
+        struct error why = *err;
+        if (watch_reconnect(&f->watch, &why, err) != 0) {
+            return -1;
+        }
+    }
+}
+
 static int prepare(struct following *f, struct run_args *args, struct submission *s,
                    struct error *err)
 {
@@ -195,7 +221,8 @@ static int prepare(struct following *f, struct run_args *args, struct submission
     args->request.before_question_context = f;
     if (f->watch.client == NULL ||
         submission_snapshot(s, f->context, f->target, &args->request, &f->interrupt,
-                            err) != 0) {
+                            err) != 0 ||
+        provide(f, args, s, err) != 0) {
         return -1;
     }
     if (submission_is_large(s, f->context->config) &&
@@ -418,6 +445,8 @@ static int prepare_verb(void *opaque_context, void *opaque, char *const *operand
 static const struct cli_option prepare_options[] = {
     CLI_STRING('t', "target", "TARGET", "where to build it", FIELD(target)),
     CLI_FLAG(0, "refresh", "build it anew although it is there", REQUEST(want_refresh)),
+    CLI_STRING(0, "wheels-from", "WHERE", "controller: packages come from here",
+               REQUEST(wheels_from)),
     CLI_LIST(0, "env", "K=V", "set a variable; K alone: as it is here",
              REQUEST(variables)),
     CLI_LIST(0, "secret", "NAME", "a variable that is never stored", REQUEST(secrets)),

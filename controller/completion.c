@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "controller/envplan.h"
+#include "controller/provision.h"
 #include "controller/target.h"
 #include "controller/transport.h"
 
@@ -226,6 +227,13 @@ static void find_deploy_modes(const struct finding *f)
 #undef ROW
 }
 
+static void find_wheels(const struct finding *f)
+{
+#define ROW(word, meaning) add_word(f, word, meaning);
+    PROVISION_WHEELS_TABLE(ROW)
+#undef ROW
+}
+
 static void find_transports(const struct finding *f)
 {
     const struct transport *transport;
@@ -284,6 +292,7 @@ static const struct {
     {"URL", NULL},
     {"VERB", find_verbs},
     {"WHAT", find_wishes},
+    {"WHERE", find_wheels},
 };
 
 /* "a|b": each. */

@@ -127,6 +127,10 @@ int history_last_root(struct history *h, const char *target, const char *store,
  * store, else the target's last one of any project; zero: none. */
 int history_base_root(struct history *h, const char *target, const char *store,
                       const char *project, struct oid *out, struct error *err);
+/* The specification of the newest run of project on that store that got an environment:
+ * append its bytes; nothing where there is none. */
+int history_prepared_spec(struct history *h, const char *store, const char *project,
+                          struct strbuf *out, struct error *err);
 int history_set_last_root(struct history *h, const char *target, const char *store,
                           const char *node, const struct oid *root, struct error *err);
 /* The node has answered for the store now; when it last did (0: never). */

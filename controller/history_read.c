@@ -407,3 +407,24 @@ char *history_target_store(struct history *h, const char *target, struct error *
     }
     return rc == 0 ? xstrdup("") : copy_text(query, 0);
 }
+
+int history_prepared_spec(struct history *h, const char *store, const char *project,
+                          struct strbuf *out, struct error *err)
+{
+    const struct sql_value values[] = {SQL_TEXT(store), SQL_TEXT(project)};
+    __attribute__((cleanup(sql_query_cleanup))) struct sql_query *query =
+        sql_query(h->db,
+                  "SELECT runs.spec FROM runs JOIN environments ON environments.run ="
+                  " runs.id AND environments.store = runs.store WHERE runs.store = ?1"
+                  " AND runs.project = ?2 AND runs.exit_kind IS NOT 'environment_failed' "
+                  "ORDER BY runs.created DESC, runs.rowid DESC"
+                  " LIMIT 1",
+                  values, ARRAY_SIZE(values), err);
+    int rc = query == NULL ? -1 : sql_step(query, err);
+    if (rc <= 0) {
+        return rc;
+    }
+    size_t length = 0;
+    const void *bytes = sql_blob(query, 0, &length);
+    return strbuf_add(out, bytes, length, err);
+}

@@ -35,6 +35,7 @@ struct submission_spark {
 struct submission_request {
     const char *experiment, *framework, *interpreter;
     const char *environment; /* as --environment has it */
+    const char *wheels_from; /* "controller" or "index" */
     struct strvec variables; /* "K=V", or "K": as it is here */
     struct strvec tags;      /* "k=v" */
     struct strvec secrets;   /* names, taken from the environment */
