@@ -11,6 +11,7 @@
 
 #include "common/json.h"
 #include "common/oid.h"
+#include "common/runengine.h"
 #include "common/runenvironment.h"
 #include "common/strvec.h"
 
@@ -89,14 +90,15 @@ int run_exit_status(enum run_state state, const struct run_exit *exit);
 /* ROW(symbol, name): the files of a run that can be followed. The first three are there
  * from its acceptance on, and its final line says how long they are; the next two are the
  * prepare stage's, and stay as they are once it has ended; the last one is what Spark
- * says. */
+ * says and where its job is. */
 #define RUN_FILE_TABLE(ROW)                                                              \
     ROW(DRIVER_LOG, "driver.log")                                                        \
     ROW(CONTROL_LOG, "control.log")                                                      \
     ROW(METRICS, "metrics")                                                              \
     ROW(PREPARE_LOG, "prepare.log")                                                      \
     ROW(ENVIRONMENT_LOCK, "environment.lock")                                            \
-    ROW(ENGINE_LOG, "engine.log")
+    ROW(ENGINE_LOG, "engine.log")                                                        \
+    ROW(ENGINE, "engine")
 
 enum run_file {
 #define ROW(symbol, name) RUN_FILE_##symbol,
@@ -156,6 +158,7 @@ struct run_status {
     struct process_id process;
     uint64_t log_offset; /* where the current attempt's part of driver.log begins */
     struct run_environment environment; /* as the last line said that told of one */
+    struct run_engine engine;           /* the same */
     char node[OID_HEX_SIZE], store[33], boot[40], executor[OID_HEX_SIZE];
     bool has_outputs; /* they were collected; outputs_root is zero where there are none */
     struct oid outputs_root;

@@ -155,6 +155,30 @@ static void put_environment(struct strbuf *out, const struct run_environment *e)
     put(out, "environment", text.data);
 }
 
+/* "application_17_0002 on yarn, queue default: FINISHED, SUCCEEDED". */
+static void put_engine(struct strbuf *out, const struct run_engine *e)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    if (!run_engine_is_known(e)) {
+        return;
+    }
+    strbuf_printf(&text, "%s%s%s", e->application,
+                  e->application[0] != '\0' ? " on " : "", e->kind);
+    if (e->queue[0] != '\0') {
+        strbuf_printf(&text, ", queue %s", e->queue);
+    }
+    if (e->state[0] != '\0') {
+        strbuf_printf(&text, ": %s", e->state);
+    }
+    if (e->final_status[0] != '\0') {
+        strbuf_printf(&text, ", %s", e->final_status);
+    }
+    put(out, "engine", text.data);
+    if (e->tracking_url[0] != '\0') {
+        put(out, "", e->tracking_url);
+    }
+}
+
 static void put_log(struct strbuf *out, const struct home *home,
                     const struct history_run *run)
 {
@@ -259,6 +283,7 @@ static int print_people(struct command_context *context, const struct history_ru
     }
     put_note(&text, run->note);
     put_environment(&text, &status->environment);
+    put_engine(&text, &status->engine);
     put_log(&text, context->home, run);
     put_results(&text, run, outputs);
     put_metrics(context, run->id, &text);

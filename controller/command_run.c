@@ -129,6 +129,21 @@ static void add_environment(struct json *document, const struct run_environment 
     add_number(environment, "packages", e->packages >= 0, (uint64_t)e->packages);
 }
 
+static void add_engine_text(void *context, const char *key, const char *text)
+{
+    add_name(context, key, text);
+}
+
+static void add_engine(struct json *document, const struct run_engine *engine)
+{
+    if (!run_engine_is_known(engine)) {
+        json_add(document, "engine", json_new_null());
+        return;
+    }
+    run_engine_each(engine, add_engine_text,
+                    json_add(document, "engine", json_new_object()));
+}
+
 static void add_node(struct json *document, const struct history_run *run)
 {
     struct json *node = json_add(document, "node", json_new_object());
@@ -185,6 +200,7 @@ struct json *command_run_to_json(const struct history_run *run, const struct hom
         add_log(document, run, home);
         add_metrics(document, run, home);
         add_environment(document, &status->environment);
+        add_engine(document, &status->engine);
         add_outputs(document, status);
     }
     json_add_time(document, "created", run->created_utc_ms);

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/fdio.h"
+#include "controller/enginenotes.h"
 #include "controller/preparing.h"
 #include "controller/runlog.h"
 
@@ -16,6 +17,7 @@ struct tailing {
     struct runlog log;
     struct screen *screen;
     struct preparing *preparing; /* NULL: not shown */
+    struct enginenotes notes;    /* shown where preparing is */
     uint32_t stream;
     bool is_done; /* END or ERROR came, or the interrupt */
     bool has_end;
@@ -62,6 +64,9 @@ static int take_data(struct tailing *f, const struct peer_event *event, struct e
     if (f->preparing != NULL && f->log.current == RUN_FILE_PREPARE_LOG) {
         preparing_feed(f->preparing, event->data, event->length);
         f->watch->prepare_shown = f->log.files[RUN_FILE_PREPARE_LOG].offset;
+    }
+    if (f->preparing != NULL && f->log.current == RUN_FILE_ENGINE) {
+        enginenotes_feed(&f->notes, event->data, event->length);
     }
     if (f->screen == NULL || f->log.current != RUNLOG_DRIVER) {
         return 0;
@@ -328,6 +333,7 @@ static void end_preparing(struct tailing *f)
 int watch_run(struct watch *watch, struct history_run *run, struct error *err)
 {
     struct tailing f = {.watch = watch, .run = run};
+    enginenotes_init(&f.notes, watch->context->terminal);
     history_run_reopen(run);
     if (runlog_open(&f.log, watch->context->home, run->id, err) != 0) {
         return -1;
@@ -348,6 +354,7 @@ int watch_run(struct watch *watch, struct history_run *run, struct error *err)
         watch->shown = screen_shown(f.screen);
     }
     end_preparing(&f);
+    enginenotes_release(&f.notes);
     screen_free(f.screen);
     runlog_close(&f.log);
     return result;

@@ -88,6 +88,7 @@ static uint64_t final_size(const struct follow *f, size_t i, uint64_t unsaid)
         [RUN_FILE_PREPARE_LOG] = unsaid,
         [RUN_FILE_ENVIRONMENT_LOCK] = unsaid,
         [RUN_FILE_ENGINE_LOG] = unsaid,
+        [RUN_FILE_ENGINE] = unsaid,
     };
     return sizes[i];
 }

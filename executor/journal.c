@@ -81,6 +81,13 @@ static void put_environment(struct jsonline *l, const struct run_environment *e)
     jsonline_end(l);
 }
 
+static void put_engine_text(void *context, const char *key, const char *text)
+{
+    if (text[0] != '\0') {
+        jsonline_string(context, key, text);
+    }
+}
+
 static void put_took(struct jsonline *l, const int64_t *took_us)
 {
     jsonline_object(l, "took");
@@ -116,6 +123,11 @@ static void format_line(struct jsonline *l, const struct journal_entry *e, int64
     }
     if (e->environment != NULL && run_environment_is_known(e->environment)) {
         put_environment(l, e->environment);
+    }
+    if (e->engine != NULL && run_engine_is_known(e->engine)) {
+        jsonline_object(l, "engine");
+        run_engine_each(e->engine, put_engine_text, l);
+        jsonline_end(l);
     }
     if (e->has_log_offset) {
         jsonline_integer(l, "log_offset", (int64_t)e->log_offset);

@@ -33,6 +33,7 @@ struct journal_entry {
     const char *queued;
     const struct process_id *process;
     const struct run_environment *environment;
+    const struct run_engine *engine;
     bool has_log_offset;
     uint64_t log_offset;
     const int64_t *took_us; /* RUN_TOOK_COUNT times, of which those known are written */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/enginelog.h"
 #include "common/fdio.h"
 #include "common/subprocess.h"
 #include "executor/attended.h"
@@ -283,11 +284,15 @@ enum phase supervisor_finish(struct supervisor *s)
     if (found == NULL) {
         describe_outputs(s, reason);
     }
+    struct run_engine engine;
+    struct engine_line last;
+    (void)enginelog_read(s->run_fd, s->attempt, &engine, &last, NULL);
     logcap_look(&s->logcap, s->run_fd, &s->log); /* what stays is within the limit */
     const struct journal_entry line = {
         .state = decide_state(&exit),
         .attempt = s->attempt,
         .reason = reason,
+        .engine = &engine,
         .took_us = took,
         .exit = &exit,
         .proof = s->proof != NULL ? s->proof : "none",

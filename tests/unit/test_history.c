@@ -677,7 +677,8 @@ static void a_run_is_shown_with_the_names_that_hold_for_good(void **state)
         "\"size_bytes\":"
         "null,\"missing_"
         "bytes\":0},\"metrics\":{},"
-        "\"environment\":null,\"outputs\":null,\"created\":\"1970-01-01T00:00:01.000Z\","
+        "\"environment\":null,\"engine\":null,\"outputs\":null,\"created\":\"1970-01-"
+        "01T00:00:01.000Z\","
         "\"started\":null,"
         "\"ended\":null}");
     accept(h, "aaaa");

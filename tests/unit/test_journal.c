@@ -46,6 +46,8 @@ static void what_is_written_reads_back(void **state)
                                                 .packages = 12,
                                                 .unpinned = RUN_ENVIRONMENT_UNKNOWN,
                                                 .size_bytes = 262000000};
+    const struct run_engine engine = {
+        .kind = "yarn", .application = "application_1_2", .diagnostics = "a \"b\""};
     const int64_t begun[RUN_TOOK_COUNT] = {[RUN_TOOK_CHECKOUT] = 12,
                                            [RUN_TOOK_LAUNCH] = 0,
                                            [RUN_TOOK_SCRIPT] = RUN_TOOK_UNKNOWN,
@@ -59,6 +61,7 @@ static void what_is_written_reads_back(void **state)
          .attempt = 1,
          .process = &process,
          .environment = &environment,
+         .engine = &engine,
          .took_us = begun,
          .has_log_offset = true,
          .log_offset = 5},
@@ -90,6 +93,9 @@ static void what_is_written_reads_back(void **state)
     assert_int_equal(status.process.pid, 7);
     assert_int_equal(status.process.start, 99);
     assert_int_equal(status.log_offset, 5);
+    assert_string_equal(status.engine.application, "application_1_2");
+    assert_string_equal(status.engine.diagnostics, "a \"b\"");
+    assert_string_equal(status.engine.queue, "");
     assert_string_equal(status.environment.kind, "packages");
     assert_string_equal(status.environment.identity, "ab12");
     assert_string_equal(status.environment.build, "20261128T061500Z-ab12");

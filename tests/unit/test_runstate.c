@@ -495,6 +495,27 @@ static void the_environment_is_what_was_said_last(void **state)
     assert_false(run_environment_is_known(&s.environment));
 }
 
+static void the_engine_is_what_was_said_last(void **state)
+{
+    static const char running[] = "{\"seq\":3," TIME(
+        2) ",\"attempt\":1,\"state\":\"Running\",\"reason\":\"\",\"engine\":{"
+           "\"kind\":\"yarn\",\"application\":\"a_1\"}}";
+    static const char wrong[] = "{\"seq\":5," TIME(
+        2) ",\"attempt\":1,\"state\":\"Running\",\"reason\":\"\",\"engine\":7}";
+    struct run_status s;
+
+    (void)state;
+    run_status_init(&s);
+    assert_int_equal(take(&s, FIRST), 0);
+    assert_int_equal(take(&s, QUEUED), 0);
+    assert_false(run_engine_is_known(&s.engine));
+    assert_int_equal(take(&s, running), 0);
+    assert_int_equal(take_plain(&s, 4, 1, "Finalizing"), 0);
+    assert_string_equal(s.engine.application, "a_1");
+    assert_int_equal(take(&s, wrong), -1);
+    run_status_release(&s);
+}
+
 static void a_line_that_is_too_long_is_refused(void **state)
 {
     char line[JOURNAL_LINE_MAX + 2];
@@ -568,6 +589,7 @@ int main(void)
         cmocka_unit_test(times_are_of_the_current_attempt),
         cmocka_unit_test(lines_with_bad_members_are_refused),
         cmocka_unit_test(the_environment_is_what_was_said_last),
+        cmocka_unit_test(the_engine_is_what_was_said_last),
         cmocka_unit_test(a_line_that_is_too_long_is_refused),
         cmocka_unit_test(outputs_that_are_none_are_told_from_none_that_were_collected),
         cmocka_unit_test(members_of_a_later_version_are_ignored),
