@@ -19,6 +19,7 @@
 struct attend_verdict {
     struct run_exit exit; /* EXITED, SIGNALED, COULD_NOT_START, UNKNOWN */
     char text[512];
+    char word[4096]; /* the driver wrapper's last word, JSON, or "" */
 };
 
 /* What is to be submitted: argv and environment of a program, to be appended to. token:
@@ -40,6 +41,9 @@ struct attend_yarn {
     const char *staging;       /* spark.yarn.stagingDir, or NULL: the user's folder */
     int64_t submit_timeout_ms;
     attend_submission *submission;
+    /* The cluster says that something which was there before does not exist: submission
+     * is to bring it again. NULL: nothing can be done. */
+    void (*forget)(void *context);
     void *context;
     const struct log *log; /* control.log */
 };

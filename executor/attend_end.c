@@ -257,20 +257,32 @@ static void explain_text(const char *text, size_t length, char *out, size_t size
     }
 }
 
+/* The last bytes of a file of the run; 0 where there is none. */
+static size_t read_tail(struct attendance *a, const char *name, char tail[TAIL_MAX])
+{
+    struct stat st;
+    CLEANUP_FD int fd = openat(a->what->run_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        return 0;
+    }
+    off_t from = st.st_size > (off_t)TAIL_MAX ? st.st_size - (off_t)TAIL_MAX : 0;
+    ssize_t got = fdio_pread_full(fd, tail, TAIL_MAX, (uint64_t)from);
+    return got > 0 ? (size_t)got : 0;
+}
+
 static void explain_file(struct attendance *a, const char *name, char *out, size_t size)
 {
     char tail[TAIL_MAX];
-    struct stat st;
-    CLEANUP_FD int fd = openat(a->what->run_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    out[0] = '\0';
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        return;
-    }
-    off_t from = st.st_size > (off_t)sizeof(tail) ? st.st_size - (off_t)sizeof(tail) : 0;
-    ssize_t got = fdio_pread_full(fd, tail, sizeof(tail), (uint64_t)from);
-    if (got > 0) {
-        explain_text(tail, (size_t)got, out, size);
-    }
+    size_t length = read_tail(a, name, tail);
+    explain_text(tail, length, out, size);
+}
+
+bool attendance_lacks_files(struct attendance *a)
+{
+    char tail[TAIL_MAX];
+    static const char words[] = "does not exist";
+    size_t length = read_tail(a, "engine.log", tail);
+    return memmem(tail, length, words, strlen(words)) != NULL;
 }
 
 /* Nothing was submitted, or nothing is known to have been. */
@@ -421,5 +433,6 @@ void attendance_judge(struct attendance *a, struct attend_verdict *out)
         judge_ended(a, out);
         add_script_reason(a, out);
     }
+    snprintf(out->word, sizeof(out->word), "%s", a->log.word.text);
     attendance_say(a, ENGINE_ENDED, "%s", out->text);
 }

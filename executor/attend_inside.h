@@ -55,6 +55,8 @@ void attendance_stop_submitting(struct attendance *a);
 void attendance_cancel(struct attendance *a);
 /* Read the driver's output to its end. */
 void attendance_drain(struct attendance *a);
+/* Does what spark-submit said end with something that does not exist? */
+bool attendance_lacks_files(struct attendance *a);
 /* What came of it; told as the last line of `engine`. */
 void attendance_judge(struct attendance *a, struct attend_verdict *out);
 

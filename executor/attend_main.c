@@ -10,27 +10,29 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/archive.h"
 #include "common/fdio.h"
 #include "common/files.h"
-#include "common/store.h"
 #include "common/variables.h"
 #include "executor/arguments.h"
+#include "executor/cluster_outputs.h"
+#include "executor/clusterfs.h"
 #include "executor/environment.h"
 #include "executor/exitslot.h"
 #include "executor/http_curl.h"
 #include "executor/processes.h"
 #include "executor/rundir.h"
 #include "executor/spark_node.h"
+#include "executor/spark_ship.h"
 #include "executor/spark_submit.h"
 
 #define EXIT_FAILED 125
 #define DRIVER_FILE "errand_driver.py"
-#define PROJECT_FILE "project.tar"
-#define PROJECT_ALIAS "project"
+#define PROJECT_ALIAS "project" /* as spark_ship calls it */
+#define WORK_ALIAS "work"
 
 struct attending {
     struct noderoot *root;
@@ -38,7 +40,10 @@ struct attending {
     int run_fd, exit_fd;
     int64_t attempt;
     struct log log;
-    struct strvec environment; /* of what is started */
+    int stop_fd; /* readable once SIGTERM has come */
+    struct environment_pin pin;
+    struct programs *programs;
+    struct clusterfs fs;
     struct spark_node node;
     struct spark_place place;
     char *tag;
@@ -74,12 +79,11 @@ static bool may_be_submitted(const struct attending *a)
 
 static int find_spark(struct attending *a, struct error *err)
 {
-    const struct spark_wish wish = {.home = a->spec.spark->home,
-                                    .variables = &a->environment};
-    for (char *const *setting = environ; *setting != NULL; setting++) {
-        strvec_push(&a->environment, *setting);
+    if (environment_is_wanted(&a->spec) &&
+        environment_read_pin(a->run_fd, &a->pin, err) < 0) {
+        return -1;
     }
-    if (spark_node_find(a->root, &wish, &a->node, err) < 0 ||
+    if (spark_node_find_for(a->root, &a->spec, a->pin.prefix, true, &a->node, err) < 0 ||
         spark_place_choose(&a->place, a->spec.spark, &a->node, err) < 0) {
         return -1;
     }
@@ -89,6 +93,11 @@ static int find_spark(struct attending *a, struct error *err)
                   a->node.hadoop_conf_dir);
         return error_hint(err, "is HADOOP_CONF_DIR right?");
     }
+    a->programs = programs_new(a->stop_fd, -1);
+    programs_set_control(a->programs, &a->log);
+    variables_inherit(programs_environment(a->programs));
+    clusterfs_init(&a->fs, a->programs);
+    spark_ship_reach(&a->node, &a->fs);
     return 0;
 }
 
@@ -97,24 +106,6 @@ static int find_spark(struct attending *a, struct error *err)
 static char *run_path(const struct attending *a, const char *name)
 {
     return xasprintf("%s/runs/%s/%s", a->root->path, a->spec.run, name);
-}
-
-/* The snapshot as an archive in the run's folder, which spark-submit brings along. */
-static int archive_project(struct attending *a, struct error *err)
-{
-    CLEANUP(store_cleanup) struct store *store = noderoot_open_store(a->root, err);
-    CLEANUP_FD int fd =
-        store == NULL
-            ? -1
-            : openat(a->run_fd, PROJECT_FILE,
-                     O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    struct archive_facts facts;
-    if (fd < 0) {
-        return store == NULL ? -1 : error_sys(err, "make " PROJECT_FILE);
-    }
-    const struct archive_request request = {.out_fd = fd};
-    const struct object_source source = store_source(store);
-    return archive_snapshot(&request, &source, &a->spec.root, &facts, err);
 }
 
 /* Beside the run's own: who it is, and that the engine started it. */
@@ -136,29 +127,46 @@ static void add_variables(const struct attending *a, struct strvec *out)
     variables_setf(out, "ERRAND_ATTEMPT=%lld", (long long)a->attempt);
 }
 
-/* Where modules of the project are found, in a container. */
-static void add_python_path(const struct attending *a, struct strvec *out)
+/* Project and environment as the cluster has them, brought where it has them not. */
+static int ship(struct attending *a, struct spark_shipment *out, struct error *err)
 {
-    const char *slash = strrchr(a->spec.script, '/');
-    if (slash != NULL) {
-        strvec_pushf(out, PROJECT_ALIAS "/%.*s", (int)(slash - a->spec.script),
-                     a->spec.script);
-    }
-    strvec_push(out, PROJECT_ALIAS);
+    const struct spark_ship s = {.root = a->root,
+                                 .spec = &a->spec,
+                                 .run_fd = a->run_fd,
+                                 .pin = environment_is_wanted(&a->spec) ? &a->pin : NULL,
+                                 .fs = &a->fs,
+                                 .node = &a->node};
+    return spark_ship(&s, a->attempt, out, err);
 }
 
-static int write_driver(struct attending *a, const char *token, struct error *err)
+static void forget(void *context)
+{
+    struct attending *a = context;
+    const struct spark_ship s = {.root = a->root,
+                                 .spec = &a->spec,
+                                 .run_fd = a->run_fd,
+                                 .pin = environment_is_wanted(&a->spec) ? &a->pin : NULL,
+                                 .fs = &a->fs,
+                                 .node = &a->node};
+    spark_ship_forget(&s);
+}
+
+/* The script may write in its own copy of the project. */
+static int write_driver(struct attending *a, const struct spark_shipment *shipment,
+                        const char *token, struct error *err)
 {
     CLEANUP_STRVEC struct strvec variables = STRVEC_INIT, python_path = STRVEC_INIT;
     struct strbuf text;
     strbuf_init(&text, (size_t)16 << 20);
     add_variables(a, &variables);
-    add_python_path(a, &python_path);
+    spark_ship_add_driver_path(shipment, WORK_ALIAS, &python_path);
     const struct spark_driver driver = {.spec = &a->spec,
                                         .attempt = a->attempt,
-                                        .project = PROJECT_ALIAS,
+                                        .project = WORK_ALIAS,
+                                        .copy_of = PROJECT_ALIAS,
                                         .python_path = &python_path,
                                         .variables = &variables,
+                                        .outputs = shipment->outputs,
                                         .token = token};
     spark_driver_write(&driver, &text);
     int result =
@@ -168,20 +176,41 @@ static int write_driver(struct attending *a, const char *token, struct error *er
     return result;
 }
 
+/* spark-env.sh would set its own Python where there is none. */
+static void make_environment(const struct attending *a, const char *python,
+                             struct strvec *out)
+{
+    for (char *const *setting = environ; *setting != NULL; setting++) {
+        strvec_push(out, *setting);
+    }
+    for (size_t i = 0; i < a->spec.variables.count; i++) {
+        variables_set(out, a->spec.variables.items[i]);
+    }
+    variables_setf(out, "PYSPARK_PYTHON=%s", python);
+    variables_unset(out, "PYSPARK_DRIVER_PYTHON");
+    variables_unset(out, "PYSPARK_DRIVER_PYTHON_OPTS");
+    if (a->spec.spark->home != NULL) {
+        variables_setf(out, "SPARK_HOME=%s", a->node.home);
+    }
+}
+
 static int submission(void *context, const char *token, struct strvec *argv,
                       struct strvec *environment, struct error *err)
 {
     struct attending *a = context;
-    CLEANUP_STRVEC struct strvec archives = STRVEC_INIT, conf = STRVEC_INIT;
+    CLEANUP_SHIPMENT struct spark_shipment shipment;
+    CLEANUP_STRVEC struct strvec conf = STRVEC_INIT;
     CLEANUP_FREE char *work = run_path(a, "work");
     CLEANUP_FREE char *driver = run_path(a, DRIVER_FILE);
-    const char *python = a->node.python[0] != '\0' ? a->node.python : "python3";
-    if (archive_project(a, err) < 0 || write_driver(a, token, err) < 0) {
+    spark_shipment_init(&shipment);
+    if (ship(a, &shipment, err) < 0 || write_driver(a, &shipment, token, err) < 0) {
         return -1;
     }
-    strvec_pushf(&archives, "%s/runs/%s/" PROJECT_FILE "#" PROJECT_ALIAS, a->root->path,
-                 a->spec.run);
-    strvec_push(&conf, "spark.executorEnv.PYTHONPATH=" PROJECT_ALIAS);
+    const char *python = shipment.python != NULL       ? shipment.python
+                         : a->spec.interpreter != NULL ? a->spec.interpreter
+                         : a->node.python[0] != '\0'   ? a->node.python
+                                                       : "python3";
+    spark_ship_add_conf(&shipment, &a->spec.spark->conf, &conf);
     const struct spark_submission submission = {.spec = &a->spec,
                                                 .node = &a->node,
                                                 .place = &a->place,
@@ -189,17 +218,57 @@ static int submission(void *context, const char *token, struct strvec *argv,
                                                 .work = work,
                                                 .driver = driver,
                                                 .executor_python = python,
-                                                .archives = &archives,
+                                                .archives = &shipment.archives,
                                                 .conf = &conf};
     spark_submit_arguments(&submission, argv);
-    for (size_t i = 0; i < a->environment.count; i++) {
-        strvec_push(environment, a->environment.items[i]);
-    }
-    /* spark-env.sh would set its own where there is none. */
-    variables_setf(environment, "PYSPARK_PYTHON=%s", python);
-    variables_unset(environment, "PYSPARK_DRIVER_PYTHON");
-    variables_unset(environment, "PYSPARK_DRIVER_PYTHON_OPTS");
+    make_environment(a, python, environment);
     return 0;
+}
+
+/* ---- Its outputs */
+
+/* The sentence for outputs that stayed away. */
+static void note_lost_outputs(struct attending *a, const char *why)
+{
+    CLEANUP_FREE char *text =
+        xasprintf("the outputs did not come from the cluster: %s", why);
+    log_line(&a->log, "%s", text);
+    cluster_outputs_note_failure(a->run_fd, text);
+}
+
+/* As the driver's last word says: {"outputs":{"size_bytes":N}} or {"error":"..."}. */
+static void take_outputs(struct attending *a, const char *word)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP_JSON struct json *j = json_parse(word, strlen(word), NULL);
+    const struct json *outputs = json_get(j, "outputs");
+    const char *why = json_string(json_get(outputs, "error"));
+    CLEANUP_SHIPMENT struct spark_shipment shipment;
+    CLEANUP_FREE char *run_folder = xasprintf("%s/runs/%s", a->root->path, a->spec.run);
+    int64_t size;
+    spark_shipment_init(&shipment);
+    if (!json_is_object(outputs)) {
+        return;
+    }
+    if (why != NULL) {
+        note_lost_outputs(a, why);
+        return;
+    }
+    if (json_get_integer(outputs, "outputs", "size_bytes", 0, JSON_INTEGER_MAX, &size,
+                         &err) < 0 ||
+        ship(a, &shipment, &err) < 0) {
+        note_lost_outputs(a, err.text);
+        return;
+    }
+    const struct cluster_outputs o = {.fs = &a->fs,
+                                      .uri = shipment.outputs,
+                                      .size_bytes = (uint64_t)size,
+                                      .run_path = run_folder,
+                                      .run_fd = a->run_fd,
+                                      .spec = &a->spec};
+    if (shipment.outputs == NULL || cluster_outputs_take(&o, &err) < 0) {
+        note_lost_outputs(a, err.text);
+    }
 }
 
 /* ---- Attending */
@@ -241,6 +310,7 @@ static void attend(struct attending *a, struct attend_verdict *out)
         .staging = or_null(a->node.staging),
         .submit_timeout_ms = a->spec.spark->submit_timeout_ms,
         .submission = submission,
+        .forget = forget,
         .context = a,
         .log = &a->log,
     };
@@ -283,13 +353,16 @@ static void release(struct attending *a)
 {
     noderoot_free(a->root);
     runspec_release(&a->spec);
-    strvec_release(&a->environment);
+    environment_pin_release(&a->pin);
+    clusterfs_release(&a->fs);
+    programs_free(a->programs);
     spark_node_release(&a->node);
     spark_place_release(&a->place);
     free(a->tag);
 }
 
-static void set_signals(void)
+/* A descriptor that is readable while a SIGTERM is pending. */
+static int set_signals(void)
 {
     sigset_t mask;
     sigemptyset(&mask);
@@ -297,6 +370,8 @@ static void set_signals(void)
     sigaddset(&mask, SIGCHLD);
     (void)sigprocmask(SIG_BLOCK, &mask, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    sigdelset(&mask, SIGCHLD);
+    return signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
 /* It could not begin. With a job that may be there, that is no end: a further start may
@@ -322,9 +397,11 @@ int attend_main(int argc, char **argv)
     struct attend_verdict verdict;
     CLEANUP(release)
     struct attending a = {.run_fd = -1, .exit_fd = -1, .log.fd = -1};
-    set_signals();
+    a.stop_fd = set_signals();
     runspec_init(&a.spec);
+    environment_pin_init(&a.pin);
     spark_node_init(&a.node);
+    clusterfs_init(&a.fs, NULL);
     if (argc < 2 || strcmp(argv[1], "yarn") != 0) {
         fprintf(stderr, "errand-executor: attend: which engine? There is yarn.\n");
         return 2;
@@ -338,6 +415,7 @@ int attend_main(int argc, char **argv)
     }
     a.tag = spark_tag(a.spec.run, a.attempt);
     attend(&a, &verdict);
+    take_outputs(&a, verdict.word);
     write_slot(&a, &verdict);
     return end_like(&verdict.exit);
 }

@@ -319,6 +319,16 @@ static void find_or_submit(struct attendance *a)
         return;
     }
     await_application(a);
+    if (a->engine.engine.application[0] == '\0' && !a->is_canceled &&
+        a->trouble[0] == '\0' && a->what->forget != NULL && attendance_lacks_files(a)) {
+        log_line(a->what->log, "something the cluster had is gone: bringing it again");
+        a->what->forget(a->what->context);
+        if (start_submitting(a, &err) < 0) {
+            snprintf(a->trouble, sizeof(a->trouble), "%.500s", err.text);
+            return;
+        }
+        await_application(a);
+    }
 }
 
 /* ---- Following */

@@ -311,6 +311,23 @@ static int start_container(struct launch *l, const struct arguments *args)
     return result < 0 ? give_up(l, "container", code, err.text) : end_like(status);
 }
 
+/* An attendant starts the cluster's programs, not the run's: it gets what this process
+ * has, and the secrets, which it passes on. */
+static void leave_login_environment(struct launch *l)
+{
+    CLEANUP_STRVEC struct strvec all = l->environment;
+    l->environment = (struct strvec)STRVEC_INIT;
+    for (char *const *at = environ; *at != NULL; at++) {
+        strvec_push(&l->environment, *at);
+    }
+    for (size_t i = 0; i < l->spec.secrets.count; i++) {
+        const char *value = variables_find(&all, l->spec.secrets.items[i]);
+        if (value != NULL) {
+            variables_setf(&l->environment, "%s=%s", l->spec.secrets.items[i], value);
+        }
+    }
+}
+
 /* Spark's driver: in this process's care, or in that of an attendant, which it becomes.
  */
 static int start_spark(struct launch *l, const struct arguments *args)
@@ -339,6 +356,7 @@ static int start_spark(struct launch *l, const struct arguments *args)
         if (attended_announce(l->run_fd, &err) < 0) {
             return give_up(l, "spark", EXIT_FAILED, err.text);
         }
+        leave_login_environment(l);
         l->command.argv = spark.argv;
         l->command.program = xstrdup(spark.argv.items[0]);
         spark.argv = (struct strvec)STRVEC_INIT;
