@@ -111,8 +111,8 @@ enum livy_fate livy_judge_post(const struct http_response *answer);
  * windows share no line, lines may have been lost between them, and it is said so. Equal
  * lines over a whole window cannot be told apart: of those the fewest are taken as new.
  *
- * The part behind "\nstderr: " (YARN's diagnostics among it) is a list of its own, which
- * only grows.
+ * The part behind "\nstderr: ", YARN's diagnostics among it, is a list of its own, whose
+ * lines are replaced.
  */
 struct livy_tail {
     struct {

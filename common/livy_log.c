@@ -91,7 +91,8 @@ static int visit_part(const struct livy_tail *tail, const struct window *w, size
     bool is_hole = false;
     size_t seen = overlap(tail->parts[part].digests, tail->parts[part].count,
                           w->parts[part].digests, w->parts[part].count, &is_hole);
-    if (is_hole && visit(context, NULL, true, err) < 0) {
+    /* Diagnostics are replaced, not continued. */
+    if (is_hole && part == 0 && visit(context, NULL, true, err) < 0) {
         return -1;
     }
     for (size_t i = seen; i < w->parts[part].count; i++) {

@@ -86,6 +86,22 @@ static bool is_true(const struct http_response *answer)
     return json_is_bool(value) && json_bool(value);
 }
 
+char *webhdfs_home(const struct webhdfs *fs, struct error *err)
+{
+    CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
+    CLEANUP_FREE char *url = address(fs, "/", "GETHOMEDIRECTORY", "");
+    if (ask(fs, "GET", url, &answer, err) < 0) {
+        return NULL;
+    }
+    CLEANUP_JSON struct json *j = json_parse(answer.body.data, answer.body.length, NULL);
+    const struct json *path = json_get(j, "Path");
+    if (answer.status == 200 && json_is_string(path) && json_string(path)[0] == '/') {
+        return xstrdup(json_string(path));
+    }
+    fail_status(&answer, "find", "the home folder", err);
+    return NULL;
+}
+
 int webhdfs_make_dirs(const struct webhdfs *fs, const char *path, struct error *err)
 {
     CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
@@ -219,6 +235,23 @@ static bool is_behind_end(const struct http_response *answer)
                             strstr(said, "seek after EOF") != NULL);
 }
 
+/* Where the bytes come from, for a sink: into one no redirect is followed. */
+static char *find_source(const struct webhdfs *fs, const char *url, struct error *err)
+{
+    CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
+    CLEANUP_FREE char *ask_url = xasprintf("%s&noredirect=true", url);
+    const struct http_request request = {
+        .method = "GET", .url = ask_url, .timeout_ms = ASK_MS, .limit_bytes = ANSWER_MAX};
+    if (http_perform(fs->http, &request, &answer, err) < 0) {
+        return NULL;
+    }
+    CLEANUP_JSON struct json *j = json_parse(answer.body.data, answer.body.length, NULL);
+    const struct json *place = json_get(j, "Location");
+    return answer.status == 307 && answer.location[0] != '\0' ? xstrdup(answer.location)
+           : answer.status == 200 && json_is_string(place) ? xstrdup(json_string(place))
+                                                           : xstrdup(url);
+}
+
 int webhdfs_read(const struct webhdfs *fs, const char *path, uint64_t offset,
                  uint64_t length, int sink_fd, struct http_response *answer,
                  bool *out_is_there, struct error *err)
@@ -227,14 +260,21 @@ int webhdfs_read(const struct webhdfs *fs, const char *path, uint64_t offset,
         xasprintf("&offset=%llu&length=%llu", (unsigned long long)offset,
                   (unsigned long long)length);
     CLEANUP_FREE char *url = address(fs, path, "OPEN", more);
-    const struct http_request request = {.method = "GET",
-                                         .url = url,
-                                         .timeout_ms = sink_fd >= 0 ? CARRY_MS : ASK_MS,
-                                         .limit_bytes =
-                                             length < ANSWER_MAX ? ANSWER_MAX : length,
-                                         .has_sink = sink_fd >= 0,
-                                         .sink_fd = sink_fd};
-    if (http_follow(fs->http, &request, answer, err) < 0) {
+    CLEANUP_FREE char *source = sink_fd >= 0 ? find_source(fs, url, err) : xstrdup(url);
+    if (source == NULL || http_check_url(source, err) < 0) {
+        return -1;
+    }
+    const struct http_request request = {
+        .method = "GET",
+        .url = source,
+        .timeout_ms = sink_fd >= 0 ? CARRY_MS : ASK_MS,
+        .limit_bytes = length < ANSWER_MAX ? ANSWER_MAX : length,
+        .has_sink = sink_fd >= 0,
+        .sink_fd = sink_fd,
+        .is_foreign = !http_is_same_origin(source, fs->url)};
+    int result = sink_fd >= 0 ? http_perform(fs->http, &request, answer, err)
+                              : http_follow(fs->http, &request, answer, err);
+    if (result < 0) {
         return -1;
     }
     *out_is_there = answer->status != 404;

@@ -23,6 +23,8 @@ struct webhdfs {
     const char *url;
 };
 
+/* The home folder of whoever asks, "/user/me"; malloc'ed. NULL: err. */
+char *webhdfs_home(const struct webhdfs *fs, struct error *err);
 /* Make path and the folders above it. */
 int webhdfs_make_dirs(const struct webhdfs *fs, const char *path, struct error *err);
 /* Write a file of this machine, replacing what is there. mode: 0644 and the like. */

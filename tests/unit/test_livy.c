@@ -264,6 +264,7 @@ static void diagnostics_are_a_list_of_their_own(void **state)
          "a|\nYARN Diagnostics: |");
     take(&tail, OUT ",\"a\",\"b\"," ERR ",\"\\nYARN Diagnostics: \",\"refused\"",
          "b|refused|");
+    take(&tail, OUT ",\"a\",\"b\"," ERR ",\"killed\"", "killed|");
 }
 
 static void an_empty_window_forgets_nothing(void **state)

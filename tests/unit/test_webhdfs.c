@@ -183,6 +183,27 @@ static void reading_behind_the_end_gives_nothing(void **state)
     assert_false(is_there);
 }
 
+static void a_file_is_fetched_from_where_its_bytes_are(void **state)
+{
+    static const struct fake_answer answers[] = {
+        {.method = "GET",
+         .url = READ_URL "&noredirect=true",
+         .status = 200,
+         .body = "{\"Location\":\"" DATA "\"}"},
+        {.method = "GET", .url = DATA, .status = 200},
+    };
+    struct fake_http fake;
+    struct webhdfs fs = {.http = &fake.http, .url = ROOT};
+    CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
+    bool is_there = false;
+    (void)state;
+    fake_init(&fake, answers, ARRAY_SIZE(answers));
+    assert_int_equal(webhdfs_read(&fs, "/a", 10, 100, 1, &answer, &is_there, NULL), 0);
+    fake_assert_done(&fake);
+    assert_true(fake.is_foreign[1]);
+    assert_true(is_there);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +214,7 @@ int main(void)
         cmocka_unit_test(what_hdfs_says_is_in_the_sentence),
         cmocka_unit_test(a_size_is_told_or_that_nothing_is_there),
         cmocka_unit_test(reading_behind_the_end_gives_nothing),
+        cmocka_unit_test(a_file_is_fetched_from_where_its_bytes_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
