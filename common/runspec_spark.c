@@ -197,7 +197,7 @@ static void free_texts(const void *base, const struct text_row *rows, size_t cou
     }
 }
 
-static void livy_free(struct runspec_livy *livy)
+void runspec_livy_free(struct runspec_livy *livy)
 {
     if (livy != NULL) {
         free_texts(livy, livy_texts, ARRAY_SIZE(livy_texts));
@@ -216,7 +216,7 @@ void runspec_spark_free(struct runspec_spark *spark)
     for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
         strvec_release(at(spark, lists[i].offset));
     }
-    livy_free(spark->livy);
+    runspec_livy_free(spark->livy);
     free(spark);
 }
 

@@ -101,6 +101,7 @@ struct runspec_spark {
 /* Nothing wished: one attempt, the default timeout, both wants. The caller's. */
 struct runspec_spark *runspec_spark_new(void);
 struct runspec_livy *runspec_livy_new(void);
+void runspec_livy_free(struct runspec_livy *livy);
 void runspec_spark_free(struct runspec_spark *spark);
 DEFINE_CLEANUP_FREE(runspec_spark)
 

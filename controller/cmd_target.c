@@ -13,6 +13,7 @@
 struct add_args {
     char *port, *identity, *ssh_config, *known_hosts, *transport, *root, *interpreter;
     char *kind, *spark_home;
+    char *user, *ca, *auth, *webhdfs, *base, *yarn_url, *password_env;
     bool want_force;
 };
 
@@ -60,6 +61,61 @@ static void warn_of_missing(struct terminal *terminal, const char *option,
     }
 }
 
+/* What was said of a Livy server; the caller's to free. NULL: err. */
+static struct runspec_livy *make_livy(const struct add_args *args, const char *url,
+                                      struct error *err)
+{
+    struct runspec_livy *livy = runspec_livy_new();
+    const struct {
+        char **place;
+        const char *text;
+    } rows[] = {{&livy->url, url},
+                {&livy->user, args->user},
+                {&livy->webhdfs, args->webhdfs},
+                {&livy->yarn_url, args->yarn_url}};
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        *rows[i].place = rows[i].text != NULL ? xstrdup(rows[i].text) : NULL;
+    }
+    livy->ca = target_absolute(args->ca);
+    livy->auth = args->user != NULL ? LIVY_AUTH_BASIC : LIVY_AUTH_NONE;
+    livy->upload = args->webhdfs == NULL && args->base != NULL &&
+                           strncmp(args->base, "file:", 5) == 0
+                       ? LIVY_UPLOAD_LOCAL
+                       : LIVY_UPLOAD_WEBHDFS;
+    if (args->auth != NULL && livy_auth_parse(args->auth, &livy->auth, err) != 0) {
+        err->code = ERR_USAGE;
+        error_wrap(err, "--auth");
+        error_hint(err, "it is basic, none or negotiate");
+        runspec_livy_free(livy);
+        return NULL;
+    }
+    return livy;
+}
+
+/* NAME URL: a Livy server. */
+static int add_livy(struct command_context *context, const struct add_args *args,
+                    char *name, const char *url)
+{
+    struct error err = ERROR_INIT;
+    struct target target = {.name = name,
+                            .kind = TARGET_KIND_LIVY,
+                            .password_env = args->password_env,
+                            .interpreter = args->interpreter,
+                            .livy_base = args->base};
+    target.livy = make_livy(args, url, &err);
+    int result = target.livy == NULL || command_home(context, &err) == NULL ||
+                         target_save(context->home, &target, args->want_force, &err) != 0
+                     ? command_fail(context, false, &err, err.code == ERR_USAGE ? 2 : 1)
+                     : 0;
+    if (result == 0) {
+        warn_of_missing(context->terminal, "--ca", target.livy->ca);
+        terminal_note(context->terminal,
+                      "added target %s; try it with: errand target check %s", name, name);
+    }
+    runspec_livy_free(target.livy);
+    return result;
+}
+
 static int add_verb(void *opaque, void *opaque_args, char *const *operands,
                     size_t operand_count)
 {
@@ -67,6 +123,10 @@ static int add_verb(void *opaque, void *opaque_args, char *const *operands,
     const struct add_args *args = opaque_args;
     struct error err = ERROR_INIT;
     CLEANUP_FREE char *host = NULL;
+    if (operand_count > 1 && strncmp(operands[1], "http", 4) == 0 &&
+        strstr(operands[1], "://") != NULL) {
+        return add_livy(context, args, operands[0], operands[1]);
+    }
     struct target target = {
         .name = operands[0],
         .host = operand_count > 1 ? operands[1] : NULL,
@@ -77,6 +137,7 @@ static int add_verb(void *opaque, void *opaque_args, char *const *operands,
         .root = args->root,
         .interpreter = args->interpreter,
         .spark_home = args->spark_home,
+        .password_env = args->password_env,
     };
     if (command_home(context, &err) == NULL ||
         parse_port(args->port, &target.port, &err) != 0 ||
@@ -115,10 +176,21 @@ static const struct cli_option add_options[] = {
     CLI_STRING(0, "root", "PATH-THERE", "errand's folder on the node; default: ~/.errand",
                FIELD(root)),
     CLI_STRING(0, "interpreter", "PYTHON", "python on the node", FIELD(interpreter)),
-    CLI_STRING(0, "kind", "KIND", "ssh, or spark: scripts run with the node's Spark",
+    CLI_STRING(0, "kind", "KIND", "ssh; spark: scripts run with the node's Spark; livy",
                FIELD(kind)),
     CLI_STRING(0, "spark-home", "PATH-THERE",
                "SPARK_HOME on the node, if it is not found", FIELD(spark_home)),
+    CLI_STRING(0, "user", "USER", "Livy: who one is there", FIELD(user)),
+    CLI_STRING(0, "password-env", "NAME", "environment variable with the password",
+               FIELD(password_env)),
+    CLI_STRING(0, "ca", "FILE", "Livy: certificates of one's own authorities", FIELD(ca)),
+    CLI_STRING(0, "auth", "WORD", "Livy: basic, negotiate (Kerberos) or none",
+               FIELD(auth)),
+    CLI_STRING(0, "webhdfs", "URL", "Livy: by which files get to the cluster",
+               FIELD(webhdfs)),
+    CLI_STRING(0, "base", "URI", "Livy: the folder there for what errand brings",
+               FIELD(base)),
+    CLI_STRING(0, "yarn-url", "URL", "Livy: YARN's ResourceManager", FIELD(yarn_url)),
     CLI_FLAG(0, "force", "replace a target of that name", FIELD(want_force)),
     CLI_END,
 };
@@ -133,6 +205,7 @@ const struct cli_command cmd_target_add = {
         "are\n"
         "other addresses of the same target, tried in order where the first does not\n"
         "answer: a cluster's second head node. Nothing is connected yet.\n"
+        "An http(s):// address is a Livy server.\n"
         "The target is written to targets.d/NAME.yaml in your own configuration,\n"
         "which may be edited; file names in it are absolute.",
     .options = add_options,
@@ -150,7 +223,9 @@ static void add_row(const struct target *target, const char *origin, bool is_def
                     bool is_connected, struct table *table)
 {
     CLEANUP_FREE char *host = NULL;
-    if (target->host != NULL && target->port != 0) {
+    if (target->livy != NULL) {
+        host = xstrdup(target->livy->url);
+    } else if (target->host != NULL && target->port != 0) {
         host = xasprintf("%s, port %lld", target->host, (long long)target->port);
     } else {
         host = xstrdup(target->host == NULL ? "this machine" : target->host);

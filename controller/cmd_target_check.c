@@ -2,6 +2,7 @@
 #include "common/clock.h"
 #include "controller/client.h"
 #include "controller/command.h"
+#include "controller/target_check.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,48 +12,6 @@ struct check_args {
 };
 
 #define FIELD(name) offsetof(struct check_args, name)
-
-struct checking {
-    struct command_context *context;
-    bool is_json;
-    bool is_ok;
-    struct json *steps; /* array of the document */
-    struct json *node;  /* what CHECK said of the node, or NULL */
-    const struct target *target;
-};
-
-/* Note a step, and show it where people read. time_ms -1: it has none of its own. */
-static void add_step(struct checking *c, const char *step, bool is_ok, int64_t time_ms,
-                     const char *detail, const char *hint)
-{
-    struct json *item = json_append(c->steps, json_new_object());
-    json_add_string(item, "step", step);
-    json_add_bool(item, "ok", is_ok);
-    json_add_integer(item, "time_ms", time_ms < 0 ? 0 : time_ms);
-    json_add_string(item, "detail", detail);
-    json_add_string(item, "hint", hint != NULL && hint[0] != '\0' ? hint : NULL);
-    c->is_ok = c->is_ok && is_ok;
-    if (c->is_json) {
-        return;
-    }
-    CLEANUP_STRBUF struct strbuf safe = STRBUF_INIT;
-    char time[32] = "";
-    terminal_make_safe(detail, strlen(detail), &safe);
-    if (time_ms >= 0) {
-        (void)snprintf(time, sizeof time, "%lld ms", (long long)time_ms);
-    }
-    CLEANUP_FREE char *shown = xstrdup(step);
-    for (char *at = strchr(shown, '_'); at != NULL; at = strchr(at, '_')) {
-        *at = ' ';
-    }
-    (void)printf("%-4s %-12s %8s  %s\n", is_ok ? "ok" : "FAIL", shown, time, safe.data);
-    if (hint != NULL && hint[0] != '\0') {
-        CLEANUP_STRBUF struct strbuf safe_hint = STRBUF_INIT;
-        terminal_make_safe(hint, strlen(hint), &safe_hint);
-        (void)printf("%26s  -> %s\n", "", safe_hint.data);
-    }
-    (void)fflush(stdout);
-}
 
 static int64_t since_ms(int64_t since_ns)
 {
@@ -92,7 +51,7 @@ static char *fill_hint(const struct target *target, const char *hint)
 /* One REPORT of CHECK: facts of the node, and what was found there. */
 static int take_report(void *context, const struct json *report, struct error *err)
 {
-    struct checking *c = context;
+    struct target_checking *c = context;
     const struct json *checks = NULL;
     if (json_get_array(report, "CHECK's report", "checks", 1000, &checks, err) != 0) {
         return -1;
@@ -104,29 +63,29 @@ static int take_report(void *context, const struct json *report, struct error *e
          check = json_next(check)) {
         const struct json *is_ok = json_get(check, "ok");
         CLEANUP_FREE char *hint = fill_hint(c->target, text_of(check, "hint"));
-        add_step(c, text_of(check, "step"), is_ok == NULL || json_bool(is_ok), -1,
-                 text_of(check, "detail"), hint);
+        target_check_step(c, text_of(check, "step"), is_ok == NULL || json_bool(is_ok),
+                          -1, text_of(check, "detail"), hint);
     }
     return 0;
 }
 
-static void say_link(struct checking *c, const struct client *client)
+static void say_link(struct target_checking *c, const struct client *client)
 {
     size_t count = 0;
     const struct client_step *steps = client_steps(client, &count);
     for (size_t i = 0; i < count; i++) {
-        add_step(c, steps[i].name, true, steps[i].duration_ns / NS_PER_MS,
-                 steps[i].detail, NULL);
+        target_check_step(c, steps[i].name, true, steps[i].duration_ns / NS_PER_MS,
+                          steps[i].detail, NULL);
     }
     CLEANUP_JSON struct json *facts = client_link_facts(client);
     for (const struct json *fact = json_first(facts); fact != NULL;
          fact = json_next(fact)) {
-        add_step(c, json_key(fact), true, -1,
-                 json_is_string(fact) ? json_string(fact) : "", NULL);
+        target_check_step(c, json_key(fact), true, -1,
+                          json_is_string(fact) ? json_string(fact) : "", NULL);
     }
 }
 
-static void say_clock(struct checking *c, const struct client_node *node)
+static void say_clock(struct target_checking *c, const struct client_node *node)
 {
     int64_t skew_ms =
         node->clock_skew_ms < 0 ? -node->clock_skew_ms : node->clock_skew_ms;
@@ -134,7 +93,7 @@ static void say_clock(struct checking *c, const struct client_node *node)
     clock_format_duration(text, skew_ms);
     CLEANUP_FREE char *detail =
         xasprintf("%s %s ours", text, node->clock_skew_ms < 0 ? "behind" : "ahead of");
-    add_step(
+    target_check_step(
         c, "clock", true, -1, detail,
         skew_ms > 5000
             ? "times of runs are the node's: set its clock (timedatectl set-ntp true)"
@@ -157,18 +116,18 @@ static const char *failed_step(enum error_code code)
     }
 }
 
-static void say_transport(struct checking *c, const struct client *client,
+static void say_transport(struct target_checking *c, const struct client *client,
                           struct json *document)
 {
     const char *reason = NULL;
     const char *name = client_transport(client, &reason);
     json_add_string(document, "transport", name);
     CLEANUP_FREE char *why = xasprintf("%s (%s)", name, reason);
-    add_step(c, "transport", true, -1, why, NULL);
+    target_check_step(c, "transport", true, -1, why, NULL);
 }
 
 /* Connect, and say over which transport; NULL: it was said why not. */
-static struct client *connect_to(struct checking *c, const struct check_args *args,
+static struct client *connect_to(struct target_checking *c, const struct check_args *args,
                                  const struct target *target, struct json *document,
                                  struct error *err)
 {
@@ -181,14 +140,14 @@ static struct client *connect_to(struct checking *c, const struct check_args *ar
     struct client *client = client_start(c->context, target, &options, err);
     if (client == NULL) {
         json_add_string(document, "transport", target->transport);
-        add_step(c, "connect", false, since_ms(since_ns), err->text, err->hint);
+        target_check_step(c, "connect", false, since_ms(since_ns), err->text, err->hint);
         return NULL;
     }
     int result = client_wait(client, err);
     say_transport(c, client, document);
     if (result != 0) {
-        add_step(c, failed_step(err->code), false, since_ms(since_ns), err->text,
-                 err->hint);
+        target_check_step(c, failed_step(err->code), false, since_ms(since_ns), err->text,
+                          err->hint);
         client_free(client);
         return NULL;
     }
@@ -196,7 +155,7 @@ static struct client *connect_to(struct checking *c, const struct check_args *ar
 }
 
 /* Which Spark the node is asked about. */
-static struct json *spark_wish(const struct checking *c)
+static struct json *spark_wish(const struct target_checking *c)
 {
     const struct target *target = c->target;
     struct json *wish = json_new_object();
@@ -215,7 +174,7 @@ static struct json *spark_wish(const struct checking *c)
     return wish;
 }
 
-static int ask_node(struct checking *c, const struct check_args *args,
+static int ask_node(struct target_checking *c, const struct check_args *args,
                     struct client *client, struct error *err)
 {
     int64_t since_ns = clock_monotonic_ns();
@@ -225,16 +184,16 @@ static int ask_node(struct checking *c, const struct check_args *args,
         json_add(body, "spark", spark_wish(c));
     }
     if (client_ask(client, MSG_CHECK, body, take_report, c, NULL, err) != 0) {
-        add_step(c, "executor", false, since_ms(since_ns), err->text, err->hint);
+        target_check_step(c, "executor", false, since_ms(since_ns), err->text, err->hint);
         return -1;
     }
-    add_step(c, "round trip", true, since_ms(since_ns), "one question and its answer",
-             NULL);
+    target_check_step(c, "round trip", true, since_ms(since_ns),
+                      "one question and its answer", NULL);
     return 0;
 }
 
 /* Every step; those that failed were shown. */
-static int check(struct checking *c, const struct check_args *args,
+static int check(struct target_checking *c, const struct check_args *args,
                  const struct target *target, struct json *document, struct error *err)
 {
     CLEANUP(client_cleanup)
@@ -246,12 +205,12 @@ static int check(struct checking *c, const struct check_args *args,
     say_link(c, client);
     CLEANUP_FREE char *executor =
         xasprintf("%s on %s, root %s", node->version, node->platform, node->root);
-    add_step(c, "executor", true, -1, executor, NULL);
+    target_check_step(c, "executor", true, -1, executor, NULL);
     say_clock(c, node);
     return ask_node(c, args, client, err);
 }
 
-static void add_node(struct checking *c, struct json *document)
+static void add_node(struct target_checking *c, struct json *document)
 {
     (void)json_add(document, "node", c->node != NULL ? c->node : json_new_null());
     c->node = NULL;
@@ -276,12 +235,13 @@ static int check_verb(void *opaque_context, void *opaque, char *const *operands,
     }
     json_add_string(document, "target", target->name);
     CLEANUP_JSON struct json *steps = json_new_array();
-    struct checking c = {.context = context,
-                         .is_json = args->is_json,
-                         .is_ok = true,
-                         .steps = steps,
-                         .target = target};
-    (void)check(&c, args, target, document, &err);
+    struct target_checking c = {.context = context,
+                                .is_json = args->is_json,
+                                .is_ok = true,
+                                .steps = steps,
+                                .target = target};
+    (void)(target->livy != NULL ? target_check_livy(&c)
+                                : check(&c, args, target, document, &err));
     json_add_bool(document, "ok", c.is_ok);
     (void)json_add(document, "steps", TAKE_PTR(steps));
     add_node(&c, document);

@@ -37,6 +37,9 @@ struct command_context {
 #include "controller/commands.def"
 #undef COMMAND
 
+/* Started by a run's stage, and in no help (cmd_attend.c). */
+extern const struct cli_command cmd_attend_livy;
+
 /* The table: a row for each of commands.def. */
 extern const struct cli_command *const command_table[];
 extern const size_t command_table_count;

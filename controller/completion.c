@@ -290,9 +290,11 @@ static const struct {
     {"TRANSPORT", find_transports},
     {"URI", NULL},
     {"URL", NULL},
+    {"USER", NULL},
     {"VERB", find_verbs},
     {"WHAT", find_wishes},
     {"WHERE", find_wheels},
+    {"WORD", NULL},
 };
 
 /* "a|b": each. */

@@ -21,7 +21,7 @@
     ROW(STRING, "a text")                                                                \
     ROW(FRAMEWORK, "python, command or pyspark")                                         \
     ROW(TRANSPORT, "auto, ssh2, openssh or local")                                       \
-    ROW(KIND, "ssh or spark")                                                            \
+    ROW(KIND, "ssh, spark or livy")                                                      \
     ROW(DEPLOY_MODE, "auto, client or cluster")                                          \
     ROW(BOOLEAN, "true or false")                                                        \
     ROW(BYTES, "a text")                                                                 \

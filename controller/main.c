@@ -101,6 +101,10 @@ static int run_words(struct command_context *context, char **argv)
     if (words[0][0] == '-') {
         return fail_option(context, words[0]);
     }
+    if (is_word(words[0], "attend", "attend") && words[1] != NULL &&
+        strcmp(words[1], "livy") == 0) {
+        return run_command(context, &cmd_attend_livy, argv + 2);
+    }
     struct error err = ERROR_INIT;
     size_t word_count = 0;
     const struct cli_command *command =

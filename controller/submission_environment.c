@@ -53,6 +53,42 @@ int submission_environment_open(struct submission *s, struct command_context *co
     return result;
 }
 
+int submission_environment_afar(struct submission *s, struct command_context *context,
+                                const struct target *target, const struct envplan *plan,
+                                struct error *err)
+{
+    for (size_t i = plan->layer_count; i > 0; i--) {
+        const char *interpreter =
+            json_string(json_get(plan->layers[i - 1], "interpreter"));
+        const char *venv = json_string(json_get(plan->layers[i - 1], "venv"));
+        if (interpreter != NULL || venv != NULL) {
+            free(s->spec.interpreter);
+            s->spec.interpreter = interpreter != NULL ? xstrdup(interpreter)
+                                                      : xasprintf("%s/bin/python", venv);
+            return 0;
+        }
+    }
+    const char *name = plan->name != NULL ? plan->name : "the environment";
+    if (config_string(context->config, "environment") == NULL &&
+        value_of_target(context->config, target, "environment") == NULL) {
+        terminal_warn(
+            context->terminal,
+            "%s is not installed: over Livy a script runs with the cluster's own "
+            "Python",
+            name);
+        return 0;
+    }
+    error_set(
+        err, ERR_UNSUPPORTED,
+        "%s cannot be built: over Livy errand starts nothing on the cluster but the "
+        "script",
+        name);
+    return error_hint(
+        err, "name a Python that the cluster has (--interpreter /opt/py/bin/python), "
+             "or an archive with one: --archives URI#env --interpreter "
+             "./env/bin/python");
+}
+
 /* Passwords that stood in addresses travel as secrets, and only the builder gets them. */
 static void take_credentials(struct submission *s, const struct requirements *r)
 {

@@ -9,6 +9,7 @@
 #include "common/variables.h"
 #include "controller/submission_environment.h"
 #include "controller/submission_spark.h"
+#include "controller/target_livy.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -171,7 +172,7 @@ static int plan_program(struct runspec *spec, const struct config *config,
                         const struct target *target,
                         const struct submission_request *request, struct error *err)
 {
-    bool wants_spark = target->kind == TARGET_KIND_SPARK ||
+    bool wants_spark = target->kind != TARGET_KIND_SSH ||
                        submission_spark_option(&request->spark) != NULL;
     const char *configured = request->framework != NULL
                                  ? request->framework
@@ -195,6 +196,12 @@ static int plan_program(struct runspec *spec, const struct config *config,
     }
     for (size_t i = first; i < request->operand_count; i++) {
         strvec_push(&spec->command, request->operands[i]);
+    }
+    if (target->kind == TARGET_KIND_LIVY && spec->framework != FRAMEWORK_PYSPARK) {
+        error_set(err, ERR_USAGE,
+                  "%s is a Livy server, which starts PySpark scripts alone",
+                  target->name);
+        return error_hint(err, "leave --framework out, or name another target");
     }
     return plan_spark(spec, config, target, request, err);
 }
@@ -457,6 +464,10 @@ int submission_plan(struct submission *s, struct command_context *context,
     envplan_init(&environment);
     int has_environment =
         submission_environment_open(s, context, target, request, &environment, err);
+    if (has_environment > 0 && target->kind == TARGET_KIND_LIVY) {
+        has_environment =
+            submission_environment_afar(s, context, target, &environment, err);
+    }
     if (has_environment < 0 || check_experiment(spec->experiment, err) != 0 ||
         set_variables(&spec->variables, &environment.variables, err) != 0 ||
         set_variables(&spec->variables, &target->variables, err) != 0 ||
@@ -466,7 +477,9 @@ int submission_plan(struct submission *s, struct command_context *context,
         set_tags(&spec->tags, &request->tags, err) != 0) {
         return -1;
     }
-    if (plan_secrets(s, config, &request->secrets, err) != 0) {
+    if (plan_secrets(s, config, &request->secrets, err) != 0 ||
+        (target->kind == TARGET_KIND_LIVY &&
+         target_livy_plan(s, context, target, err) != 0)) {
         return -1;
     }
     return has_environment > 0

@@ -3,6 +3,7 @@
 #include "common/bytes.h"
 #include "common/cli.h"
 #include "common/files.h"
+#include "controller/target_livy.h"
 #include "controller/yaml.h"
 
 #include <errno.h>
@@ -35,7 +36,8 @@ int target_kind_parse(const char *name, enum target_kind *out, struct error *err
         }
     }
     error_set(err, ERR_USAGE, "\"%.40s\" is no kind of target", name);
-    return error_hint(err, "it is ssh, or spark where scripts run with the node's Spark");
+    return error_hint(err, "it is ssh; spark, where scripts run with the node's Spark; "
+                           "or livy");
 }
 
 void target_free(struct target *target)
@@ -53,6 +55,8 @@ void target_free(struct target *target)
     free(target->root);
     free(target->interpreter);
     free(target->spark_home);
+    runspec_livy_free(target->livy);
+    free(target->livy_base);
     free(target->settings);
     strvec_release(&target->variables);
     strvec_release(&target->addresses);
@@ -235,7 +239,8 @@ static int settle_place(struct target *target, const struct home *home,
                         const char *origin, struct error *err)
 {
     bool is_local = strcmp(target->name, LOCAL) == 0;
-    if (is_local || strcmp(target->transport, LOCAL) == 0) {
+    if (is_local || target->kind == TARGET_KIND_LIVY ||
+        strcmp(target->transport, LOCAL) == 0) {
         if (target->host != NULL) {
             return error_set(err, ERR_CONFIG,
                              "%s: target \"%s\" is this machine; it has no host", origin,
@@ -299,6 +304,13 @@ struct target *target_find(const struct config *config, const struct home *home,
     for (size_t i = 0; others != NULL && i < others->count; i++) {
         strvec_push(&target->addresses, others->items[i]);
     }
+    if (target->kind == TARGET_KIND_LIVY) {
+        target->livy = target_livy_read(config, name, err);
+        target->livy_base = text_of(config, name, "livy_base");
+        if (target->livy == NULL) {
+            return NULL;
+        }
+    }
     CLEANUP_FREE char *host = xasprintf("targets.%s.host", name);
     if (settle_place(target, home, config_origin(config, host), err) != 0) {
         return NULL;
@@ -325,8 +337,7 @@ static void write_key(struct strbuf *out, const char *key, const char *value)
     }
 }
 
-/* path as it will mean the same from any folder, malloc'ed. NULL where path is NULL. */
-static char *absolute(const char *path)
+char *target_absolute(const char *path)
 {
     if (path == NULL || path[0] == '/' || strncmp(path, "~/", 2) == 0) {
         return path == NULL ? NULL : xstrdup(path);
@@ -347,6 +358,9 @@ static int check_new(const struct target *target, struct error *err)
                          "\"local\" is this machine; it is there without being added");
     }
     bool is_local = target->transport != NULL && strcmp(target->transport, LOCAL) == 0;
+    if (target->kind == TARGET_KIND_LIVY) {
+        return target_livy_check(target->livy, target->livy_base, err);
+    }
     if (target->host == NULL) {
         if (is_local) {
             return 0;
@@ -375,9 +389,9 @@ static int check_text(const char *text, struct error *err)
 static int write_target(const struct target *target, struct strbuf *out,
                         struct error *err)
 {
-    CLEANUP_FREE char *identity = absolute(target->identity);
-    CLEANUP_FREE char *ssh_config = absolute(target->ssh_config);
-    CLEANUP_FREE char *known_hosts = absolute(target->known_hosts);
+    CLEANUP_FREE char *identity = target_absolute(target->identity);
+    CLEANUP_FREE char *ssh_config = target_absolute(target->ssh_config);
+    CLEANUP_FREE char *known_hosts = target_absolute(target->known_hosts);
     const char *const keys[][2] = {
         {"host", target->host},
         {"identity", identity},
@@ -396,6 +410,9 @@ static int write_target(const struct target *target, struct strbuf *out,
             return -1;
         }
         write_key(out, keys[i][0], keys[i][1]);
+    }
+    if (target->kind == TARGET_KIND_LIVY) {
+        target_livy_write(target, out);
     }
     if (target->port != 0) {
         strbuf_printf(out, "port: %lld\n", (long long)target->port);

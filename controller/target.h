@@ -8,7 +8,8 @@
 
 #define TARGET_KIND_TABLE(ROW)                                                           \
     ROW(SSH, "ssh")                                                                      \
-    ROW(SPARK, "spark") /* scripts are for Spark unless it is said otherwise */
+    ROW(SPARK, "spark") /* scripts are for Spark unless it is said otherwise */          \
+    ROW(LIVY, "livy")   /* no machine, but a Livy server (target_livy.h) */
 
 enum target_kind {
 #define ROW(symbol, name) TARGET_KIND_##symbol,
@@ -20,6 +21,8 @@ enum target_kind {
 const char *target_kind_name(enum target_kind kind);
 /* Errors: ERR_USAGE. */
 int target_kind_parse(const char *name, enum target_kind *out, struct error *err);
+
+struct runspec_livy;
 
 struct target {
     char *name;
@@ -33,6 +36,8 @@ struct target {
     char *root;        /* on the node; NULL: ~/.errand; for local: a folder of the home */
     char *interpreter; /* or NULL */
     char *spark_home;  /* on the node, or NULL: what is found */
+    struct runspec_livy *livy; /* of kind livy; else NULL */
+    char *livy_base;           /* what errand and that server share, or NULL */
     struct strvec variables;
     char *settings; /* where the target is described, for hints: "FILE" or "FILE:LINE" */
 };
@@ -58,6 +63,8 @@ struct target *target_elsewhere(const struct target *target, size_t i, struct er
 
 /* 1 to 64 of a-z A-Z 0-9 . _ - beginning with a letter or digit. */
 bool target_name_is_valid(const char *name);
+/* path as it will mean the same from any folder, malloc'ed. NULL where path is NULL. */
+char *target_absolute(const char *path);
 /* Write targets.d/NAME.yaml. Errors: ERR_EXISTS unless want_replace, ERR_USAGE (a host
  * that begins with '-', ...). */
 int target_save(const struct home *home, const struct target *target, bool want_replace,

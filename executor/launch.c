@@ -27,6 +27,7 @@
 #include "executor/environment.h"
 #include "executor/environment_activate.h"
 #include "executor/exitslot.h"
+#include "executor/launch_livy.h"
 #include "executor/launch_spark.h"
 #include "executor/processes.h"
 #include "executor/rundir.h"
@@ -328,6 +329,32 @@ static void leave_login_environment(struct launch *l)
     }
 }
 
+/* The script is a Livy's; this process stays, and ends as it does. */
+static int start_livy(struct launch *l, const struct arguments *args)
+{
+    struct exitslot slot = {.attempt = l->attempt, .stage = STAGE_RUN, .by = "launch"};
+    int report_fd = args->report_fd;
+    int status = 0;
+    CLEANUP_FREE char *run_path = xasprintf("%s/runs/%s", l->root->path, l->spec.run);
+    const struct launch_livy livy = {.spec = &l->spec,
+                                     .run_path = run_path,
+                                     .variables = &l->environment,
+                                     .log = &l->log,
+                                     .attempt = l->attempt,
+                                     .run_fd = l->run_fd};
+    const struct stage_report said = {.word = STAGE_REPORT_NOW,
+                                      .checkout_us = l->checkout_ns / NS_PER_US};
+    struct error err = ERROR_INIT;
+    if (attended_announce(l->run_fd, &err) < 0) {
+        return give_up(l, "livy", EXIT_FAILED, err.text);
+    }
+    if (!wait_for_go(args->go_fd)) {
+        return EXIT_FAILED;
+    }
+    return launch_livy_run(&livy, &said, &report_fd, &slot, &status) ? note_end(l, &slot)
+                                                                     : end_like(status);
+}
+
 /* Spark's driver: in this process's care, or in that of an attendant, which it becomes.
  */
 static int start_spark(struct launch *l, const struct arguments *args)
@@ -396,6 +423,9 @@ static int start_script(struct launch *l, const struct arguments *args)
     CLEANUP_FD int work = files_open_dir(l->run_fd, "work", &err);
     if (work < 0 || fchdir(work) < 0) {
         return give_up(l, "checkout", EXIT_FAILED, "the work tree cannot be entered");
+    }
+    if (l->spec.spark != NULL && l->spec.spark->livy != NULL) {
+        return start_livy(l, args);
     }
     return l->spec.framework == FRAMEWORK_PYSPARK ? start_spark(l, args)
            : l->is_contained                      ? start_container(l, args)

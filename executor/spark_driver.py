@@ -11,6 +11,7 @@ Settings (texts are byte strings as FORMATS.md 2 has them):
   variables                    more environment variables
   log                          file that the script's output goes to: no pipe, and not Spark, stands between
   result                       file that says how the script goes (write_result); where there is none, the trailer does
+  has_group                    the script is the leader of a process group of its own
   token, attempt               the trailer's, which nobody else can know
   copy_of                      folder that `project` becomes a copy of: what a cluster unpacked is others' too
   outputs                      {"folders", "uri"}: where these folders of the project go, as one archive, by the JVM
@@ -206,8 +207,10 @@ def bring_outputs(settings):
             os.unlink(path)
 
 
-def begin_script():
+def begin_script(has_group):
     """In the child, before it becomes the script."""
+    if has_group:
+        os.setpgid(0, 0)
     die_with_parent(signal.SIGKILL)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
@@ -223,7 +226,7 @@ def start(settings):
             stdin=nothing,
             cwd=to_bytes(settings["project"]),
             env=make_environment(settings),
-            preexec_fn=begin_script,  # noqa: PLW1509 - there is one thread
+            preexec_fn=lambda: begin_script(settings.get("has_group", False)),  # noqa: PLW1509 - there is one thread
         )
 
 

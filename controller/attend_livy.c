@@ -1,0 +1,255 @@
+#define _GNU_SOURCE /* signalfd, O_NOFOLLOW */
+#include "controller/attend_livy_inside.h"
+
+#include "common/clock.h"
+#include "common/fdio.h"
+#include "common/files.h"
+#include "common/mem.h"
+#include "common/variables.h"
+#include "controller/http_libcurl.h"
+#include "controller/target_livy.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define EXIT_FAILED 125
+#define FAILURES_TOLD 3
+
+/* ---- What the parts share */
+
+void attendance_say(struct attendance *a, enum engine_event event, const char *format,
+                    ...)
+{
+    char text[ENGINE_TEXT_SIZE];
+    struct error err = ERROR_INIT;
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    log_line(&a->log, "%s", text);
+    if (enginelog_append(&a->engine, event, text, &err) < 0) {
+        log_line(&a->log, "%s", err.text);
+    }
+}
+
+bool attendance_pause(struct attendance *a, int64_t ms)
+{
+    struct pollfd stop = {.fd = a->stop_fd, .events = POLLIN};
+    int64_t until_ns = clock_monotonic_ns() + ms * NS_PER_MS;
+    while (!a->is_canceled) {
+        int64_t left_ms = (until_ns - clock_monotonic_ns()) / NS_PER_MS;
+        if (poll(&stop, 1, left_ms > 0 ? (int)left_ms : 0) > 0) {
+            a->is_canceled = true;
+            /* What is asked from now on is to end it. */
+            a->http->stop_fd = -1;
+            return false;
+        }
+        if (left_ms <= 0) {
+            return true;
+        }
+    }
+    while (clock_monotonic_ns() < until_ns) {
+        (void)poll(NULL, 0, (int)((until_ns - clock_monotonic_ns()) / NS_PER_MS) + 1);
+    }
+    return true;
+}
+
+bool attendance_may_pass(struct attendance *a, const struct error *err)
+{
+    static const enum error_code passing[] = {ERR_CONNECT, ERR_LINK, ERR_TIMED_OUT,
+                                              ERR_BUSY};
+    for (size_t i = 0; i < ARRAY_SIZE(passing); i++) {
+        if (passing[i] == err->code) {
+            if (++a->failures == FAILURES_TOLD) {
+                attendance_say(a, ENGINE_NOTE, "waiting for an answer: %s", err->text);
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+void attendance_passed(struct attendance *a)
+{
+    if (a->failures >= FAILURES_TOLD) {
+        attendance_say(a, ENGINE_NOTE, "it answers again");
+    }
+    a->failures = 0;
+}
+
+void attendance_end(struct attendance *a, const char *kind, const char *format, ...)
+{
+    va_list args;
+    a->ending.kind = kind;
+    va_start(args, format);
+    (void)vsnprintf(a->ending.text, sizeof a->ending.text, format, args);
+    va_end(args);
+}
+
+/* ---- Beginning */
+
+static int read_spec(struct attendance *a, struct error *err)
+{
+    struct strbuf text;
+    strbuf_init(&text, RUNSPEC_SIZE_MAX);
+    int result = files_read(a->run_fd, "spec.json", &text, err);
+    if (result == 0) {
+        result = runspec_decode(text.data, text.length, &a->spec, err);
+    }
+    strbuf_release(&text);
+    if (result == 0 && (a->spec.spark == NULL || a->spec.spark->livy == NULL)) {
+        result = error_set(err, ERR_CORRUPT, "the run is none for Livy");
+    }
+    a->spark = a->spec.spark;
+    return result;
+}
+
+static int open_file(const struct attendance *a, const char *name, struct error *err)
+{
+    int fd = openat(a->run_fd, name,
+                    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd < 0 ? error_sys(err, "open %s", name) : fd;
+}
+
+static int open_files(struct attendance *a, struct error *err)
+{
+    a->log_fd = open_file(a, "driver.log", err);
+    a->engine_log_fd = a->log_fd < 0 ? -1 : open_file(a, "engine.log", err);
+    return a->engine_log_fd < 0 ||
+                   enginelog_open(&a->engine, a->run_fd, "livy", a->attempt, err) < 0
+               ? -1
+               : 0;
+}
+
+static int catch_term(struct attendance *a, struct error *err)
+{
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &mask, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    a->stop_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    return a->stop_fd < 0 ? error_sys(err, "listen for signals") : 0;
+}
+
+static int connect_server(struct attendance *a, struct error *err)
+{
+    const struct runspec_livy *livy = a->spark->livy;
+    const char *password = getenv(ATTEND_LIVY_PASSWORD);
+    a->password = xstrdup(password != NULL ? password : "");
+    variables_wipe(ATTEND_LIVY_PASSWORD); /* /proc shows it otherwise */
+    a->settings = (struct http_settings){.login = target_livy_login(livy),
+                                         .user = livy->user != NULL ? livy->user : "",
+                                         .password = a->password,
+                                         .ca_file = livy->ca};
+    a->http = http_libcurl_new(&a->settings, err);
+    if (a->http == NULL) {
+        return -1;
+    }
+    a->http->stop_fd = a->stop_fd;
+    a->livy = (struct livy){.http = a->http, .url = livy->url};
+    return 0;
+}
+
+static int begin(struct attendance *a, struct error *err)
+{
+    a->run_fd = files_open_dir(AT_FDCWD, a->run_folder, err);
+    if (a->run_fd < 0 || read_spec(a, err) < 0 || open_files(a, err) < 0 ||
+        catch_term(a, err) < 0 || connect_server(a, err) < 0) {
+        return -1;
+    }
+    a->tag = xasprintf("errand-%s-%lld", a->spec.run, (long long)a->attempt);
+    a->folder = xasprintf("runs/%s", a->tag);
+    (void)run_engine_set(a->engine.engine.tag, sizeof a->engine.engine.tag, a->tag);
+    return 0;
+}
+
+/* ---- Ending */
+
+/* What the stage, which waits for us, makes of it. */
+static int write_result(const struct attendance *a, struct error *err)
+{
+    CLEANUP_JSON struct json *j = json_new_object();
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    CLEANUP_FREE char *name = xasprintf("driver.result.%lld", (long long)a->attempt);
+    json_add_string(j, "kind", a->ending.kind);
+    if (strcmp(a->ending.kind, "exited") == 0) {
+        json_add_integer(j, "code", a->ending.code);
+    }
+    if (a->ending.signal[0] != '\0') {
+        json_add_string(j, "signal", a->ending.signal);
+    }
+    if (a->ending.text[0] != '\0') {
+        json_add_string(j, "text", a->ending.text);
+    }
+    json_write(j, false, &text);
+    strbuf_putc(&text, '\n');
+    return files_write_atomic(a->run_fd, name, text.data, text.length, 0600, err);
+}
+
+static void release(struct attendance *a)
+{
+    livy_tail_release(&a->tail);
+    livy_place_release(&a->place);
+    http_free(a->http);
+    enginelog_close(&a->engine);
+    runspec_release(&a->spec);
+    free(a->password);
+    free(a->run_folder);
+    free(a->tag);
+    free(a->folder);
+    fdio_close(&a->run_fd);
+    fdio_close(&a->log_fd);
+    fdio_close(&a->engine_log_fd);
+    fdio_close(&a->stop_fd);
+}
+
+static void look_after(struct attendance *a)
+{
+    struct error err = ERROR_INIT;
+    if (attendance_submit(a, &err) == 0) {
+        attendance_watch(a);
+    } else if (!a->is_canceled) {
+        attendance_end(a, "could_not_start", "%s%s%s", err.text,
+                       err.hint[0] != '\0' ? "; " : "", err.hint);
+    }
+    if (a->is_canceled) {
+        attendance_cancel(a);
+    }
+}
+
+int attend_livy(const char *run_folder, int64_t attempt)
+{
+    struct error err = ERROR_INIT;
+    __attribute__((cleanup(release))) struct attendance a = {
+        .run_folder = xstrdup(run_folder),
+        .run_fd = -1,
+        .log_fd = -1,
+        .engine_log_fd = -1,
+        .stop_fd = -1,
+        .attempt = attempt,
+        .engine = {.fd = -1},
+        .log = {.fd = STDERR_FILENO, .word = "livy"},
+        .batch = -1,
+    };
+    runspec_init(&a.spec);
+    mem_wipe_freed();
+    if (begin(&a, &err) < 0) {
+        log_line(&a.log, "%s%s%s", err.text, err.hint[0] != '\0' ? "; " : "", err.hint);
+        return EXIT_FAILED;
+    }
+    look_after(&a);
+    attendance_say(&a, ENGINE_ENDED, "%s", a.ending.text);
+    if (write_result(&a, &err) < 0) {
+        log_line(&a.log, "%s", err.text);
+        return EXIT_FAILED;
+    }
+    return 0;
+}

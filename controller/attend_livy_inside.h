@@ -1,0 +1,78 @@
+/* attend_livy_inside: what the parts of attend_livy share.            [controller] */
+#ifndef CONTROLLER_ATTEND_LIVY_INSIDE_H
+#define CONTROLLER_ATTEND_LIVY_INSIDE_H
+
+#include "common/enginelog.h"
+#include "common/livy.h"
+#include "common/log.h"
+#include "common/runspec.h"
+#include "common/runstate.h"
+#include "controller/attend_livy.h"
+#include "controller/livy_place.h"
+
+/* How it ended, as driver.result has it. */
+struct livy_ending {
+    const char *kind; /* "exited", "signaled", "could_not_start", "unknown"; NULL: it has
+                         not */
+    int code;
+    char signal[RUN_SIGNAL_SIZE];
+    char text[1024]; /* a sentence, or "" */
+};
+
+struct attendance {
+    /* From the beginning on. */
+    struct runspec spec;
+    const struct runspec_spark *spark; /* spec's */
+    char *password;
+    char *run_folder, *tag, *folder; /* folder: of the attempt, in place */
+    int run_fd, log_fd, engine_log_fd, stop_fd;
+    int64_t attempt;
+    struct http_settings settings;
+    struct http *http;
+    struct livy livy;
+    struct livy_server server;
+    struct livy_place place;
+    struct enginelog engine;
+    struct log log;
+
+    bool is_canceled;
+    int64_t batch; /* its id, or -1 */
+    struct livy_tail tail;
+    char word[32];        /* Livy's last word on its state */
+    char application[64]; /* YARN's id of it, or "" */
+    bool is_over;         /* by Livy's word */
+    bool is_forgotten;    /* Livy knows it no more */
+    int failures;         /* in a row */
+    uint64_t taken;       /* bytes of the driver's log */
+    char alive[24];       /* the last sign of life */
+    int64_t alive_ns;     /* when it was new; 0: never */
+    struct livy_ending ending;
+};
+
+/* Append to `engine`, and to control.log. */
+void attendance_say(struct attendance *a, enum engine_event event, const char *format,
+                    ...) __attribute__((format(printf, 3, 4)));
+/* Wait. False, at once: the run is being canceled, which was not known before. */
+bool attendance_pause(struct attendance *a, int64_t ms);
+/* After a failed exchange: whether trying again may help; what does not answer several
+ * times is said once. */
+bool attendance_may_pass(struct attendance *a, const struct error *err);
+/* It answers. */
+void attendance_passed(struct attendance *a);
+/* Note how it ended. */
+void attendance_end(struct attendance *a, const char *kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* attend_livy_submit.c: everything up to a batch whose id is known. Errors: what cannot
+ * pass; ERR_CANCELED. */
+int attendance_submit(struct attendance *a, struct error *err);
+/* The batch of the tag, if there is one; a zombie is removed. *out_is_there. Errors: as
+ * livy.h. */
+int attendance_find(struct attendance *a, bool *out_is_there, struct error *err);
+
+/* attend_livy_watch.c: from then on to its end, which is in ending. */
+void attendance_watch(struct attendance *a);
+/* End it, and prove that. */
+void attendance_cancel(struct attendance *a);
+
+#endif

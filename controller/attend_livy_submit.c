@@ -1,0 +1,544 @@
+/* attend_livy, up to a batch whose id is known: uploads, the driver, one POST that
+ * counts.
+ */
+#define _GNU_SOURCE /* O_NOFOLLOW */
+#include "controller/attend_livy_inside.h"
+
+#include "common/archive.h"
+#include "common/bytes.h"
+#include "common/clock.h"
+#include "common/fdio.h"
+#include "common/files.h"
+#include "common/mem.h"
+#include "common/store.h"
+#include "common/variables.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RETRY_MS 2000
+#define CROWDED_MS 5000
+#define LOOKS 5 /* for a batch whose POST was not answered */
+#define ZOMBIES_MAX 5
+#define DRIVER_MAX ((size_t)4 << 20)
+#define BATCH_FILE "livy.batch"
+#define WORD_MAX ((size_t)4 << 10)
+
+extern const char livy_driver_base_text[], livy_driver_text[];
+
+static bool is_late(int64_t since_ns, int64_t limit_ms)
+{
+    return clock_monotonic_ns() - since_ns > limit_ms * NS_PER_MS;
+}
+
+/* ---- Which batch */
+
+static void keep_batch(struct attendance *a, const struct livy_batch *batch)
+{
+    CLEANUP_FREE char *text =
+        xasprintf("%lld %lld\n", (long long)a->attempt, (long long)batch->id);
+    a->batch = batch->id;
+    (void)snprintf(a->word, sizeof a->word, "%s", batch->word);
+    (void)snprintf(a->application, sizeof a->application, "%s", batch->application);
+    (void)files_write_atomic(a->run_fd, BATCH_FILE, text, strlen(text), 0600, NULL);
+}
+
+/* The id that an attendant before us wrote down, or -1. */
+static int64_t kept_batch(const struct attendance *a)
+{
+    struct strbuf text;
+    long long attempt = 0, id = -1;
+    strbuf_init(&text, WORD_MAX);
+    if (files_read(a->run_fd, BATCH_FILE, &text, NULL) == 0) {
+        char *end = NULL;
+        attempt = strtoll(text.data, &end, 10);
+        id = attempt == a->attempt && *end == ' ' ? strtoll(end, NULL, 10) : -1;
+    }
+    strbuf_release(&text);
+    return id;
+}
+
+struct search {
+    struct attendance *a;
+    struct livy_batch found;
+    bool is_found;
+};
+
+/* A server without names: the driver says its tag in its first line. */
+static int look_into(void *context, const struct livy_batch *batch)
+{
+    struct search *search = context;
+    CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
+    bool is_there = false;
+    CLEANUP_FREE char *mark = xasprintf("errand-driver %s", search->a->tag);
+    if (livy_ask_log(&search->a->livy, batch->id, &answer, &is_there, NULL) == 0 &&
+        is_there && strstr(answer.body.data, mark) != NULL) {
+        search->found = *batch;
+        search->is_found = true;
+        return 1;
+    }
+    return 0;
+}
+
+static int find_unnamed(struct attendance *a, bool *out_is_there, struct error *err)
+{
+    struct search search = {.a = a};
+    int64_t id = kept_batch(a);
+    if (id >= 0) {
+        CLEANUP_FREE char *which = xasprintf("%lld", (long long)id);
+        int result =
+            livy_ask_batch(&a->livy, which, &search.found, &search.is_found, err);
+        if (result < 0) {
+            return -1;
+        }
+    } else if (livy_ask_batches(&a->livy, look_into, &search, err) < 0) {
+        return -1;
+    }
+    *out_is_there = search.is_found;
+    if (search.is_found) {
+        keep_batch(a, &search.found);
+    }
+    return 0;
+}
+
+int attendance_find(struct attendance *a, bool *out_is_there, struct error *err)
+{
+    struct livy_batch batch;
+    if (!a->server.has_names) {
+        return find_unnamed(a, out_is_there, err);
+    }
+    if (livy_ask_batch(&a->livy, a->tag, &batch, out_is_there, err) < 0) {
+        return -1;
+    }
+    if (*out_is_there && livy_is_zombie(&batch)) {
+        *out_is_there = false;
+        return livy_ask_delete(&a->livy, a->tag, err);
+    }
+    if (*out_is_there) {
+        keep_batch(a, &batch);
+    }
+    return 0;
+}
+
+/* ---- What the cluster gets */
+
+static int leave_out(void *context, const char *path, const char *target,
+                     struct error *err)
+{
+    struct attendance *a = context;
+    (void)err;
+    log_line(&a->log, "%s is not sent: it is a link out of the project, to %s", path,
+             target);
+    return 0;
+}
+
+static int write_archive(struct attendance *a, int fd, struct archive_facts *facts,
+                         struct error *err)
+{
+    const struct archive_request request = {
+        .out_fd = fd, .leads_out = leave_out, .context = a};
+    CLEANUP_FREE char *path = files_join(a->run_folder, "../../store");
+    CLEANUP(store_cleanup) struct store *store = store_open(path, err);
+    if (store == NULL) {
+        return -1;
+    }
+    struct object_source source = store_source(store);
+    return archive_snapshot(&request, &source, &a->spec.root, facts, err);
+}
+
+/* The project, by its digest: what is there is not sent again. */
+static int send_project(struct attendance *a, const char *name, struct error *err)
+{
+    CLEANUP_FREE char *file = files_join(a->run_folder, "project.tar");
+    struct archive_facts facts = {.archive_bytes = 0};
+    uint64_t size = 0;
+    bool is_there = false;
+    char text[FILES_SIZE_TEXT];
+    if (livy_place_size(&a->place, name, &is_there, &size, err) < 0) {
+        return -1;
+    }
+    if (is_there && size > 0) {
+        log_line(&a->log, "the project is there already");
+        return 0;
+    }
+    CLEANUP_FD int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return error_sys(err, "make %s", file);
+    }
+    int result = write_archive(a, fd, &facts, err);
+    if (result == 0) {
+        result = livy_place_put(&a->place, name, 0644, file, err);
+    }
+    (void)unlink(file);
+    if (result == 0) {
+        files_format_size(text, facts.archive_bytes);
+        attendance_say(a, ENGINE_NOTE, "sent the project to the cluster: %s", text);
+    }
+    return result;
+}
+
+/* A list of files: what lies in the project is brought to the attempt's folder, each in
+ * one of its own, so that it keeps its name. */
+static int send_files(struct attendance *a, const char *kind, const struct strvec *items,
+                      struct strvec *out, struct error *err)
+{
+    for (size_t i = 0; i < items->count; i++) {
+        const char *item = items->items[i];
+        if (spark_is_uri(item)) {
+            strvec_push(out, item);
+            continue;
+        }
+        size_t length = strcspn(item, "#");
+        CLEANUP_FREE char *path =
+            xasprintf("%s/work/%.*s", a->run_folder, (int)length, item);
+        CLEANUP_FREE char *folder = xasprintf("%s/%s%zu", a->folder, kind, i);
+        CLEANUP_FREE char *name = xasprintf("%s%s", folder, strrchr(path, '/'));
+        if (livy_place_make_dir(&a->place, folder, err) < 0 ||
+            livy_place_put(&a->place, name, 0644, path, err) < 0) {
+            return -1;
+        }
+        CLEANUP_FREE char *uri = livy_place_uri(&a->place, name);
+        strvec_pushf(out, "%s%s", uri, item + length);
+    }
+    return 0;
+}
+
+/* ---- The driver */
+
+static void add_bytes_array(struct json *j, const char *key, const struct strvec *items)
+{
+    struct json *array = json_add(j, key, json_new_array());
+    for (size_t i = 0; i < items->count; i++) {
+        (void)json_append(array,
+                          json_new_bytes(items->items[i], strlen(items->items[i])));
+    }
+}
+
+static void add_variable(struct json *map, const char *name, const char *value)
+{
+    if (json_get(map, name) == NULL) {
+        json_add_bytes(map, name, value, strlen(value));
+    }
+}
+
+/* The script's variables and secrets, then errand's own. */
+static void add_variables(const struct attendance *a, struct json *j, bool *has_secrets)
+{
+    struct json *map = json_add(j, "variables", json_new_object());
+    for (size_t i = 0; i < a->spec.secrets.count; i++) {
+        const char *name = a->spec.secrets.items[i];
+        const char *value = getenv(name);
+        if (value != NULL && strncmp(name, VARIABLES_OWN, strlen(VARIABLES_OWN)) != 0) {
+            add_variable(map, name, value);
+            *has_secrets = true;
+        }
+    }
+    for (size_t i = 0; i < a->spec.variables.count; i++) {
+        const char *pair = a->spec.variables.items[i];
+        CLEANUP_FREE char *name = xstrndup(pair, strcspn(pair, "="));
+        add_variable(map, name, pair + strlen(name) + (pair[strlen(name)] == '='));
+    }
+    CLEANUP_FREE char *attempt = xasprintf("%lld", (long long)a->attempt);
+    add_variable(map, "ERRAND_RUN_ID", a->spec.run);
+    /* Where Livy is on this machine: it is none of the processes that are ended with the
+     * run's stage (executor/processes.h). */
+    add_variable(map, "ERRAND_ROLE", "engine");
+    add_variable(map, "ERRAND_EXPERIMENT", a->spec.experiment);
+    add_variable(map, "ERRAND_ATTEMPT", attempt);
+}
+
+/* One file: both halves of the driver, and the settings of this attempt. Nothing goes by
+ * arguments, which the cluster's pages show. */
+static void write_driver(const struct attendance *a, const char *archive,
+                         struct strbuf *out, bool *has_secrets)
+{
+    CLEANUP_JSON struct json *j = json_new_object();
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    CLEANUP_FREE char *folder = livy_place_uri(&a->place, a->folder);
+    json_add_bytes(j, "script", a->spec.script, strlen(a->spec.script));
+    add_bytes_array(j, "arguments", &a->spec.command);
+    struct json *outputs = json_add(j, "outputs", json_new_object());
+    add_bytes_array(outputs, "folders", &a->spec.outputs);
+    json_add_string(j, "folder", folder);
+    json_add_string(j, "archive", archive);
+    json_add_string(j, "tag", a->tag);
+    add_variables(a, j, has_secrets);
+    json_add_bool(j, "has_secrets", *has_secrets);
+    json_write(j, false, &text);
+    strbuf_puts(out, livy_driver_base_text);
+    strbuf_puts(out, "\n\n");
+    strbuf_puts(out, livy_driver_text);
+    strbuf_puts(out, "\nlivy_main(decode(\"");
+    bytes_to_base64(out, text.data, text.length);
+    strbuf_puts(out, "\"))\n");
+    mem_wipe(text.data, text.length);
+}
+
+static int send_driver(struct attendance *a, const char *archive, const char *name,
+                       struct error *err)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    CLEANUP_FREE char *file = files_join(a->run_folder, "livy_driver.py");
+    bool has_secrets = false;
+    write_driver(a, archive, &text, &has_secrets);
+    int result = files_write_atomic(AT_FDCWD, file, text.data, text.length, 0600, err);
+    mem_wipe(text.data, text.length);
+    if (result == 0) {
+        result = livy_place_put(&a->place, name, has_secrets ? 0600 : 0644, file, err);
+        (void)unlink(file);
+    }
+    return result;
+}
+
+/* ---- The batch */
+
+struct posting {
+    struct strvec jars, py_files, files, archives, conf;
+    char *driver; /* URI */
+};
+
+static void release_posting(struct posting *p)
+{
+    strvec_release(&p->jars);
+    strvec_release(&p->py_files);
+    strvec_release(&p->files);
+    strvec_release(&p->archives);
+    strvec_release(&p->conf);
+    free(p->driver);
+}
+
+static void add_joined(struct strvec *conf, const char *key, const struct strvec *items)
+{
+    CLEANUP_STRBUF struct strbuf list = STRBUF_INIT;
+    for (size_t i = 0; i < items->count; i++) {
+        strbuf_printf(&list, "%s%s", i > 0 ? "," : "", items->items[i]);
+    }
+    if (items->count > 0) {
+        strvec_pushf(conf, "%s=%s", key, list.data);
+    }
+}
+
+static void add_conf(const struct attendance *a, struct strvec *conf)
+{
+    const struct runspec_spark *spark = a->spark;
+    const char *python = a->spec.interpreter;
+    for (size_t i = 0; i < spark->conf.count; i++) {
+        strvec_push(conf, spark->conf.items[i]);
+    }
+    add_joined(conf, "spark.jars.packages", &spark->packages);
+    add_joined(conf, "spark.jars.repositories", &spark->repositories);
+    add_joined(conf, "spark.jars.excludes", &spark->exclude_packages);
+    strvec_pushf(conf, "spark.yarn.tags=%s", a->tag);
+    strvec_pushf(conf, "spark.yarn.maxAppAttempts=%lld", (long long)spark->max_attempts);
+    strvec_push(conf, "spark.executorEnv.PYTHONPATH=./project");
+    if (python != NULL) {
+        strvec_pushf(conf, "spark.pyspark.python=%s", python);
+        strvec_pushf(conf, "spark.yarn.appMasterEnv.PYSPARK_PYTHON=%s", python);
+        strvec_pushf(conf, "spark.executorEnv.PYSPARK_PYTHON=%s", python);
+    }
+    if (spark->principal != NULL) {
+        strvec_pushf(conf, "spark.kerberos.principal=%s", spark->principal);
+        strvec_pushf(conf, "spark.yarn.principal=%s", spark->principal);
+    }
+    if (spark->keytab != NULL) {
+        strvec_pushf(conf, "spark.kerberos.keytab=%s", spark->keytab);
+        strvec_pushf(conf, "spark.yarn.keytab=%s", spark->keytab);
+    }
+}
+
+static int prepare(struct attendance *a, struct posting *p, struct error *err)
+{
+    char root[OID_HEX_SIZE];
+    oid_to_hex(&a->spec.root, root);
+    CLEANUP_FREE char *project = xasprintf("projects/%s.tar", root);
+    CLEANUP_FREE char *driver = xasprintf("%s/driver.py", a->folder);
+    CLEANUP_FREE char *archive = livy_place_uri(&a->place, project);
+    if (livy_place_make_dir(&a->place, "projects", err) < 0 ||
+        livy_place_make_dir(&a->place, a->folder, err) < 0 ||
+        send_project(a, project, err) < 0 ||
+        send_files(a, "jar", &a->spark->jars, &p->jars, err) < 0 ||
+        send_files(a, "py", &a->spark->py_files, &p->py_files, err) < 0 ||
+        send_files(a, "file", &a->spark->files, &p->files, err) < 0 ||
+        send_files(a, "archive", &a->spark->archives, &p->archives, err) < 0 ||
+        send_driver(a, archive, driver, err) < 0) {
+        return -1;
+    }
+    strvec_pushf(&p->archives, "%s#project", archive);
+    p->driver = livy_place_uri(&a->place, driver);
+    add_conf(a, &p->conf);
+    return 0;
+}
+
+/* Whether a POST that was not answered made a batch: looked for several times, as the
+ * gateway may have given up before Livy began. */
+static int look_for_lost(struct attendance *a, bool *out_is_there, struct error *err)
+{
+    for (int i = 0; i < LOOKS; i++) {
+        if (attendance_find(a, out_is_there, err) == 0) {
+            if (*out_is_there) {
+                return 0;
+            }
+        } else if (!attendance_may_pass(a, err)) {
+            return -1;
+        } else {
+            i--; /* that was no look */
+        }
+        if (!attendance_pause(a, RETRY_MS)) {
+            return error_set(err, ERR_CANCELED, "canceled");
+        }
+    }
+    return 0;
+}
+
+static int refuse(struct attendance *a, const struct http_response *answer,
+                  struct error *err)
+{
+    CLEANUP_STRBUF struct strbuf reason = STRBUF_INIT;
+    bool is_there = false;
+    livy_put_reason(answer, &reason);
+    (void)attendance_find(a, &is_there, NULL); /* what is refused may stay as a zombie */
+    error_set(err, ERR_UNSUPPORTED, "Livy did not take the batch: %s", reason.data);
+    if (answer->status == 401 || answer->status == 403) {
+        err->code = ERR_LOGIN;
+        return error_hint(err, "user or password may be wrong");
+    }
+    if (strstr(reason.data, "Local path") != NULL) {
+        return error_hint(err, "its administrator allows folders of its own machine in "
+                               "livy.file.local-dir-whitelist");
+    }
+    return -1;
+}
+
+enum step { STEP_DONE, STEP_AGAIN, STEP_FAILED };
+
+/* One POST, and what it came to. */
+static enum step post_once(struct attendance *a, const struct livy_job *job,
+                           struct error *err)
+{
+    CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
+    struct livy_batch batch;
+    bool is_there = false;
+    enum livy_fate fate = LIVY_UNCERTAIN;
+    if (livy_ask_post(&a->livy, job, &answer, err) == 0) {
+        fate = livy_judge_post(&answer);
+        if (fate == LIVY_TAKEN &&
+            livy_decode_batch(answer.body.data, answer.body.length, &batch, NULL) == 0) {
+            keep_batch(a, &batch);
+            return STEP_DONE;
+        }
+        if (fate == LIVY_REFUSED) {
+            (void)refuse(a, &answer, err);
+            return STEP_FAILED;
+        }
+        if (fate == LIVY_CROWDED) {
+            attendance_say(a, ENGINE_NOTE,
+                           "waiting: Livy starts as many batches as it may");
+            return attendance_pause(a, CROWDED_MS) ? STEP_AGAIN : STEP_FAILED;
+        }
+        CLEANUP_STRBUF struct strbuf reason = STRBUF_INIT;
+        livy_put_reason(&answer, &reason);
+        error_set(err, ERR_BUSY, "Livy's answer to the batch was lost: %s", reason.data);
+    }
+    if (!attendance_may_pass(a, err) && fate != LIVY_DUPLICATE) {
+        return STEP_FAILED;
+    }
+    if (err->code != ERR_CONNECT || fate == LIVY_DUPLICATE) {
+        if (look_for_lost(a, &is_there, err) < 0) {
+            return STEP_FAILED;
+        }
+        if (is_there) {
+            attendance_say(a, ENGINE_NOTE, "found the batch that Livy had begun");
+            return STEP_DONE;
+        }
+    } else if (!attendance_pause(a, RETRY_MS)) {
+        return STEP_FAILED;
+    }
+    return STEP_AGAIN;
+}
+
+static int post(struct attendance *a, const struct posting *p, struct error *err)
+{
+    const struct runspec_spark *spark = a->spark;
+    const struct livy_job job = {
+        .file = p->driver,
+        .name = a->tag,
+        .queue = spark->queue,
+        .driver_memory = spark->driver_memory,
+        .executor_memory = spark->executor_memory,
+        .executor_cores = spark->executor_cores,
+        .num_executors = spark->num_executors,
+        .jars = &p->jars,
+        .py_files = &p->py_files,
+        .files = &p->files,
+        .archives = &p->archives,
+        .conf = &p->conf,
+    };
+    int64_t since_ns = clock_monotonic_ns();
+    attendance_say(a, ENGINE_SUBMITTING, "asking Livy for the batch %s", a->tag);
+    for (;;) {
+        enum step step = post_once(a, &job, err);
+        if (step != STEP_AGAIN) {
+            return step == STEP_DONE ? 0 : -1;
+        }
+        if (is_late(since_ns, spark->submit_timeout_ms)) {
+            return error_set(err, ERR_TIMED_OUT,
+                             "Livy did not take the batch within %lld s "
+                             "(spark.submit_timeout)",
+                             (long long)(spark->submit_timeout_ms / 1000));
+        }
+    }
+}
+
+/* Ask until there is an answer, as long as a submission may take. */
+static int ask_version(struct attendance *a, struct error *err)
+{
+    int64_t since_ns = clock_monotonic_ns();
+    while (livy_ask_version(&a->livy, &a->server, err) < 0) {
+        if (!attendance_may_pass(a, err) ||
+            is_late(since_ns, a->spark->submit_timeout_ms) ||
+            !attendance_pause(a, RETRY_MS)) {
+            return -1;
+        }
+    }
+    attendance_passed(a);
+    return livy_place_init(&a->place, a->spark->livy, a->spark->base, a->http, err);
+}
+
+int attendance_submit(struct attendance *a, struct error *err)
+{
+    __attribute__((cleanup(release_posting))) struct posting p = {.driver = NULL};
+    bool is_there = false;
+    bool may_be_there = a->engine.may_be_submitted;
+    if (ask_version(a, err) < 0) {
+        return -1;
+    }
+    if (may_be_there) {
+        if (look_for_lost(a, &is_there, err) < 0) {
+            return -1;
+        }
+        bool has_claim = false;
+        uint64_t size = 0;
+        CLEANUP_FREE char *claim = xasprintf("%s/claim", a->folder);
+        if (!is_there &&
+            livy_place_size(&a->place, claim, &has_claim, &size, NULL) == 0 &&
+            has_claim) {
+            a->is_forgotten = true; /* it was begun; Livy knows it no more */
+        }
+    }
+    if (!is_there && !a->is_forgotten &&
+        (prepare(a, &p, err) < 0 || post(a, &p, err) < 0)) {
+        return -1;
+    }
+    attendance_passed(a);
+    (void)run_engine_set(a->engine.engine.application,
+                         sizeof a->engine.engine.application, a->application);
+    if (a->batch >= 0) {
+        attendance_say(a, ENGINE_SUBMITTED, "batch %lld of Livy %s is %s",
+                       (long long)a->batch, a->server.version, a->word);
+    }
+    return 0;
+}

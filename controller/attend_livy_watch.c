@@ -1,0 +1,540 @@
+/* attend_livy, from a batch to its end: what the run's folder and Livy say, and cancel.
+ */
+#include "controller/attend_livy_inside.h"
+
+#include "common/archive.h"
+#include "common/clock.h"
+#include "common/fdio.h"
+#include "common/files.h"
+#include "common/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LOOK_MS 500
+#define STATE_NS (2 * NS_PER_S)
+#define FOLDER_NS (3 * NS_PER_S)
+#define CHUNK ((size_t)8 << 20)
+#define RESULT_MAX ((size_t)64 << 10)
+#define DEAD_NS                                                                          \
+    (25 * NS_PER_S) /* without a sign of life, of which one comes every 6 s              \
+                     */
+#define LAST_WORD_NS                                                                     \
+    (15 * NS_PER_S) /* for the driver's result after Livy's last word                    \
+                     */
+#define GONE_NS (160 * NS_PER_S)
+
+static char *name_in(const struct attendance *a, const char *name)
+{
+    return xasprintf("%s/%s", a->folder, name);
+}
+
+/* ---- The driver's log */
+
+/* Where an attendant before us was. */
+static void resume_log(struct attendance *a)
+{
+    const struct engine_segment *segment = &a->engine.segment;
+    struct stat st;
+    if (strcmp(segment->source, "driver.log") == 0 && fstat(a->log_fd, &st) == 0 &&
+        (uint64_t)st.st_size >= segment->at) {
+        a->taken = segment->start + (uint64_t)st.st_size - segment->at;
+    }
+}
+
+static void begin_segment(struct attendance *a)
+{
+    struct engine_segment *segment = &a->engine.segment;
+    struct stat st;
+    if (strcmp(segment->source, "driver.log") == 0 || fstat(a->log_fd, &st) != 0) {
+        return;
+    }
+    *segment = (struct engine_segment){
+        .source = "driver.log", .at = (uint64_t)st.st_size, .start = a->taken};
+    attendance_say(a, ENGINE_LOG, "the driver writes");
+}
+
+/* Append what is new. *out_count: bytes. Errors: livy_place_read's. */
+static int follow_log(struct attendance *a, uint64_t *out_count, struct error *err)
+{
+    CLEANUP_FREE char *name = name_in(a, "driver.log");
+    struct strbuf text;
+    bool is_there = false;
+    strbuf_init(&text, CHUNK + 1);
+    *out_count = 0;
+    int result = livy_place_read(&a->place, name, a->taken, CHUNK, &text, &is_there, err);
+    if (result == 0 && text.length > 0) {
+        begin_segment(a);
+        if (fdio_write_full(a->log_fd, text.data, text.length) != 0) {
+            result = error_sys(err, "write driver.log");
+        } else {
+            a->taken += text.length;
+            *out_count = text.length;
+        }
+    }
+    strbuf_release(&text);
+    return result;
+}
+
+/* All there is now. */
+static void drain_log(struct attendance *a)
+{
+    struct error err = ERROR_INIT;
+    uint64_t count = 1;
+    while (count > 0) {
+        if (follow_log(a, &count, &err) < 0) {
+            if (!attendance_may_pass(a, &err) || a->is_canceled) {
+                attendance_say(a, ENGINE_NOTE,
+                               "the end of the driver's log could not be read: %s",
+                               err.text);
+                return;
+            }
+            (void)attendance_pause(a, LOOK_MS);
+            count = 1;
+        }
+    }
+}
+
+/* ---- Livy */
+
+static int keep_line(void *context, const char *line, bool is_hole, struct error *err)
+{
+    const struct attendance *a = context;
+    CLEANUP_FREE char *text =
+        is_hole ? xstrdup("errand: some lines of Livy's log were lost here: it keeps "
+                          "the last ones alone\n")
+                : xasprintf("%s\n", line[0] == '\n' ? line + 1 : line);
+    return fdio_write_full(a->engine_log_fd, text, strlen(text)) == 0
+               ? 0
+               : error_sys(err, "write engine.log");
+}
+
+static void follow_livy_log(struct attendance *a)
+{
+    CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
+    bool is_there = false;
+    if (livy_ask_log(&a->livy, a->batch, &answer, &is_there, NULL) == 0 && is_there) {
+        (void)livy_tail_take(&a->tail, answer.body.data, answer.body.length, keep_line, a,
+                             NULL);
+    }
+}
+
+static void note_state(struct attendance *a, const char *word)
+{
+    CLEANUP_FREE char *which = xasprintf("%lld", (long long)a->batch);
+    struct livy_batch batch;
+    struct run_engine *engine = &a->engine.engine;
+    bool is_there = false;
+    (void)snprintf(a->word, sizeof a->word, "%s", word);
+    (void)run_engine_set(engine->state, sizeof engine->state, word);
+    if (livy_ask_batch(&a->livy, which, &batch, &is_there, NULL) == 0 && is_there) {
+        (void)run_engine_set(engine->application, sizeof engine->application,
+                             batch.application);
+        (void)run_engine_set(engine->tracking_url, sizeof engine->tracking_url,
+                             batch.tracking_url);
+    }
+    attendance_say(a, ENGINE_STATE, "batch %lld is %s%s%s", (long long)a->batch, word,
+                   engine->application[0] != '\0' ? ": " : "", engine->application);
+}
+
+static void ask_livy(struct attendance *a)
+{
+    struct error err = ERROR_INIT;
+    char word[32];
+    bool is_there = false;
+    if (a->batch < 0 || a->is_forgotten || a->is_over) {
+        return;
+    }
+    if (livy_ask_state(&a->livy, a->batch, word, &is_there, &err) < 0) {
+        if (err.code != ERR_CANCELED && !attendance_may_pass(a, &err) &&
+            a->failures++ == 0) {
+            attendance_say(a, ENGINE_NOTE, "%s", err.text);
+        }
+        return;
+    }
+    attendance_passed(a);
+    if (!is_there) {
+        a->is_forgotten = true;
+        attendance_say(a, ENGINE_NOTE,
+                       "Livy knows batch %lld no more: it was restarted, or somebody "
+                       "deleted it; the driver's own signs count from now on",
+                       (long long)a->batch);
+        return;
+    }
+    follow_livy_log(a);
+    if (strcmp(word, a->word) != 0 || a->engine.engine.state[0] == '\0') {
+        note_state(a, word);
+    }
+    if (livy_state_is_final(livy_state_parse(word))) {
+        a->is_over = true;
+        follow_livy_log(a);
+    }
+}
+
+/* ---- The driver's word */
+
+static int read_small(struct attendance *a, const char *file, struct strbuf *out,
+                      bool *out_is_there, struct error *err)
+{
+    CLEANUP_FREE char *name = name_in(a, file);
+    return livy_place_read(&a->place, name, 0, out->limit_bytes - 1, out, out_is_there,
+                           err);
+}
+
+/* A sign of life counts when it is new. */
+static void look_alive(struct attendance *a)
+{
+    struct strbuf text;
+    bool is_there = false;
+    strbuf_init(&text, 1024);
+    if (read_small(a, "alive", &text, &is_there, NULL) == 0 && is_there &&
+        strncmp(text.data, a->alive, sizeof a->alive - 1) != 0) {
+        (void)snprintf(a->alive, sizeof a->alive, "%.*s", (int)sizeof a->alive - 1,
+                       text.data);
+        a->alive_ns = clock_monotonic_ns();
+    }
+    strbuf_release(&text);
+}
+
+static void take_result(struct attendance *a, const char *text, size_t length)
+{
+    CLEANUP_JSON struct json *j = json_parse(text, length, NULL);
+    const char *kind = json_string(json_get(j, "kind"));
+    const char *name = json_string(json_get(j, "signal"));
+    const char *why = json_string(json_get(j, "text"));
+    int64_t code = 0;
+    if (kind == NULL) {
+        return;
+    }
+    if (strcmp(kind, "exited") == 0 &&
+        json_get_integer(j, "result", "code", 0, 255, &code, NULL) == 0) {
+        attendance_end(a, "exited", "%s", "");
+        a->ending.code = (int)code;
+    } else if (strcmp(kind, "signaled") == 0 && name != NULL) {
+        attendance_end(a, "signaled", "%s", "");
+        (void)snprintf(a->ending.signal, sizeof a->ending.signal, "%.15s", name);
+    } else if (strcmp(kind, "could_not_start") == 0) {
+        attendance_end(a, "could_not_start", "%.900s", why != NULL ? why : "");
+    }
+    const char *lost = json_string(json_get(j, "outputs_error"));
+    const char *log_lost = json_string(json_get(j, "log_error"));
+    if (lost != NULL) {
+        attendance_say(a, ENGINE_NOTE, "the outputs could not be brought: %s", lost);
+    }
+    if (log_lost != NULL) {
+        attendance_say(a, ENGINE_NOTE, "the log has not all: %s", log_lost);
+    }
+}
+
+static void look_for_result(struct attendance *a)
+{
+    struct strbuf text;
+    struct error err = ERROR_INIT;
+    bool is_there = false;
+    strbuf_init(&text, RESULT_MAX);
+    if (read_small(a, "result.json", &text, &is_there, &err) == 0) {
+        if (is_there) {
+            take_result(a, text.data, text.length);
+        }
+    } else {
+        (void)attendance_may_pass(a, &err);
+    }
+    strbuf_release(&text);
+}
+
+/* ---- What it left */
+
+static int unpack_outputs(struct attendance *a, int tar_fd, struct error *err)
+{
+    const struct worktree_limits limits = {.max_files = 0};
+    struct archive_facts facts;
+    CLEANUP_FD int work = openat(a->run_fd, "work", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (work < 0) {
+        return error_sys(err, "open the work tree");
+    }
+    for (size_t i = 0; i < a->spec.outputs.count; i++) {
+        if (files_remove_tree(work, a->spec.outputs.items[i], err) < 0) {
+            return -1;
+        }
+    }
+    return lseek(tar_fd, 0, SEEK_SET) < 0
+               ? error_sys(err, "read the outputs")
+               : archive_unpack(tar_fd, work, &limits, &facts, err);
+}
+
+/* A file of the attempt's folder beside the run: its descriptor; -1: there is none, or
+ * err. */
+static int bring(struct attendance *a, const char *file, struct error *err)
+{
+    CLEANUP_FREE char *name = name_in(a, file);
+    bool is_there = false;
+    CLEANUP_FD int fd =
+        openat(a->run_fd, "livy.tmp", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    (void)unlinkat(a->run_fd, "livy.tmp", 0);
+    if (fd < 0) {
+        return error_sys(err, "make a temporary file");
+    }
+    if (livy_place_fetch(&a->place, name, fd, &is_there, err) < 0 || !is_there) {
+        return -1;
+    }
+    return take_fd(&fd);
+}
+
+/* Outputs and metrics. What fails is said; the verdict is another matter. */
+static void bring_home(struct attendance *a)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP_FD int outputs = bring(a, "outputs.tar", &err);
+    if (outputs >= 0) {
+        (void)unpack_outputs(a, outputs, &err);
+    }
+    if (err.code != ERR_NONE) {
+        attendance_say(a, ENGINE_NOTE, "the outputs could not be brought: %s", err.text);
+    }
+    CLEANUP_FD int metrics = bring(a, "metrics", NULL);
+    CLEANUP_FD int own = metrics < 0
+                             ? -1
+                             : openat(a->run_fd, "metrics",
+                                      O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    if (own >= 0 && lseek(metrics, 0, SEEK_SET) == 0) {
+        (void)fdio_copy(metrics, own, UINT64_MAX);
+    }
+    if (err.code == ERR_NONE && livy_place_remove(&a->place, a->folder, &err) < 0) {
+        log_line(&a->log, "%s", err.text);
+    }
+}
+
+/* ---- Verdict */
+
+/* The last line of engine.log that says something, for a sentence. */
+static void put_last_words(const struct attendance *a, struct strbuf *out)
+{
+    struct stat st;
+    char text[4096];
+    CLEANUP_FD int fd = openat(a->run_fd, "engine.log", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        return;
+    }
+    off_t from =
+        st.st_size > (off_t)sizeof text - 1 ? st.st_size - (off_t)sizeof text + 1 : 0;
+    ssize_t got = fdio_pread_full(fd, text, sizeof text - 1, (uint64_t)from);
+    text[got > 0 ? got : 0] = '\0';
+    const char *found = NULL;
+    static const char *const words[] = {"rror", "can't", "xception", "No such"};
+    for (char *line = text, *next; line != NULL; line = next) {
+        next = strchr(line, '\n');
+        if (next != NULL) {
+            *next++ = '\0';
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+            found = strstr(line, words[i]) != NULL ? line : found;
+        }
+    }
+    if (found != NULL) {
+        strbuf_printf(out, ": %.300s", found);
+    }
+}
+
+static bool was_claimed(struct attendance *a)
+{
+    CLEANUP_FREE char *name = name_in(a, "claim");
+    bool is_there = true;
+    uint64_t size = 0;
+    return livy_place_size(&a->place, name, &is_there, &size, NULL) < 0 || is_there;
+}
+
+static void end_without_word(struct attendance *a)
+{
+    CLEANUP_STRBUF struct strbuf words = STRBUF_INIT;
+    put_last_words(a, &words);
+    if (a->is_over && livy_place_can_follow(&a->place) && !was_claimed(a)) {
+        attendance_end(a, "could_not_start",
+                       "Livy says %s, and the script was never started%s", a->word,
+                       words.data);
+    } else {
+        attendance_end(a, "unknown",
+                       "%s, and the driver left no word of how the script ended%s",
+                       a->is_forgotten ? "Livy knows the batch no more"
+                                       : "Livy says that "
+                                         "it ended",
+                       words.data);
+    }
+}
+
+static void compare_words(struct attendance *a)
+{
+    if (strcmp(a->ending.kind, "exited") != 0 || !a->is_over) {
+        return;
+    }
+    bool is_good = livy_state_parse(a->word) == LIVY_SUCCESS;
+    if (is_good != (a->ending.code == 0)) {
+        attendance_end(a, "exited",
+                       "the script exited with status %d, and Livy says %s: the "
+                       "cluster's log tells why",
+                       a->ending.code, a->word);
+    }
+}
+
+/* How long nothing was heard of the driver. */
+static int64_t silent_ns(const struct attendance *a, int64_t since_ns)
+{
+    return clock_monotonic_ns() - (a->alive_ns > since_ns ? a->alive_ns : since_ns);
+}
+
+/* Whether nothing more can come: the driver's result, or its end without one. */
+static bool has_ended(struct attendance *a, int64_t *over_ns)
+{
+    if (a->ending.kind != NULL) {
+        return true;
+    }
+    if (!a->is_over && !a->is_forgotten) {
+        return false;
+    }
+    if (*over_ns == 0) {
+        *over_ns = clock_monotonic_ns();
+    }
+    int64_t patience_ns = a->is_over && a->alive_ns == 0 ? LAST_WORD_NS : DEAD_NS;
+    if (silent_ns(a, *over_ns) < patience_ns) {
+        return false;
+    }
+    end_without_word(a);
+    return true;
+}
+
+static void look_into_folder(struct attendance *a, int64_t *folder_ns)
+{
+    int64_t now_ns = clock_monotonic_ns();
+    bool is_due = a->is_over || now_ns - *folder_ns >= FOLDER_NS;
+    if (is_due && (livy_place_can_follow(&a->place) || a->is_over || a->is_forgotten)) {
+        *folder_ns = now_ns;
+        look_alive(a);
+        look_for_result(a);
+    }
+}
+
+void attendance_watch(struct attendance *a)
+{
+    int64_t state_ns = 0, folder_ns = 0, over_ns = 0;
+    struct error err = ERROR_INIT;
+    uint64_t count = 0;
+    resume_log(a);
+    if (!livy_place_can_follow(&a->place)) {
+        attendance_say(a, ENGINE_NOTE,
+                       "the log comes when the script has ended: the command that "
+                       "copies cannot follow it");
+    }
+    while (!has_ended(a, &over_ns)) {
+        if (livy_place_can_follow(&a->place) && follow_log(a, &count, &err) < 0) {
+            (void)attendance_may_pass(a, &err);
+        }
+        if (clock_monotonic_ns() - state_ns >= STATE_NS) {
+            state_ns = clock_monotonic_ns();
+            ask_livy(a);
+        }
+        look_into_folder(a, &folder_ns);
+        if (a->ending.kind == NULL && count == 0 && !attendance_pause(a, LOOK_MS)) {
+            return;
+        }
+        count = 0;
+    }
+    for (int i = 0; i < 20 && !a->is_over && !a->is_forgotten && a->batch >= 0; i++) {
+        ask_livy(a);
+        (void)attendance_pause(a, LOOK_MS);
+    }
+    drain_log(a);
+    if (strcmp(a->ending.kind, "unknown") != 0) {
+        compare_words(a);
+        bring_home(a);
+    }
+}
+
+/* ---- Cancel */
+
+/* The driver ends by this also where Livy does not answer, or forgot it. */
+static void ask_driver_to_end(struct attendance *a)
+{
+    CLEANUP_FREE char *name = name_in(a, "cancel");
+    struct error err = ERROR_INIT;
+    if (a->place.way != NULL &&
+        livy_place_put(&a->place, name, 0644, "/dev/null", &err) < 0) {
+        log_line(&a->log, "%s", err.text);
+    }
+}
+
+/* DELETE, and look until it is gone. True: Livy has no such batch. */
+static bool delete_batch(struct attendance *a, int64_t deadline_ns)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP_FREE char *id = xasprintf("%lld", (long long)a->batch);
+    const char *which = a->batch >= 0 ? id : a->tag;
+    struct livy_batch batch;
+    bool is_there = true;
+    while (clock_monotonic_ns() < deadline_ns) {
+        if (livy_ask_delete(&a->livy, which, &err) < 0) {
+            log_line(&a->log, "%s", err.text);
+        }
+        if (livy_ask_batch(&a->livy, which, &batch, &is_there, &err) == 0 && !is_there) {
+            return true;
+        }
+        (void)attendance_pause(a, LOOK_MS);
+    }
+    return false;
+}
+
+/* Until the driver's last word, or none for long enough. True: it is gone. */
+static bool wait_for_driver(struct attendance *a, int64_t deadline_ns)
+{
+    int64_t since_ns = clock_monotonic_ns();
+    if (a->place.way == NULL || !livy_place_can_follow(&a->place)) {
+        return false;
+    }
+    while (clock_monotonic_ns() < deadline_ns) {
+        look_alive(a);
+        look_for_result(a);
+        if (a->ending.kind != NULL || (a->alive_ns == 0 && !was_claimed(a)) ||
+            silent_ns(a, since_ns) >= DEAD_NS) {
+            return true;
+        }
+        (void)attendance_pause(a, LOOK_MS);
+    }
+    return false;
+}
+
+void attendance_cancel(struct attendance *a)
+{
+    int64_t deadline_ns = clock_monotonic_ns() + GONE_NS;
+    bool may_be_there = a->batch >= 0 || a->engine.may_be_submitted;
+    bool is_there = false, is_deleted = true, is_ended = true;
+    a->ending.kind = NULL;
+    if (may_be_there) {
+        ask_driver_to_end(a);
+        for (int i = 0; i < 3 && a->batch < 0;
+             i++) { /* its POST may still be under way */
+            (void)attendance_find(a, &is_there, NULL);
+            (void)attendance_pause(a, is_there ? 0 : 2 * LOOK_MS);
+        }
+        is_deleted = (a->batch < 0 && !a->server.has_names) || a->is_forgotten ||
+                     delete_batch(a, deadline_ns);
+        is_ended = wait_for_driver(a, deadline_ns);
+        drain_log(a);
+    }
+    if (is_deleted && is_ended) {
+        attendance_say(a, ENGINE_NOTE, "canceled: %s",
+                       may_be_there ? "Livy has no such batch any more, and the driver "
+                                      "has ended"
+                                    : "nothing had been given to Livy");
+    } else {
+        attendance_say(a, ENGINE_NOTE,
+                       "canceled, but it could not be proven that %s: look for %s there",
+                       is_deleted ? "the driver has ended" : "Livy ended the batch",
+                       a->tag);
+    }
+    attendance_end(a, "signaled", "%s", "");
+    (void)snprintf(a->ending.signal, sizeof a->ending.signal, "SIGTERM");
+}

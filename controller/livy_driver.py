@@ -1,0 +1,357 @@
+# The driver's part where Livy starts it. It stands behind executor/spark_driver.py in one file, whose functions it
+# uses, and has the same rules: Python 2.7 and 3.4 and later, nothing but the standard library and py4j.
+#
+# Nobody but the cluster's file system connects a driver under Livy to errand. In the folder of the run's attempt
+#
+#   claim        made when it begins, once: a second driver of the same attempt starts nothing
+#   alive        a number that grows while it lives
+#   driver.log   what the script writes, byte by byte: Livy's own log is a window of lines that an invalid byte breaks
+#   cancel       made by errand: the script is to end, also where Livy has forgotten the batch
+#   outputs.tar, metrics, result.json    what came of it, in this order: the last one is its word that all is there
+#
+# The folder is reached through the file system of Spark's JVM, or, where it is a folder of this machine, as such.
+import io
+import shutil
+import tarfile
+import tempfile
+import threading
+
+BEAT_S = 2.0
+BEATS_A_SIGN = 3
+CANCEL_GRACE_S = 10.0
+DRAIN_S = 5.0
+BLOCK_BYTES = 1 << 30  # a block that is not full can be read only in the file's first one, by its offset
+
+
+class PlainFolder(object):
+    """A folder of this machine: file:///srv/livy."""
+
+    def __init__(self, uri):
+        self.path = "/" + uri.split(":", 1)[1].lstrip("/")
+
+    def at(self, name):
+        return os.path.join(self.path, name)
+
+    def create(self, name, data):
+        """Make a file that is not there. False: it is."""
+        try:
+            fd = os.open(self.at(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        except OSError as error:
+            if error.errno == errno.EEXIST:
+                return False
+            raise
+        os.write(fd, data)
+        os.close(fd)
+        return True
+
+    def put(self, name, data):
+        """Make or replace a file at once."""
+        with open(self.at(".tmp." + name), "wb") as out:
+            out.write(data)
+        os.rename(self.at(".tmp." + name), self.at(name))
+
+    def put_file(self, name, path):
+        shutil.copyfile(path, self.at(".tmp." + name))
+        os.rename(self.at(".tmp." + name), self.at(name))
+
+    def has(self, name):
+        return os.path.exists(self.at(name))
+
+    def remove(self, name):
+        os.unlink(self.at(name))
+
+    def fetch(self, uri, path):
+        shutil.copyfile("/" + uri.split(":", 1)[1].lstrip("/"), path)
+
+    def open(self, name):
+        """A file to write to, whose bytes can be read at once."""
+        return io.open(self.at(name), "ab", 0)
+
+
+class JvmFile(object):
+    """A file that is being written; what was written can be read by others."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def write(self, data):
+        self.stream.write(bytearray(data))
+        self.stream.hflush()
+
+    def close(self):
+        self.stream.close()
+
+
+class JvmFolder(object):
+    """A folder of any file system that Spark's JVM knows."""
+
+    def __init__(self, jvm, uri):
+        self.jvm = jvm
+        self.uri = uri
+        self.conf = jvm.org.apache.spark.deploy.SparkHadoopUtil.get().conf()
+        self.fs = self.path("").getFileSystem(self.conf)
+
+    def path(self, name):
+        return self.jvm.org.apache.hadoop.fs.Path(self.uri + ("/" + name if name else ""))
+
+    def write(self, name, overwrite, data):
+        stream = self.fs.create(self.path(name), overwrite)
+        stream.write(bytearray(data))
+        stream.close()
+
+    def create(self, name, data):
+        """Make a file that is not there. False: it is."""
+        if self.has(name):
+            return False
+        try:
+            self.write(name, False, data)
+        except Exception:  # of the JVM: which one depends on the file system
+            if self.has(name):
+                return False
+            raise
+        return True
+
+    def put(self, name, data):
+        """Make or replace a file at once, as far as the file system can."""
+        self.write(".tmp." + name, True, data)
+        self.fs.delete(self.path(name), False)
+        self.fs.rename(self.path(".tmp." + name), self.path(name))
+
+    def put_file(self, name, path):
+        local = self.jvm.org.apache.hadoop.fs.Path("file://" + path)
+        self.fs.copyFromLocalFile(False, True, local, self.path(".tmp." + name))
+        self.fs.rename(self.path(".tmp." + name), self.path(name))
+
+    def has(self, name):
+        return self.fs.exists(self.path(name))
+
+    def remove(self, name):
+        self.fs.delete(self.path(name), False)
+
+    def fetch(self, uri, path):
+        source = self.jvm.org.apache.hadoop.fs.Path(uri)
+        local = self.jvm.org.apache.hadoop.fs.Path("file://" + path)
+        source.getFileSystem(self.conf).copyToLocalFile(False, source, local, True)
+
+    def open(self, name):
+        """A file to write to, whose bytes can be read at once."""
+        path = self.path(name)
+        return JvmFile(self.fs.create(path, True, 65536, self.fs.getDefaultReplication(path), BLOCK_BYTES))
+
+
+def connect_jvm():
+    """Spark's JVM, or None where there is none."""
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        return None
+    from py4j.java_gateway import GatewayParameters, JavaGateway
+
+    parameters = {"port": int(os.environ["PYSPARK_GATEWAY_PORT"]), "auto_convert": True}
+    if os.environ.get("PYSPARK_GATEWAY_SECRET"):
+        parameters["auth_token"] = os.environ["PYSPARK_GATEWAY_SECRET"]
+    return JavaGateway(gateway_parameters=GatewayParameters(**parameters)).jvm
+
+
+def quiet(action, *arguments):
+    """Do what may fail without harm. None: it did."""
+    try:
+        return action(*arguments)
+    except Exception:  # also the JVM's
+        return None
+
+
+class Script(object):
+    """The script's process and those it started, which are a group of their own."""
+
+    def __init__(self, child):
+        self.child = child
+        self.asked_at = None
+
+    def signal(self, number):
+        try:
+            os.kill(-self.child.pid, number)
+        except OSError:
+            pass
+
+    def end(self):
+        """Ask it to end; where it was asked long ago, end it."""
+        if self.asked_at is None:
+            self.asked_at = time.time()
+            self.signal(signal.SIGTERM)
+        elif time.time() - self.asked_at > CANCEL_GRACE_S:
+            self.signal(signal.SIGKILL)
+
+
+class Watch(threading.Thread):
+    """Gives signs of life, and looks whether the script is to end."""
+
+    def __init__(self, folder, script):
+        threading.Thread.__init__(self)
+        self.daemon = True
+        self.folder = folder
+        self.script = script
+        self.over = threading.Event()
+
+    def run(self):
+        count = 0
+        while not self.over.is_set():
+            if count % BEATS_A_SIGN == 0:
+                quiet(self.folder.put, "alive", ("%d\n" % count).encode("ascii"))
+            if self.script.asked_at is not None or quiet(self.folder.has, "cancel"):
+                self.script.end()
+            count += 1
+            self.over.wait(BEAT_S)
+
+
+class Pump(threading.Thread):
+    """Carries what the script writes into driver.log."""
+
+    def __init__(self, source, target):
+        threading.Thread.__init__(self)
+        self.daemon = True
+        self.source = source
+        self.target = target
+        self.error = None
+
+    def run(self):
+        while True:
+            data = os.read(self.source, 1 << 18)
+            if not data:
+                break
+            try:
+                if self.error is None:
+                    self.target.write(data)
+            except Exception as error:  # the script goes on all the same
+                self.error = str(error).split("\n")[0]
+        quiet(self.target.close)
+
+
+def unpack_project(folder, settings):
+    """A copy of the project that is this driver's own, in a temporary folder."""
+    top = tempfile.mkdtemp(prefix="errand-")
+    archive = os.path.join(top, "project.tar")
+    folder.fetch(settings["archive"], archive)
+    project = os.path.join(top, "project")
+    os.mkdir(project)
+    trust = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
+    with tarfile.open(archive) as tar:
+        tar.extractall(project, **trust)  # errand made it; YARN unpacks it as well
+    os.unlink(archive)
+    return top, project
+
+
+def bring_outputs(folder, settings, top):
+    """Bring the outputs and metrics to the folder. The sentence that says what failed, or None."""
+    archive = os.path.join(top, "outputs.tar")
+    metrics = os.path.join(top, "metrics")
+    try:
+        if pack_outputs(settings, archive):
+            folder.put_file("outputs.tar", archive)
+        if os.path.exists(metrics):
+            folder.put_file("metrics", metrics)
+    except Exception as error:  # also the JVM's
+        return str(error).split("\n")[0]
+    return None
+
+
+def share_modules(jvm, paths):
+    """Where executors are threads of this JVM, their Python finds the project's modules as the driver does."""
+    system = jvm.java.lang.System
+    if (system.getProperty("spark.master") or "").startswith("local"):
+        before = system.getProperty("spark.executorEnv.PYTHONPATH")
+        system.setProperty("spark.executorEnv.PYTHONPATH", os.pathsep.join(paths + ([before] if before else [])))
+
+
+def prepare_script(settings, jvm, top, project):
+    """What the script's process needs to know of this place."""
+    script = to_bytes(settings["script"]).decode("utf-8", "surrogateescape")
+    paths = [project]
+    if os.path.dirname(script):
+        paths.insert(0, os.path.join(project, os.path.dirname(script)))
+    settings["project"] = project
+    settings["python_path"] = paths
+    settings["variables"]["ERRAND_METRICS"] = os.path.join(top, "metrics")
+    settings["variables"]["PWD"] = project
+    if settings["outputs"]["folders"]:
+        first = to_bytes(settings["outputs"]["folders"][0]).decode("utf-8", "surrogateescape")
+        settings["variables"]["ERRAND_OUTPUTS"] = os.path.join(project, first)
+    if jvm is not None:
+        quiet(share_modules, jvm, paths)
+
+
+def run_script(settings, folder, output):
+    """Start the script, wait for it; how it ended."""
+    source, sink = os.pipe()
+    pump = Pump(source, output)
+    own = [os.dup(1), os.dup(2)]
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    os.close(sink)
+    os.write(1, ("errand: driver: %s\n" % describe()).encode("utf-8", "replace"))
+    try:
+        child = start(settings)
+    finally:
+        os.dup2(own[0], 1)
+        os.dup2(own[1], 2)
+    pump.start()
+    script = Script(child)
+    watch = Watch(folder, script)
+    watch.start()
+    status = wait(child, LivyOrphan(script))
+    watch.over.set()
+    watch.join()
+    pump.join(DRAIN_S)  # what the script left behind may hold its output open
+    result = result_of(status)
+    if pump.error:
+        result["log_error"] = pump.error
+    return result
+
+
+class LivyOrphan(Orphan):
+    """DELETE ends Spark's JVM alone."""
+
+    def __init__(self, script):
+        Orphan.__init__(self)
+        self.script = script
+
+    def look(self, child):
+        if os.getppid() != self.parent:
+            self.script.end()
+
+
+def livy_main(settings):
+    """Claim the attempt, run the script, say what came of it, end as it did."""
+    jvm = connect_jvm()
+    uri = settings["folder"]
+    folder = PlainFolder(uri) if uri.startswith("file:") else JvmFolder(jvm, uri)
+    os.write(1, ("\nerrand-driver %s\n" % settings["tag"]).encode("ascii"))
+    if settings["has_secrets"]:
+        folder.remove("driver.py")
+    if not folder.create("claim", ("%d\n" % os.getpid()).encode("ascii")):
+        os.write(1, b"\nerrand: this attempt was begun before; nothing is started a second time\n")
+        os._exit(125)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    die_with_parent(signal.SIGTERM)
+    settings["has_group"] = True
+    top = None
+    try:
+        if folder.has("cancel"):
+            raise RuntimeError("canceled before it began")
+        output = folder.open("driver.log")
+        top, project = unpack_project(folder, settings)
+        prepare_script(settings, jvm, top, project)
+        result = run_script(settings, folder, output)
+        failed = bring_outputs(folder, settings, top)
+        if failed:
+            result["outputs_error"] = failed
+    except Exception as error:  # before the script, or of the file system
+        result = {"kind": "could_not_start", "text": str(error).split("\n")[0]}
+    result["python"] = platform.python_version()
+    quiet(folder.put, "result.json", (json.dumps(result) + "\n").encode("ascii"))
+    if top is not None:
+        shutil.rmtree(top, True)
+    code = {"exited": result.get("code", 0), "could_not_start": 126}.get(result["kind"])
+    os._exit(128 + int(getattr(signal, result["signal"], 0)) if code is None else code)

@@ -1,0 +1,59 @@
+/*
+ * livy_place: the folder that a Livy's cluster and errand share.            [controller]
+ *
+ * A base folder, and names in it ("projects/3f2a.tar"). Three ways lead there, a row of a
+ * table each: WebHDFS; this machine's own folder, where Livy runs on this machine or the
+ * folder is mounted; and a command of the administrator's that copies a file either way.
+ * A command can neither look nor follow: what it brings comes when the run has ended.
+ *
+ * Life: livy_place_init -> ... -> livy_place_release.
+ */
+#ifndef CONTROLLER_LIVY_PLACE_H
+#define CONTROLLER_LIVY_PLACE_H
+
+#include "common/runspec_spark.h"
+#include "common/webhdfs.h"
+
+struct livy_place_way;
+
+struct livy_place {
+    const struct livy_place_way *way;
+    const struct runspec_livy *livy; /* borrowed */
+    struct webhdfs fs;
+    char *base; /* as the cluster names it: a URI, or an absolute path; no slash at its
+                   end */
+    char *path; /* of it, on this machine or in WebHDFS */
+};
+
+/* base: NULL: ".errand" in the home folder of WebHDFS's user. livy is borrowed, http too,
+ * until the release. Errors: ERR_CONFIG (what is needed was not said), webhdfs_home's. */
+int livy_place_init(struct livy_place *place, const struct runspec_livy *livy,
+                    const char *base, struct http *http, struct error *err);
+void livy_place_release(struct livy_place *place);
+
+/* True where files can be looked at and read while they are written. */
+bool livy_place_can_follow(const struct livy_place *place);
+
+/* "BASE/name", malloc'ed. */
+char *livy_place_uri(const struct livy_place *place, const char *name);
+/* Make a folder, and those above it. */
+int livy_place_make_dir(const struct livy_place *place, const char *name,
+                        struct error *err);
+/* Bring a file of this machine there: whole, or not at all. mode: 0644 or 0600. */
+int livy_place_put(const struct livy_place *place, const char *name, unsigned mode,
+                   const char *file, struct error *err);
+/* *out_is_there: false where it is not, or nobody can look. */
+int livy_place_size(const struct livy_place *place, const char *name, bool *out_is_there,
+                    uint64_t *out_size, struct error *err);
+/* Append at most length bytes from offset on to out, as far as there are any. */
+int livy_place_read(const struct livy_place *place, const char *name, uint64_t offset,
+                    size_t length, struct strbuf *out, bool *out_is_there,
+                    struct error *err);
+/* All of a file into the open file fd, from its position on. */
+int livy_place_fetch(const struct livy_place *place, const char *name, int fd,
+                     bool *out_is_there, struct error *err);
+/* With all below it. */
+int livy_place_remove(const struct livy_place *place, const char *name,
+                      struct error *err);
+
+#endif

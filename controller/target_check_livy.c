@@ -1,0 +1,130 @@
+/* target_check, of a Livy server. */
+#include "common/clock.h"
+#include "common/livy.h"
+#include "controller/http_libcurl.h"
+#include "controller/livy_place.h"
+#include "controller/target_check.h"
+#include "controller/target_livy.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CHECK_FILE ".check-%ld"
+
+static int64_t since_ms(int64_t since_ns)
+{
+    return (clock_monotonic_ns() - since_ns) / NS_PER_MS;
+}
+
+static int fail(struct target_checking *c, const char *step, int64_t since_ns,
+                const struct error *err)
+{
+    target_check_step(c, step, false, since_ns != 0 ? since_ms(since_ns) : -1, err->text,
+                      err->hint);
+    return -1;
+}
+
+static int check_server(struct target_checking *c, const struct livy *livy,
+                        struct livy_server *server)
+{
+    struct error err = ERROR_INIT;
+    int64_t since_ns = clock_monotonic_ns();
+    if (livy_ask_version(livy, server, &err) != 0) {
+        if (err.code == ERR_LOGIN && err.hint[0] == '\0') {
+            error_hint(&err, "user or password may be wrong");
+        }
+        return fail(c, "livy", since_ns, &err);
+    }
+    CLEANUP_FREE char *detail = xasprintf("Livy %s at %s", server->version, livy->url);
+    target_check_step(c, "livy", true, since_ms(since_ns), detail, NULL);
+    target_check_step(c, "names", true, -1,
+                      server->has_names
+                          ? "batches have names: one whose answer is lost is found again"
+                          : "batches have no names: one whose answer is lost is looked "
+                            "for in Livy's log",
+                      NULL);
+    return 0;
+}
+
+static int count_batch(void *context, const struct livy_batch *batch)
+{
+    size_t *counts = context;
+    counts[livy_state_is_final(batch->state)]++;
+    return 0;
+}
+
+static int check_batches(struct target_checking *c, const struct livy *livy)
+{
+    struct error err = ERROR_INIT;
+    size_t counts[2] = {0, 0};
+    int64_t since_ns = clock_monotonic_ns();
+    if (livy_ask_batches(livy, count_batch, counts, &err) != 0) {
+        return fail(c, "batches", since_ns, &err);
+    }
+    CLEANUP_FREE char *detail =
+        xasprintf("%zu under way, %zu ended", counts[0], counts[1]);
+    target_check_step(c, "batches", true, since_ms(since_ns), detail, NULL);
+    return 0;
+}
+
+/* Write a file there, look at it, remove it. */
+static int try_folder(const struct livy_place *place, struct error *err)
+{
+    CLEANUP_FREE char *name = xasprintf(CHECK_FILE, (long)getpid());
+    bool is_there = false;
+    uint64_t size = 0;
+    if (livy_place_make_dir(place, "runs", err) != 0 ||
+        livy_place_put(place, name, 0644, "/dev/null", err) != 0) {
+        return -1;
+    }
+    int result = livy_place_can_follow(place)
+                     ? livy_place_size(place, name, &is_there, &size, err)
+                     : 0;
+    if (result == 0 && livy_place_can_follow(place) && !is_there) {
+        result = error_set(err, ERR_IO, "a file that was written to %s is not there",
+                           place->base);
+    }
+    return livy_place_remove(place, name, err) != 0 ? -1 : result;
+}
+
+static int check_folder(struct target_checking *c, struct http *http)
+{
+    struct error err = ERROR_INIT;
+    int64_t since_ns = clock_monotonic_ns();
+    __attribute__((cleanup(livy_place_release))) struct livy_place place = {.way = NULL};
+    if (livy_place_init(&place, c->target->livy, c->target->livy_base, http, &err) != 0 ||
+        try_folder(&place, &err) != 0) {
+        return fail(c, "folder", since_ns, &err);
+    }
+    CLEANUP_FREE char *detail = xasprintf(
+        "%s can be written (%s)%s", place.base, livy_upload_name(c->target->livy->upload),
+        livy_place_can_follow(&place) ? "" : "; the log comes when a script has ended");
+    target_check_step(c, "folder", true, since_ms(since_ns), detail, NULL);
+    return 0;
+}
+
+int target_check_livy(struct target_checking *c)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP_FREE char *password = NULL;
+    const struct runspec_livy *livy = c->target->livy;
+    if (target_livy_password(c->context, c->target, &password, &err) != 0) {
+        return fail(c, "login", 0, &err);
+    }
+    const struct http_settings settings = {.login = target_livy_login(livy),
+                                           .user = livy->user != NULL ? livy->user : "",
+                                           .password = password != NULL ? password : "",
+                                           .ca_file = livy->ca};
+    CLEANUP_HTTP struct http *http = http_libcurl_new(&settings, &err);
+    if (http == NULL) {
+        return fail(c, "libcurl", 0, &err);
+    }
+    target_check_step(c, "libcurl", true, -1, http_libcurl_version(http), NULL);
+    const struct livy where = {.http = http, .url = livy->url};
+    struct livy_server server;
+    return check_server(c, &where, &server) != 0 || check_batches(c, &where) != 0 ||
+                   check_folder(c, http) != 0
+               ? -1
+               : 0;
+}

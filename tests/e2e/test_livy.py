@@ -1,0 +1,340 @@
+"""Runs on a Livy's cluster: the attendant against a Livy of the tests' own, with what real ones and gateways do."""
+
+import hashlib
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support import processes
+from support.errand import MARK, Errand
+from support.livy import PASSWORD, Livy
+from support.waiting import wait_for
+
+SECONDS = 60
+
+
+@pytest.fixture
+def make_livy(tmp_path: Path, mark: str) -> Iterator[Callable[..., Livy]]:
+    """make_livy(**options of Livy): another server."""
+    made: list[Livy] = []
+
+    def make(**options) -> Livy:
+        made.append(Livy(tmp_path / f"livy{len(made)}", {MARK: mark}, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def livy(make_livy: Callable[..., Livy], errand: Errand) -> Livy:
+    """A Livy 0.7.1 behind a gateway with TLS, as the target `web` of errand."""
+    return add(errand, make_livy())
+
+
+def add(errand: Errand, livy: Livy, *options: str) -> Livy:
+    errand.more_env["LIVY_PASSWORD"] = PASSWORD
+    errand.ok("target", "add", "web", *livy.target_arguments(), *options)
+    return livy
+
+
+def write(project: Path, text: str) -> None:
+    (project / "job.py").write_text(text)
+
+
+def attendants(run: str) -> list[int]:
+    """The pids of its attendants."""
+    found = processes.carrying("ERRAND_RUN_ID", run)
+    return [pid for pid in found if b"attend\0livy" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def control_log(errand: Errand, run: str) -> str:
+    return (errand.home / "state" / "local" / "runs" / run / "control.log").read_text()
+
+
+def begun(errand: Errand, run: str, word: bytes = b"begun") -> None:
+    """The script has written its first line, and it is here."""
+    log = errand.home / "state" / "local" / "runs" / run / "driver.log"
+    wait_for(lambda: word in log.read_bytes(), "the script's first line", SECONDS)
+
+
+# --- a script's whole life ------------------------------------------------------------------------------------------
+
+
+def test_a_script_runs_there_and_its_outputs_come_home(errand: Errand, livy: Livy, project: Path):
+    (project / "lib").mkdir()
+    (project / "lib" / "tools.py").write_text("WORD = 'from a module'\n")
+    write(
+        project,
+        "import os, sys\nfrom lib import tools\n"
+        "print(tools.WORD, sys.argv[1:], open('data.txt').read(), os.environ['GREETING'])\n"
+        "open(os.environ['ERRAND_METRICS'], 'a').write('{\"loss\": 0.5}\\n')\n"
+        "os.makedirs('outputs/deep', exist_ok=True)\nopen('outputs/deep/model', 'wb').write(b'\\0\\xff')\n",
+    )
+    (project / "data.txt").write_text("data")
+    result = errand.ok("run", "--target", "web", "--env", "GREETING=hello", "job.py", "a b", "ü€", "$HOME")
+    assert "from a module ['a b', 'ü€', '$HOME'] data hello" in result.text
+    assert result.text.startswith("errand: driver: Python 3.")
+    run = errand.last_run()
+    assert (errand.home / "state" / "runs" / run / "outputs" / "deep" / "model").read_bytes() == b"\0\xff"
+    assert errand.json("metrics", run)["metrics"][0]["name"] == "loss"
+    (job,) = livy.posts
+    assert job["name"] == f"errand-{run}-1"
+    assert job["conf"]["spark.yarn.tags"] == job["name"]
+    assert not list((livy.files / "errand" / "runs").iterdir())
+
+
+def test_a_project_that_is_there_is_not_sent_again(errand: Errand, livy: Livy, project: Path):
+    write(project, "print('once')\n")
+    errand.ok("run", "--target", "web", "job.py")
+    first = errand.last_run()
+    errand.ok("run", "--target", "web", "job.py")
+    assert "sent the project" in control_log(errand, first)
+    assert "the project is there already" in control_log(errand, errand.last_run())
+    assert len(list((livy.files / "errand" / "projects").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "kind"),
+    [
+        ("", 0, "exited with status 0"),
+        ("import sys; sys.exit(7)", 7, "exited with status 7"),
+        ("raise ValueError('no')", 1, "exited with status 1"),
+        ("import sys; sys.exit('text')", 1, "exited with status 1"),
+        ("import os; os._exit(3)", 3, "exited with status 3"),
+        ("import os; os.kill(os.getpid(), 9)", 137, "was killed by SIGKILL"),
+    ],
+)
+@pytest.mark.usefixtures("livy")
+def test_how_a_script_ended_is_told_exactly(errand: Errand, project: Path, script, code, kind):
+    write(project, script + "\n")
+    result = errand.run("run", "--target", "web", "job.py", code=code)
+    assert kind in result.errors
+
+
+@pytest.mark.usefixtures("livy")
+def test_every_byte_of_the_log_comes(errand: Errand, project: Path):
+    """Lines by the thousand, one of 4 MB, bytes that are no UTF-8, no newline at the end: each would be lost or do harm
+    in Livy's own log."""
+    write(
+        project,
+        "import os, hashlib\n"
+        "data = b''.join(b'%d \\xc3\\xbc <&>\\n' % i for i in range(5000)) + b'\\xff\\xfe\\0\\r'\n"
+        "data += b'x' * (4 << 20) + b'\\n\\xe2\\x82'\n"
+        "at = 0\nwhile at < len(data):\n    at += os.write(1, data[at:at + 99991])\n",
+    )
+    result = errand.ok("run", "--target", "web", "job.py")
+    data = b"".join(b"%d \xc3\xbc <&>\n" % i for i in range(5000)) + b"\xff\xfe\0\r" + b"x" * (4 << 20) + b"\n\xe2\x82"
+    log = result.out.split(b"\n", 1)[1]
+    assert (len(log), hashlib.sha256(log).hexdigest()) == (len(data), hashlib.sha256(data).hexdigest())
+
+
+def test_a_secret_reaches_the_script_and_nothing_else(errand: Errand, livy: Livy, project: Path):
+    write(project, "import os\nprint('it has', len(os.environ['API_TOKEN']), 'ERRAND_LIVY_PASSWORD' in os.environ)\n")
+    errand.more_env["API_TOKEN"] = "token-that-nobody-sees"
+    result = errand.ok("run", "--target", "web", "--secret", "API_TOKEN", "job.py")
+    assert "it has 22 False" in result.text
+    run = errand.last_run()
+    for path in [*(errand.home / "state").rglob("*"), *livy.files.rglob("*")]:
+        if path.is_file() and "store" not in path.parts:
+            text = path.read_bytes()
+            assert b"token-that-nobody-sees" not in text, path
+            assert PASSWORD.encode() not in text, path
+    assert "token" not in str(livy.posts)
+    assert run
+
+
+def test_files_of_the_project_reach_spark_by_their_names(errand: Errand, livy: Livy, project: Path):
+    write(project, "pass\n")
+    (project / "conf").mkdir()
+    (project / "conf" / "lookup.csv").write_text("1,2\n")
+    errand.ok("run", "--target", "web", "--files", "conf/lookup.csv", "--jars", "hdfs:///x.jar", "job.py")
+    (job,) = livy.posts
+    (name,) = job["files"]
+    assert re.fullmatch(r"file:.*/runs/errand-\w+-1/file0/lookup.csv", name)
+    assert job["jars"] == ["hdfs:///x.jar"]
+
+
+# --- answers that are lost or refused -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", ["0.5.0-incubating", "0.7.1-incubating", "0.9.0"])
+def test_a_lost_answer_makes_no_second_script(
+    errand: Errand, make_livy: Callable[..., Livy], project: Path, tmp_path: Path, dialect: str
+):
+    livy = add(errand, make_livy(dialect=dialect))
+    count = tmp_path / "count"
+    write(project, f"import time\nopen({str(count)!r}, 'a').write('x')\ntime.sleep(4)\n")
+    livy.faults = [("POST", "lost")]
+    errand.ok("run", "--target", "web", "job.py")
+    assert count.read_text() == "x"
+    assert len(livy.posts) == 1
+    assert "found the batch that Livy had begun" in control_log(errand, errand.last_run())
+
+
+def test_a_second_driver_of_an_attempt_starts_nothing(errand: Errand, livy: Livy, project: Path, tmp_path: Path):
+    """Where a server without names is asked twice after all."""
+    count = tmp_path / "count"
+    write(project, f"import time\nopen({str(count)!r}, 'a').write('x')\nprint('begun', flush=True)\ntime.sleep(3)\n")
+    run = errand.submit("--target", "web", "job.py")
+    begun(errand, run)
+    driver = livy.posts[0]["file"].removeprefix("file://")
+    again = subprocess.run(["python3", driver], env=livy.env, check=False, capture_output=True)
+    assert again.returncode == 125
+    errand.ok("wait", run)
+    assert count.read_text() == "x"
+
+
+def test_a_zombie_is_removed_and_the_reason_told(errand: Errand, livy: Livy, project: Path):
+    write(project, "pass\n")
+    livy.faults = [("POST", "zombie")]
+    result = errand.run("run", "--target", "web", "job.py", code=125)
+    assert "Livy did not take the batch: Local path /x cannot be added to user sessions." in result.errors
+    assert "local-dir-whitelist" in result.errors
+    assert not livy.batches
+
+
+def test_a_crowded_server_and_a_gateway_in_trouble_are_waited_for(errand: Errand, livy: Livy, project: Path):
+    write(project, "import time\nprint('well')\ntime.sleep(5)\n")
+    livy.faults = [("POST", 502), ("POST", "crowded"), *[("GET", 503)] * 4]
+    result = errand.ok("run", "--target", "web", "job.py")
+    assert "well" in result.text
+    assert len(livy.posts) == 1
+    assert "Livy starts as many batches as it may" in control_log(errand, errand.last_run())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"LIVY_PASSWORD": "wrong"}, "401 Unauthorized"),
+        ({"LIVY_PASSWORD": None}, "the password's variable LIVY_PASSWORD is not set"),
+    ],
+)
+def test_a_login_that_fails_says_so(errand: Errand, livy: Livy, project: Path, change: dict, said: str):
+    write(project, "pass\n")
+    result = errand.run("run", "--target", "web", "job.py", env=change, code=125)
+    assert said in result.errors
+    assert not livy.posts
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused(errand: Errand, livy: Livy, project: Path):
+    write(project, "pass\n")
+    arguments = livy.target_arguments()
+    del arguments[arguments.index("--ca") :]
+    errand.ok("target", "add", "other", *arguments)
+    result = errand.run("target", "check", "other", "--json", code=1)
+    (failed,) = [step for step in result.json()["steps"] if not step["ok"]]
+    assert "certificate" in failed["detail"]
+    assert "PEM" in failed["hint"]
+
+
+# --- Livy goes away -------------------------------------------------------------------------------------------------
+
+
+def test_a_run_outlives_a_server_that_forgets_it(errand: Errand, livy: Livy, project: Path):
+    write(project, "import time\nprint('begun', flush=True)\ntime.sleep(8)\nprint('to the end')\nraise SystemExit(4)\n")
+    run = errand.submit("--target", "web", "job.py")
+    begun(errand, run)
+    livy.restart()
+    result = errand.run("follow", run, code=4)
+    assert "to the end" in result.text
+    assert "Livy knows batch 0 no more" in control_log(errand, run)
+    assert len(livy.posts) == 1
+
+
+@pytest.mark.usefixtures("livy")
+def test_a_driver_that_dies_without_a_word_is_not_said_to_be_well(errand: Errand, project: Path):
+    write(project, "import os, time\nprint('begun', flush=True)\nos.kill(os.getppid(), 9)\ntime.sleep(100)\n")
+    run = errand.submit("--target", "web", "job.py")
+    result = errand.run("follow", run, deadline_s=90)
+    assert result.code not in (0, 1)
+    assert "the driver left no word of how the script ended" in errand.ok("show", run).text
+
+
+# --- cancel, and attendants that die --------------------------------------------------------------------------------
+
+
+def test_cancel_ends_the_script_and_the_batch(errand: Errand, livy: Livy, project: Path, mark: str):
+    write(project, "import time\nprint('begun', flush=True)\ntime.sleep(300)\n")
+    run = errand.submit("--target", "web", "job.py")
+    begun(errand, run)
+    errand.ok("cancel", run)
+    assert errand.show(run)["status"] == "Canceled"
+    assert not livy.batches
+    wait_for(lambda: not scripts(mark), "the end of the script", SECONDS)
+
+
+def scripts(mark: str) -> list[int]:
+    """The pids of scripts and drivers that Livy's batches left."""
+    found = processes.carrying(MARK, mark)
+    return [pid for pid in found if b"job.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def test_cancel_ends_a_script_that_livy_forgot(errand: Errand, livy: Livy, project: Path, mark: str):
+    write(project, "import time\nprint('begun', flush=True)\ntime.sleep(300)\n")
+    run = errand.submit("--target", "web", "job.py")
+    begun(errand, run)
+    livy.restart()
+    errand.ok("cancel", run)
+    assert errand.show(run)["status"] == "Canceled"
+    wait_for(lambda: not scripts(mark), "the end of the script", SECONDS)
+
+
+def test_an_attendant_that_was_killed_is_followed_by_another(errand: Errand, livy: Livy, project: Path):
+    write(
+        project,
+        "import time\nprint('begun', flush=True)\n"
+        "for i in range(80):\n    print('line', i, flush=True)\n    time.sleep(0.1)\nraise SystemExit(5)\n",
+    )
+    run = errand.submit("--target", "web", "job.py")
+    begun(errand, run, b"line 5\n")
+    (pid,) = attendants(run)
+    os.kill(pid, signal.SIGKILL)
+    result = errand.run("follow", run, code=5)
+    lines = re.findall(r"line \d+", errand.ok("logs", run).text)
+    assert lines == [f"line {i}" for i in range(80)]
+    assert len(livy.posts) == 1
+    assert result.code == 5
+
+
+# --- targets --------------------------------------------------------------------------------------------------------
+
+
+def test_check_tells_what_is_there(errand: Errand, livy: Livy):
+    document = errand.json("target", "check", "web")
+    steps = {step["step"]: step["detail"] for step in document["steps"]}
+    assert document["ok"]
+    assert "0.7.1-incubating" in steps["livy"]
+    assert "can be written" in steps["folder"]
+    assert not list((livy.files / "errand").rglob(".check*"))
+
+
+def test_a_password_is_not_sent_unencrypted_to_another_machine(errand: Errand):
+    result = errand.run("target", "add", "x", "http://cluster.example.net/livy", "--user", "me", code=2)
+    assert "unencrypted" in result.errors
+
+
+def test_what_livy_cannot_do_is_refused_before_anything_is_sent(errand: Errand, livy: Livy, project: Path):
+    write(project, "pass\n")
+    for words, said in [
+        (["--framework", "python", "job.py"], "starts PySpark scripts alone"),
+        (["--", "true"], "starts PySpark scripts alone"),
+        (["--master", "yarn", "job.py"], "the master is Livy's own choice"),
+        (["-e", "{packages: [six]}", "job.py"], "cannot be built"),
+    ]:
+        result = errand.run("run", "--target", "web", *words, code=125)
+        assert said in result.errors
+    assert not livy.posts
+
+
+@pytest.mark.usefixtures("livy")
+def test_requirements_beside_the_script_are_said_not_to_be_installed(errand: Errand, project: Path):
+    write(project, "print('ran')\n")
+    (project / "requirements.txt").write_text("six\n")
+    result = errand.ok("run", "--target", "web", "job.py")
+    assert "requirements.txt is not installed" in result.errors
