@@ -285,9 +285,19 @@ def result_of(status):
     return {"kind": "exited", "code": os.WEXITSTATUS(status)}
 
 
-def main(settings):
-    """Start the script, wait for it, say how it ended and end alike."""
+def forget(path):
+    """Remove the file that has the settings, secrets among them; in a container what its name there leads to."""
+    try:  # noqa: SIM105 - Python 2 has no suppress
+        os.unlink(os.path.realpath(path))
+    except OSError:
+        pass  # it lies where only this user reads
+
+
+def main(settings, own_file=None):
+    """Start the script, wait for it, say how it ended and end alike. own_file: has these settings in it, and goes."""
     orphan = Orphan()
+    if own_file:
+        forget(own_file)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     if hasattr(signal, "pthread_sigmask"):

@@ -255,6 +255,6 @@ void spark_driver_write(const struct spark_driver *driver, struct strbuf *out)
     strbuf_puts(out, spark_driver_text);
     strbuf_puts(out, "\nmain(decode(\"");
     bytes_to_base64(out, text.data, text.length);
-    strbuf_puts(out, "\"))\n");
+    strbuf_puts(out, "\"), __file__)\n");
     mem_wipe(text.data, text.length);
 }

@@ -319,3 +319,15 @@ def test_without_outputs_nothing_is_sent(tmp_path):
     driver = Driver(tmp_path, "", outputs={"folders": ["outputs"], "uri": "hdfs://nn/x.tar"})
     assert driver.start(cwd=tmp_path).wait(60) == 0
     assert driver.result() == {"kind": "exited", "code": 0, "outputs": None}
+
+
+def test_the_file_with_the_settings_goes_before_the_script_begins(tmp_path):
+    """Secrets are among them."""
+    driver = Driver(tmp_path, "import os\nprint(sorted(os.listdir(os.path.dirname(os.getcwd()))))")
+    (tmp_path / "cache").mkdir()
+    own = tmp_path / "cache" / "own.py"
+    own.write_text(DRIVER.read_text() + f'\nmain(decode("{word(driver.settings)}"), __file__)\n')
+    (tmp_path / "link.py").symlink_to(own)
+    assert subprocess.run([sys.executable, str(tmp_path / "link.py")], check=False).returncode == 0
+    assert not own.exists()
+    assert b"own.py" not in driver.written()
