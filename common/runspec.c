@@ -504,7 +504,10 @@ static int take_spark(const struct json *j, struct runspec *spec, struct error *
     const struct json *value = json_get(j, "spark");
     bool is_said = value != NULL && !json_is_null(value);
 
-    if (is_said != (spec->framework == FRAMEWORK_PYSPARK)) {
+    /* A command's is what its environment is prepared for. */
+    if (spec->framework == FRAMEWORK_COMMAND
+            ? is_said && spec->script != NULL
+            : is_said != (spec->framework == FRAMEWORK_PYSPARK)) {
         return refuse(err, "spark", "belongs to the framework pyspark, and to it alone");
     }
     if (is_said) {

@@ -71,7 +71,9 @@ struct runspec {
     struct strvec command; /* arguments, or argv where script is NULL */
     char *interpreter;     /* or NULL */
     struct runspec_environment environment;
-    struct runspec_spark *spark; /* of pyspark alone, which always has it; else NULL */
+    /* pyspark always has it; a plain command where its environment is for a cluster's
+     * Spark, too; else NULL. */
+    struct runspec_spark *spark;
     struct strvec variables;     /* "K=V" */
     struct strvec secrets;       /* names */
     int64_t attempts;

@@ -149,13 +149,16 @@ static int check_executable(const char *given, struct error *err)
     return 0;
 }
 
-/* Fill spec->spark where the framework has it; else its options mean nothing. */
+/* Fill spec->spark where the framework has it, or an environment is prepared for it; else
+ * its options mean nothing. */
 static int plan_spark(struct runspec *spec, const struct config *config,
                       const struct target *target,
-                      const struct submission_request *request, struct error *err)
+                      const struct submission_request *request, bool wants_spark,
+                      struct error *err)
 {
     const char *option = submission_spark_option(&request->spark);
-    if (spec->framework == FRAMEWORK_PYSPARK) {
+    if (spec->framework == FRAMEWORK_PYSPARK ||
+        (request->is_preparation && wants_spark)) {
         return submission_spark_plan(spec, config, target, &request->spark, err);
     }
     if (option == NULL) {
@@ -181,6 +184,8 @@ static int plan_program(struct runspec *spec, const struct config *config,
         error_set(err, ERR_USAGE, "run what? Name a script, or a command behind --");
         return error_hint(err, "errand run train.py; errand run -- make all");
     }
+    wants_spark |=
+        configured != NULL && strcmp(configured, framework_name(FRAMEWORK_PYSPARK)) == 0;
     size_t first = 0;
     if (request->is_plain_command) {
         spec->framework = FRAMEWORK_COMMAND;
@@ -203,7 +208,7 @@ static int plan_program(struct runspec *spec, const struct config *config,
                   target->name);
         return error_hint(err, "leave --framework out, or name another target");
     }
-    return plan_spark(spec, config, target, request, err);
+    return plan_spark(spec, config, target, request, wants_spark, err);
 }
 
 /* ---- variables, tags, secrets ---- */

@@ -12,8 +12,7 @@
 
 static bool is_spark(const struct runspec *spec)
 {
-    return spec->framework == FRAMEWORK_PYSPARK && spec->spark != NULL &&
-           spec->spark->livy == NULL;
+    return spec->spark != NULL && spec->spark->livy == NULL;
 }
 
 int environment_spark_python(const struct noderoot *root, const struct runspec *spec,
@@ -86,7 +85,10 @@ static int ship(const struct preparation *p, const struct spark_node *node,
     clusterfs_init(&fs, p->programs);
     spark_shipment_init(&out);
     spark_ship_reach(node, &fs);
-    return spark_ship(&s, FIRST_ATTEMPT, &out, err);
+    /* A command has nothing on executors: it is here for the environment. */
+    return p->spec->framework == FRAMEWORK_PYSPARK
+               ? spark_ship(&s, FIRST_ATTEMPT, &out, err)
+               : spark_ship_environment(&s, &out, err);
 }
 
 int environment_spark_prepare(const struct preparation *p, struct error *err)

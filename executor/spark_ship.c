@@ -283,6 +283,14 @@ int spark_ship(const struct spark_ship *s, int64_t attempt, struct spark_shipmen
     return 0;
 }
 
+int spark_ship_environment(const struct spark_ship *s, struct spark_shipment *out,
+                           struct error *err)
+{
+    CLEANUP_FREE char *base = find_base(s);
+    const struct shipping shipping = begin(s, base);
+    return add_environment(s, &shipping, out, err);
+}
+
 bool spark_shipment_is_missed(const struct spark_shipment *shipment, const char *words)
 {
     bool is_named = false;

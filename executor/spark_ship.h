@@ -53,6 +53,9 @@ void spark_shipment_release(struct spark_shipment *shipment);
  * spark_environment.h's, ERR_CANCELED; sentences for the user. */
 int spark_ship(const struct spark_ship *s, int64_t attempt, struct spark_shipment *out,
                struct error *err);
+/* The environment alone. */
+int spark_ship_environment(const struct spark_ship *s, struct spark_shipment *out,
+                           struct error *err);
 /* True where the environment is known to be there, or none goes as an archive. */
 bool spark_ship_has_environment(const struct spark_ship *s);
 /* "spark.executorEnv.PYTHONPATH=...": append what executors need to import it, before

@@ -116,3 +116,36 @@ def test_another_python_than_the_clusters_is_said_before_anything_is_built(erran
     assert result.code == 125
     assert "the environment is for Python ==2.6.*, the cluster's Python is 3." in result.errors
     assert spark.files() == {}
+
+
+def test_env_prepare_does_it_beforehand(errand, spark, index):
+    index.wheel("tiny", "1.0")
+    config = f"framework: pyspark\nspark:\n  master: yarn\n  deploy_mode: client\n  base: file://{spark.base}\n"
+    requirements = f"--index-url {index.url}\ntiny\n"
+    job = {"errand.yaml": config, "requirements.txt": requirements, "job.py": "import tiny\n"}
+    write_files(errand.cwd, job)
+    assert "sent the environment" in errand.ok("env", "prepare").errors
+    (environment,) = spark.files()
+    assert environment.startswith("environments/")
+    before = spark.files()
+    assert spark.run().code == 0
+    assert spark.files().items() >= before.items()
+    assert errand.run("logs", "--prepare", errand.show()["id"]).text == ""
+
+
+def test_many_first_uses_make_and_send_one_environment(errand, make_errand, make_sshd, spark, index):
+    """Those of two controllers, which meet on one node."""
+    index.wheel("tiny", "1.0")
+    server = make_sshd(env={name: errand.more_env[name] for name in ("PATH", "JAVA_HOME")})
+    config = f"framework: pyspark\nspark:\n  master: yarn\n  deploy_mode: client\n  base: file://{spark.base}\n"
+    job = {"errand.yaml": config, "requirements.txt": f"--index-url {index.url}\ntiny\n"}
+    controllers = [errand, make_errand()]
+    for one in controllers:
+        write_files(one.cwd, job)
+        one.add_target("node", *server.target_arguments())
+    started = [one.start("env", "prepare", "--target", "node") for one in controllers for _ in range(5)]
+    said = [one.finish(280) for one in started]
+    assert [one.code for one in said] == [0] * 10, said
+    assert sum("sent the environment" in one.errors for one in said) == 1
+    (environment,) = spark.files()
+    assert environment.startswith("environments/")
