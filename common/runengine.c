@@ -110,6 +110,16 @@ int run_engine_from_json(const struct json *j, struct run_engine *out, struct er
     return 0;
 }
 
+int run_engine_take_member(const struct json *line, struct run_engine *out,
+                           struct error *err)
+{
+    const struct json *engine = json_get(line, WHAT);
+
+    return engine == NULL || json_is_null(engine)
+               ? 0
+               : run_engine_from_json(engine, out, err);
+}
+
 static int parse_event(const char *name, enum engine_event *out, struct error *err)
 {
     for (unsigned i = 0; i < ENGINE_EVENT_COUNT; i++) {

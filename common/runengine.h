@@ -50,6 +50,11 @@ struct json *run_engine_to_json(const struct run_engine *engine);
 /* Errors: ERR_CORRUPT (out is unchanged). */
 int run_engine_from_json(const struct json *j, struct run_engine *out, struct error *err);
 
+/* Take the member "engine" of a journal line, where it has one. Errors: ERR_CORRUPT (out
+ * is unchanged). */
+int run_engine_take_member(const struct json *line, struct run_engine *out,
+                           struct error *err);
+
 /* What happened, in a line of `engine`. */
 #define ENGINE_EVENT_TABLE(ROW)                                                          \
     ROW(SUBMITTING, "submitting") /* it may be there from now on */                      \

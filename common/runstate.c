@@ -372,16 +372,6 @@ static int take_environment(const struct json *line, struct run_environment *out
                : error_wrap(err, "%s", WHAT);
 }
 
-static int take_engine(const struct json *line, struct run_engine *out, struct error *err)
-{
-    const struct json *engine = json_get(line, "engine");
-
-    if (engine == NULL || json_is_null(engine)) {
-        return 0;
-    }
-    return run_engine_from_json(engine, out, err) == 0 ? 0 : error_wrap(err, "%s", WHAT);
-}
-
 static int take_clean_up(const struct json *line, struct run_status *out,
                          struct error *err)
 {
@@ -545,7 +535,7 @@ static int read_line(const struct json *line, struct run_status *status,
             0 ||
         take_process(line, &status->process, err) < 0 ||
         take_environment(line, &status->environment, err) < 0 ||
-        take_engine(line, &status->engine, err) < 0 ||
+        run_engine_take_member(line, &status->engine, err) < 0 ||
         run_took_take(line, status->took_us, err) < 0 ||
         take_count(line, "log_offset", &status->log_offset, err) < 0) {
         return -1;
