@@ -36,14 +36,14 @@ struct attend_yarn {
     const struct strvec *managers; /* as struct yarn has them, as what follows */
     const char *history;
     const char *user;
-    const char *yarn, *hadoop; /* programs, or NULL: the node has none; hadoop as
-                                  `hadoop fs` or `hdfs dfs` */
-    const char *staging;       /* spark.yarn.stagingDir, or NULL: the user's folder */
+    const char *yarn; /* the program, or NULL: the node has none */
     int64_t submit_timeout_ms;
     attend_submission *submission;
     /* The cluster says that something which was there before does not exist: submission
      * is to bring it again. NULL: nothing can be done. */
     void (*forget)(void *context);
+    /* A killed application may have left its staging folder. NULL: it stays. */
+    void (*clean)(void *context, const char *application);
     void *context;
     const struct log *log; /* control.log */
 };

@@ -101,25 +101,6 @@ static bool kill_application(struct attendance *a, int64_t deadline_ns)
     }
 }
 
-/* YARN leaves it there when nobody waits for the application (yarn-site has no say). */
-static void remove_staging(struct attendance *a)
-{
-    CLEANUP_STRBUF struct strbuf path = STRBUF_INIT;
-    if (a->what->hadoop == NULL) {
-        return;
-    }
-    if (a->what->staging != NULL && a->what->staging[0] != '\0') {
-        strbuf_printf(&path, "%s/", a->what->staging);
-    }
-    strbuf_printf(&path, ".sparkStaging/%s", a->engine.engine.application);
-    const char *const argv[] = {a->what->hadoop, "fs",      "-rm", "-r", "-f",
-                                "-skipTrash",    path.data, NULL};
-    int status = run_program(a, argv, SUBPROCESS_NULL, PROGRAM_TIMEOUT_MS);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        log_line(a->what->log, "the staging folder %s may still be there", path.data);
-    }
-}
-
 void attendance_cancel(struct attendance *a)
 {
     int64_t deadline_ns = clock_monotonic_ns() + CANCEL_NS;
@@ -142,7 +123,10 @@ void attendance_cancel(struct attendance *a)
         }
     }
     if (kill_application(a, deadline_ns)) {
-        remove_staging(a);
+        /* Nobody else does: no spark-submit waits for the application's end. */
+        if (a->what->clean != NULL) {
+            a->what->clean(a->what->context, a->engine.engine.application);
+        }
         return;
     }
     snprintf(

@@ -151,6 +151,19 @@ static void forget(void *context)
     spark_ship_forget(&s);
 }
 
+static void clean(void *context, const char *application)
+{
+    struct attending *a = context;
+    struct error err = ERROR_INIT;
+    CLEANUP_FREE char *base = a->node.staging[0] != '\0'
+                                  ? xstrdup(a->node.staging)
+                                  : xasprintf("%s/user/%s", a->node.fs, a->node.user);
+    CLEANUP_FREE char *uri = xasprintf("%s/.sparkStaging/%s", base, application);
+    if (clusterfs_remove(&a->fs, uri, &err) < 0) {
+        log_line(&a->log, "the staging folder %s may still be there: %s", uri, err.text);
+    }
+}
+
 /* The script may write in its own copy of the project. */
 static int write_driver(struct attending *a, const struct spark_shipment *shipment,
                         const char *token, struct error *err)
@@ -306,11 +319,10 @@ static void attend(struct attending *a, struct attend_verdict *out)
         .history = history,
         .user = is_kerberos ? NULL : or_null(a->node.user),
         .yarn = or_null(a->node.yarn),
-        .hadoop = or_null(a->node.hadoop),
-        .staging = or_null(a->node.staging),
         .submit_timeout_ms = a->spec.spark->submit_timeout_ms,
         .submission = submission,
         .forget = forget,
+        .clean = clean,
         .context = a,
         .log = &a->log,
     };

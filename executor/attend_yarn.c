@@ -182,9 +182,16 @@ int attendance_find(struct attendance *a, size_t *out_count)
 {
     struct error err = ERROR_INIT;
     if (yarn_find(&a->yarn, a->what->tag, &a->app, out_count, &err) < 0) {
-        if (!was_interrupted(a, &err)) {
-            attendance_note_answer(a, &err);
+        if (was_interrupted(a, &err)) {
+            return -1;
         }
+        if ((err.code == ERR_LOGIN || err.code == ERR_ACCESS) &&
+            !a->engine.may_be_submitted) {
+            snprintf(a->trouble, sizeof(a->trouble), "%.250s%s%.200s", err.text,
+                     err.hint[0] != '\0' ? "; " : "", err.hint);
+            return -1;
+        }
+        attendance_note_answer(a, &err);
         return -1;
     }
     attendance_note_answer(a, NULL);
@@ -215,6 +222,8 @@ bool attendance_find_for(struct attendance *a, int64_t settle_ns, int64_t deadli
                 return count > 0;
             }
             silent_ms = RETRY_FIRST_MS;
+        } else if (a->trouble[0] != '\0' && !a->engine.may_be_submitted) {
+            return false; /* it refuses to say, and will refuse again */
         } else {
             since_ns = 0;
         }
@@ -307,7 +316,8 @@ static void find_or_submit(struct attendance *a)
 {
     struct error err = ERROR_INIT;
     bool was_begun = a->engine.may_be_submitted;
-    if (attendance_find_for(a, was_begun ? SETTLE_NS : 0, 0) || a->is_canceled) {
+    if (attendance_find_for(a, was_begun ? SETTLE_NS : 0, 0) || a->is_canceled ||
+        a->trouble[0] != '\0') {
         return;
     }
     if (was_begun) {

@@ -6,7 +6,7 @@
  *              COMMAND ARGUMENT...
  *
  * Each "{token}" of the command is the attempt's token. It ends as its verdict says and
- * prints it: {"exit": {...}, "text": "..."}. It takes curl, yarn and hadoop from PATH.
+ * prints it: {"exit": {...}, "text": "..."}. It takes curl and yarn from PATH.
  */
 #define _GNU_SOURCE /* environ */
 #include "common/fdio.h"
@@ -82,7 +82,6 @@ int main(int argc, char **argv)
         .managers = &managers,
         .history = argv[5][0] != '-' ? argv[5] : NULL,
         .yarn = "yarn",
-        .hadoop = "hadoop",
         .submit_timeout_ms = strtol(argv[6], NULL, 10),
         .submission = submission,
         .context = argv + 7,
