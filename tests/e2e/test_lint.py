@@ -160,6 +160,11 @@ def test_unfinished_finds_what_is_put_off(repository):
     assert [finding.split(": ")[0] for finding in shape.unfinished()] == ["README.md:2", "common/a.c:1"]
 
 
+def test_unfinished_reads_no_recorded_answer(repository):
+    repository({"tests/fixtures/yarn/log.txt": b"TODO \xff\n", "tests/fuzz/corpus/yarn/seed.txt": b"TODO \xf6\n"})
+    assert list(shape.unfinished()) == []
+
+
 def test_waits_finds_tests_that_sleep(repository):
     repository(
         {

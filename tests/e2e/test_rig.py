@@ -28,7 +28,7 @@ from support.waiting import wait_for
 
 CONTEXT = "from pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()\n"
 COUNTS = CONTEXT + "print('sum', spark.sparkContext.parallelize(range(100), 2).sum(), flush=True)\n"
-WAITS = COUNTS + "import time\nwhile True:\n    time.sleep(0.1)\n"
+WAITS = COUNTS + "import signal\nsignal.pause()\n"
 
 # ---- parts, without a cluster ----------------------------------------------------------------------------------------
 

@@ -43,7 +43,8 @@ errand on it; ./dev build makes it:
     for part, node in (("head", headnode.HEAD), ("edge", headnode.EDGE), ("head-new", headnode.HEAD_NEW)):
         if process.running(part):
             what = parts.PARTS[part].what.removeprefix("ssh: ")
-            print(f"  errand target add {node.host} {node.host} --ssh-config {node.ssh_config} --kind spark  # {what}")
+            hosts = " ".join(node.hosts)
+            print(f"  errand target add {node.host} {hosts} --ssh-config {node.ssh_config} --kind spark  # {what}")
     print("  errand target check head\n  errand run --target head --framework pyspark YOUR-SCRIPT.py")
 
 

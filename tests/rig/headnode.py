@@ -25,6 +25,11 @@ class HeadNode:
     ports: tuple[int, ...]
 
     @property
+    def hosts(self) -> tuple[str, ...]:
+        """Its addresses, by their names in ssh_config."""
+        return (self.host, *(f"{self.host}-{number}" for number in range(2, len(self.ports) + 1)))
+
+    @property
     def home(self) -> Path:
         return self.folder / "home"
 
@@ -86,8 +91,7 @@ MaxSessions 100
         configuration.write_file(
             self.known_hosts, "".join(f"[{settings.HOST}]:{port} {kind} {key}\n" for port in self.ports)
         )
-        names = (self.host, *(f"{self.host}-{number}" for number in range(2, len(self.ports) + 1)))
-        hosts = "".join(f"Host {name}\n    Port {port}\n" for name, port in zip(names, self.ports))
+        hosts = "".join(f"Host {name}\n    Port {port}\n" for name, port in zip(self.hosts, self.ports))
         configuration.write_file(
             self.ssh_config,
             f"""\

@@ -67,7 +67,9 @@ FAILURES = {
         CONTEXT + "sc.parallelize(range(8), 2).map(lambda x: bytes(10 ** 6)).collect()\n",
         ("--conf=spark.driver.maxResultSize=1m",),
     ),
-    "context_too_late": Failure("import time\ntime.sleep(20)\n" + COUNT, ("--conf=spark.yarn.am.waitTime=5s",)),
+    "context_too_late": Failure(
+        "import threading\nthreading.Event().wait(20)\n" + COUNT, ("--conf=spark.yarn.am.waitTime=5s",)
+    ),
     "address_in_use": Failure(
         options=(f"--conf=spark.driver.port={settings.RM_HTTP}", "--conf=spark.port.maxRetries=0"),
         deploy_mode="client",

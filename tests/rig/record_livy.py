@@ -73,7 +73,7 @@ class Cases:
 
     def life(self) -> None:
         """A batch that runs, is asked about and deleted."""
-        script = CONTEXT + "import time\nprint('begun', flush=True)\nwhile True:\n    time.sleep(1)\n"
+        script = CONTEXT + "import signal\nprint('begun', flush=True)\nsignal.pause()\n"
         batch = self.submit("life", script, args=["a b", "$HOME"], conf={"spark.yarn.tags": "MyTag"})
         self.ask("life.posted", batch)
         if self.livy.master == "yarn":

@@ -31,7 +31,7 @@ ENDINGS = {
 # Text whose bytes are hard to carry: entities, tabs, cut and invalid UTF-8, NUL, a last line without its end.
 BYTES = b"plain\n<&>\"'\t\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80\ninvalid \xff\xfe cut \xe2\x82\nNUL \x00 end\nno newline"
 PRINTS_BYTES = f"import os\nos.write(1, {BYTES!r})\n"
-WAITS = "import time\nwhile True:\n    time.sleep(1)\n"
+WAITS = "import signal\nsignal.pause()\n"
 
 
 def submit(script: Path, tag: str, *options: str, wait: bool = False) -> list[str]:
@@ -84,7 +84,9 @@ class Cases:
 
     def live(self) -> None:
         """A run from its beginning to its killing, and its log meanwhile and afterwards."""
-        app = self.started("live", PRINTS_BYTES + "import time\ntime.sleep(15)\n" + CONTEXT + COUNT + WAITS)
+        app = self.started(
+            "live", PRINTS_BYTES + "import threading\nthreading.Event().wait(15)\n" + CONTEXT + COUNT + WAITS
+        )
         now = yarn.wait_app(app, lambda now: "amContainerLogs" in now and now["state"] == "ACCEPTED")
         container = yarn.container(now)
         node = f"/ws/v1/node/containers/{container}/logs"
