@@ -93,3 +93,52 @@ void variables_wipe(const char *name)
         mem_wipe(value, strlen(value));
     }
 }
+
+/* Behind "${SCOPE:" where text has that; NULL: it has not. */
+static const char *find_question(const char *text, const char *scope,
+                                 const char **out_begin)
+{
+    size_t length = strlen(scope);
+
+    for (const char *at = text; (at = strstr(at, "${")) != NULL; at += 2) {
+        if (strncmp(at + 2, scope, length) == 0 && at[2 + length] == ':') {
+            *out_begin = at;
+            return at + 2 + length + 1;
+        }
+    }
+    return NULL;
+}
+
+bool variables_asks(const char *text, const char *scope)
+{
+    const char *begin;
+
+    return find_question(text, scope, &begin) != NULL;
+}
+
+int variables_expand(const char *text, const char *scope, variables_finder *find,
+                     void *context, struct strbuf *out, struct error *err)
+{
+    const char *begin;
+    const char *name;
+
+    while ((name = find_question(text, scope, &begin)) != NULL) {
+        size_t length =
+            strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                         "0123456789_");
+        CLEANUP_FREE char *wanted = xstrndup(name, length);
+        const char *value;
+
+        if (length == 0 || name[length] != '}') {
+            return error_set(err, ERR_CONFIG, "\"%.60s\": it has the form ${%s:NAME}",
+                             begin, scope);
+        }
+        value = find(context, wanted, err);
+        if (value == NULL || strbuf_add(out, text, (size_t)(begin - text), err) < 0 ||
+            strbuf_add(out, value, strlen(value), err) < 0) {
+            return -1;
+        }
+        text = name + length + 1;
+    }
+    return strbuf_add(out, text, strlen(text), err);
+}

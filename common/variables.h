@@ -9,6 +9,7 @@
 #ifndef COMMON_VARIABLES_H
 #define COMMON_VARIABLES_H
 
+#include "common/strbuf.h"
 #include "common/strvec.h"
 
 #include <stdbool.h>
@@ -31,6 +32,19 @@ void variables_setf(struct strvec *list, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Remove a variable; one that is not there is success. */
 void variables_unset(struct strvec *list, const char *name);
+
+/*
+ * Append text with each "${SCOPE:NAME}" replaced by what find says of NAME (borrowed by
+ * us until the next call; NULL: the error is find's). All else stays as it is. Errors:
+ * ERR_CONFIG (no name, no brace at the end), find's.
+ */
+typedef const char *variables_finder(void *context, const char *name, struct error *err);
+int variables_expand(const char *text, const char *scope, variables_finder *find,
+                     void *context, struct strbuf *out, struct error *err);
+/* True where text ("NAME=VALUE" or a value) asks for a variable of that side. */
+bool variables_asks(const char *text, const char *scope);
+#define VARIABLES_HERE "controller" /* ${controller:NAME}: where errand was called */
+#define VARIABLES_THERE "node"      /* ${node:NAME}: where the script runs */
 
 /* Remove errand's own from this process's environment, and overwrite their text, which
  * others of this user can read otherwise. */

@@ -1,4 +1,5 @@
 #include "controller/config_file.h"
+#include "common/variables.h"
 
 #include "common/fdio.h"
 #include "common/files.h"
@@ -148,6 +149,16 @@ static void claim_value(const struct config_value *value, struct hasher *hasher,
     hash_text(hasher, "");
 }
 
+/* A value that reads this machine's variables would carry them to wherever it goes. */
+static bool asks_for_ours(const struct config_value *value)
+{
+    bool asks = value->text != NULL && variables_asks(value->text, VARIABLES_HERE);
+    for (size_t i = 0; i < value->items.count && !asks; i++) {
+        asks = variables_asks(value->items.items[i], VARIABLES_HERE);
+    }
+    return asks;
+}
+
 static void make_claim(const struct config_file *file, const struct config_values *values,
                        bool is_foreign, struct trust_claim *claim)
 {
@@ -155,7 +166,8 @@ static void make_claim(const struct config_file *file, const struct config_value
     size_t count = 0;
     for (size_t i = 0; i < values->count; i++) {
         const struct config_value *value = values->items[i];
-        if (is_foreign || (file->is_project && value->key->scope == CONFIG_USER)) {
+        if (is_foreign || (file->is_project &&
+                           (value->key->scope == CONFIG_USER || asks_for_ours(value)))) {
             guarded[count++] = value;
         }
     }

@@ -110,6 +110,11 @@ static int add_variables(struct envplan *plan, struct error *err)
         for (const struct json *one = json_first(map); one != NULL;
              one = json_next(one)) {
             strvec_pushf(&plan->variables, "%s=%s", json_key(one), json_string(one));
+            if (envplan_check_question(plan, plan->layers[i],
+                                       plan->variables.items[plan->variables.count - 1],
+                                       err) < 0) {
+                return -1;
+            }
         }
     }
     return 0;

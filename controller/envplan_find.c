@@ -13,6 +13,7 @@
 #include "common/cli.h"
 #include "common/files.h"
 #include "common/mem.h"
+#include "common/variables.h"
 #include "controller/envwish.h"
 #include "controller/pyproject.h"
 
@@ -344,4 +345,26 @@ struct json *envplan_discover(const struct envplan *plan, char **out_name,
     return wish != NULL || strcmp(folder, plan->project) == 0
                ? wish
                : discover_in(plan, plan->project, out_name);
+}
+
+/* ---- variables of this machine ---- */
+
+int envplan_check_question(const struct envplan *plan, const struct json *layer,
+                           const char *pair, struct error *err)
+{
+    const char *origin = json_string(json_get(layer, "origin"));
+    size_t length = plan->user_folder != NULL ? strlen(plan->user_folder) : 0;
+    bool is_own = length > 0 && strncmp(origin, plan->user_folder, length) == 0 &&
+                  origin[length] == '/';
+
+    if (!variables_asks(pair, VARIABLES_HERE) || is_own ||
+        !json_bool(json_get(layer, "is_file"))) {
+        return 0;
+    }
+    error_set(err, ERR_CONFIG,
+              "%s: variables: %.*s: ${" VARIABLES_HERE
+              ":...} does not count in such a file",
+              origin, (int)strcspn(pair, "="), pair);
+    return error_hint(err, "say it under `variables:` in errand.yaml, which is asked "
+                           "about, or in config.yaml");
 }

@@ -37,4 +37,9 @@ int envplan_lock(struct envplan *plan, const struct json *layer, const char *pat
 /* A path here as a folder or file in the snapshot. NULL: err (outside the project). */
 char *envplan_inside(const struct envplan *plan, const char *path, struct error *err);
 
+/* This machine's variables are read where the user's own configuration says so, or one
+ * that was agreed to: not in files that come with a project. Errors: ERR_CONFIG. */
+int envplan_check_question(const struct envplan *plan, const struct json *layer,
+                           const char *pair, struct error *err);
+
 #endif

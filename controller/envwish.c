@@ -170,5 +170,9 @@ struct json *envwish_file(const char *path, struct error *err)
     }
     CLEANUP_FREE char *folder = xstrdup(path);
     *strrchr(folder, '/') = '\0';
-    return envwish_read(node, folder, path, err);
+    struct json *wish = envwish_read(node, folder, path, err);
+    if (wish != NULL) {
+        json_add_bool(wish, "is_file", true);
+    }
+    return wish;
 }

@@ -4,8 +4,8 @@
  * A text or a map, as it stands under `environment:`, in environments/NAME.yaml or behind
  * --environment, checked against environment_keys.def and kept as JSON: an object of the
  * keys that were said (FILE and FILES absolute, LIST and FILES lists, FLAG true or
- * false), with "folder" (where what is relative begins) and "origin" ("errand.yaml:3"). A
- * text is
+ * false), with "folder" (where what is relative begins), "origin" ("errand.yaml:3"), and
+ * "is_file" where it is a file of its own, which nobody was asked to trust. A text is
  * {"use": TEXT}: what it names is found out later (envplan.h).
  */
 #ifndef CONTROLLER_ENVWISH_H

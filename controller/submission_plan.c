@@ -226,6 +226,36 @@ static bool is_variable_name(const char *name, size_t length)
     return length > 0;
 }
 
+static const char *find_here(void *context, const char *name, struct error *err)
+{
+    const char *value = getenv(name);
+    (void)context;
+    if (value == NULL) {
+        error_set(err, ERR_CONFIG, "${" VARIABLES_HERE ":%s}: it is not set here", name);
+    }
+    return value;
+}
+
+static const char *find_nothing(void *context, const char *name, struct error *err)
+{
+    (void)context, (void)name, (void)err;
+    return "";
+}
+
+/* "K=V" with this machine's variables; what asks for the node's stays, and is looked at.
+ * The caller's; NULL: err. */
+static char *expand_here(const char *pair, struct error *err)
+{
+    CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
+    CLEANUP_STRBUF struct strbuf dropped = STRBUF_INIT;
+    if (variables_expand(pair, VARIABLES_HERE, find_here, NULL, &out, err) != 0 ||
+        variables_expand(pair, VARIABLES_THERE, find_nothing, NULL, &dropped, err) != 0) {
+        (void)error_wrap(err, "variables: %.*s", (int)strcspn(pair, "="), pair);
+        return NULL;
+    }
+    return strbuf_detach(&out);
+}
+
 /* Set "K=V", replacing an earlier value of K. */
 static void set_pair(struct strvec *pairs, const char *pair)
 {
@@ -253,7 +283,11 @@ static int set_variable(struct strvec *variables, const char *pair, struct error
                          (int)length, pair);
     }
     if (pair[length] == '=') {
-        set_pair(variables, pair);
+        CLEANUP_FREE char *expanded = expand_here(pair, err);
+        if (expanded == NULL) {
+            return -1;
+        }
+        set_pair(variables, expanded);
         return 0;
     }
     const char *value = getenv(pair);
@@ -464,6 +498,9 @@ int submission_plan(struct submission *s, struct command_context *context,
                              outputs->items[i]);
         }
         strvec_push(&spec->outputs, outputs->items[i]);
+    }
+    if (request->is_preparation) {
+        strvec_push(&spec->tags, HISTORY_PREPARATION_TAG "=true");
     }
     CLEANUP_ENVPLAN struct envplan environment;
     envplan_init(&environment);

@@ -33,6 +33,7 @@
 #include "executor/rundir.h"
 #include "executor/secrets.h"
 #include "executor/stage.h"
+#include "executor/variables_of_run.h"
 
 #define EXIT_FAILED 125
 #define IMAGE_MAX ((size_t)4 << 10)
@@ -92,8 +93,8 @@ static int make_environment(struct launch *l, int secrets_fd, struct error *err)
     for (char *const *at = environ; *at != NULL && !l->is_contained; at++) {
         strvec_push(e, *at);
     }
-    for (size_t i = 0; i < l->spec.variables.count; i++) {
-        variables_set(e, l->spec.variables.items[i]);
+    if (variables_of_run(&l->spec, e, err) < 0) {
+        return -1;
     }
     if (secrets_fd >= 0 && secrets_read(secrets_fd, add_secret, l, err) < 0) {
         return -1;

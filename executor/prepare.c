@@ -20,6 +20,7 @@
 #include "executor/processes.h"
 #include "executor/rundir.h"
 #include "executor/secrets.h"
+#include "executor/variables_of_run.h"
 
 /*
  * prepare: the stage that gives a run its environment. It ends with 0 once the run's pin
@@ -159,14 +160,16 @@ static void add_secret(void *context, const char *setting)
 static int make_environment(struct stage_of_run *s, int secrets_fd, struct error *err)
 {
     struct strvec *e = programs_environment(s->programs);
+    CLEANUP_STRVEC struct strvec all = STRVEC_INIT;
     for (char *const *at = environ; *at != NULL; at++) {
-        if (!is_misleading(*at)) {
-            strvec_push(e, *at);
-        }
+        strvec_push(&all, *at);
     }
-    for (size_t i = 0; i < s->spec.variables.count; i++) {
-        if (!is_misleading(s->spec.variables.items[i])) {
-            variables_set(e, s->spec.variables.items[i]);
+    if (variables_of_run(&s->spec, &all, err) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < all.count; i++) {
+        if (!is_misleading(all.items[i])) {
+            variables_set(e, all.items[i]);
         }
     }
     variables_set(e, "NO_COLOR=1");
