@@ -221,7 +221,10 @@ static int show_verb(void *opaque, void *opaque_args, char *const *operands,
     if (operand_count == 0 || environment_local_is_meant(operands[0])) {
         return show_here(context, args, operand_count > 0 ? operands[0] : NULL);
     }
-    if (environments_open(&e, context, args->target, &err) == 0 &&
+    CLEANUP_FREE char *of_run =
+        args->target == NULL ? environments_target_of_run(context, operands[0]) : NULL;
+    if (environments_open(&e, context, args->target != NULL ? args->target : of_run,
+                          &err) == 0 &&
         environments_read(&e, &err) == 0) {
         found = environments_find(&e, operands[0], args->build, &err);
     }
@@ -247,7 +250,8 @@ const struct cli_command cmd_env_show = {
     .help = "tell what is in an environment, and why it is this one",
     .details =
         "ENVIRONMENT is a file here, the beginning of an identity, what it was made "
-        "from as errand env list shows it, or a run that has it. Without it, or "
+        "from as errand env list shows it, or a run that has it, whose own target is "
+        "asked then. Without it, or "
         "with a file, what the project comes to is told, without asking a node; "
         "with --target what the target has of that.",
     .options = show_options,

@@ -131,6 +131,7 @@ static int run(void *opaque, void *opaque_args, char *const *operands,
         .target = args->target,
         .experiment = args->experiment,
         .only_open = args->only_open,
+        .skips_preparations = !args->want_all && !args->only_open,
         .limit = args->want_all    ? 0
                  : args->count > 0 ? args->count
                                    : SHOWN_DEFAULT,
@@ -163,7 +164,8 @@ const struct cli_command cmd_list = {
     .help = "list runs, the newest first",
     .details =
         "Nodes with runs that had not ended, or were given up, are asked how they go,\n"
-        "all at once and for 10 seconds at most; --offline shows what was known last.",
+        "all at once and for 10 seconds at most; --offline shows what was known last.\n"
+        "Runs of errand env prepare are left out, but with --all or --open.",
     .options = options,
     .args_size_bytes = sizeof(struct list_args),
     .run = run,

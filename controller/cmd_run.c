@@ -108,7 +108,10 @@ static void say_sent(const struct following *f, const struct submission *s,
     const char *plural = files == 1 ? "" : "s";
     files_format_size(sent, s->sent_content_bytes);
     files_format_size(all, s->spec.size_bytes);
-    if (s->sent_files == 0) {
+    if (files == 0) {
+        terminal_note(f->context->terminal, "%s on %s: nothing of the project is sent",
+                      s->spec.run, target->name);
+    } else if (s->sent_files == 0) {
         terminal_note(
             f->context->terminal,
             "%s on %s: nothing to send: the project's %llu file%s, %s, %s there already",
@@ -468,7 +471,8 @@ const struct cli_command cmd_env_prepare = {
         "WHAT is a file (requirements.txt, pyproject.toml, environment.yml), or the name "
         "of an "
         "environment; without it, the project's. It is built by a run that does nothing "
-        "else, and which may be canceled like any other.",
+        "else, and which may be canceled like any other; it is not the last run (@), and "
+        "the project is sent only where something of it is built in.",
     .options = prepare_options,
     .args_size_bytes = sizeof(struct run_args),
     .max_operands = 1,

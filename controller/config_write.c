@@ -3,6 +3,7 @@
 
 #include "common/json.h"
 #include "controller/config_table.h"
+#include "controller/envwish.h"
 
 #include <string.h>
 
@@ -82,6 +83,14 @@ static void write_groups(const char *path, const char *before, struct strbuf *ou
     }
 }
 
+/* What a map may say, where the key is explained for the first time. */
+static void write_environment_keys(struct strbuf *out)
+{
+    for (size_t i = 0; i < envwish_key_count; i++) {
+        strbuf_printf(out, "# - %s: %s\n", envwish_keys[i].key, envwish_keys[i].help);
+    }
+}
+
 void config_write_example(enum config_example which, struct strbuf *out)
 {
     static const char *const heads[] = {project_head, user_head, target_head};
@@ -103,6 +112,9 @@ void config_write_example(enum config_example which, struct strbuf *out)
             indent += path[k] == '.' ? 2 : 0;
         }
         strbuf_printf(out, "\n# %s\n", key->help);
+        if (key->type == CONFIG_ENVIRONMENT && which == CONFIG_EXAMPLE_PROJECT) {
+            write_environment_keys(out);
+        }
         write_groups(path, before, out);
         /* The one key that a target cannot do without. */
         bool is_live = which == CONFIG_EXAMPLE_TARGET && strcmp(path, "host") == 0;
@@ -136,6 +148,14 @@ void config_write_reference(struct strbuf *out)
                           ? "any file"
                           : "your own files; a project's once trusted",
                       key->help);
+    }
+    strbuf_puts(out, "\n| key of an environment | is | meaning |\n|---|---|---|\n");
+    for (size_t i = 0; i < envwish_key_count; i++) {
+        strbuf_puts(out, "|");
+        write_cell(envwish_keys[i].key, out);
+        strbuf_printf(out, " %s | %s |\n",
+                      envwish_keys[i].is_source ? "a source" : "beside one",
+                      envwish_keys[i].help);
     }
 }
 

@@ -140,6 +140,24 @@ static int read_target(struct environment_source *out, struct command_context *c
     return shown != NULL ? take_shown(out, &e, shown, err) : -1;
 }
 
+/* A run whose lock did not come home: its own target may have what it had. */
+static void ask_its_target(struct environment_source *out,
+                           struct command_context *context, const char *name)
+{
+    struct environments e CLEANUP_ENVIRONMENTS = {.context = NULL};
+    CLEANUP_FREE char *target = environments_target_of_run(context, name);
+    if (target == NULL || out->facts.identity[0] == '\0' ||
+        environments_open(&e, context, target, NULL) != 0 ||
+        environments_read(&e, NULL) != 0) {
+        return;
+    }
+    const struct json *found = environments_find(&e, name, NULL, NULL);
+    CLEANUP_JSON struct json *shown =
+        found != NULL ? environments_show(&e, found, NULL) : NULL;
+    const char *lock = json_string(json_get(shown, "lock"));
+    out->lock = lock != NULL ? xstrdup(lock) : NULL;
+}
+
 int environment_source_read(struct environment_source *out,
                             struct command_context *context, const char *name,
                             const char *target, struct error *err)
@@ -151,6 +169,9 @@ int environment_source_read(struct environment_source *out,
         return environment_local_read(out, context, name, target, &digest, err);
     }
     int found = read_run(out, context, name, err);
+    if (found > 0 && out->lock == NULL) {
+        ask_its_target(out, context, name);
+    }
     if (found != 0) {
         return found > 0 ? 0 : -1;
     }

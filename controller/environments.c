@@ -25,6 +25,19 @@ int environments_open(struct environments *e, struct command_context *context,
     return e->client != NULL ? 0 : -1;
 }
 
+char *environments_target_of_run(struct command_context *context, const char *name)
+{
+    struct history_run run;
+    char *target = NULL;
+    history_run_init(&run);
+    if (command_history(context, NULL) != NULL &&
+        history_find(context->history, name, &run, NULL) == 0) {
+        target = xstrdup(run.target);
+    }
+    history_run_release(&run);
+    return target;
+}
+
 void environments_release(struct environments *e)
 {
     if (e->context != NULL) {

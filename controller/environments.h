@@ -26,6 +26,11 @@ int environments_open(struct environments *e, struct command_context *context,
 void environments_release(struct environments *e);
 #define CLEANUP_ENVIRONMENTS __attribute__((cleanup(environments_release)))
 
+/* The target of the run of this name; NULL: there is none of that name here. The
+ * caller's.
+ */
+char *environments_target_of_run(struct command_context *context, const char *name);
+
 /* Ask for all of them. Errors: client_ask's. */
 int environments_read(struct environments *e, struct error *err);
 /* The list; an array, borrowed. */

@@ -81,6 +81,9 @@ int history_set_given_up(struct history *h, const char *id, const char *reason,
  * which is not among history_run's tags.
  */
 #define HISTORY_NOTE_TAG "errand.note"
+/* A run that only prepares an environment has this one: it is not the last run, and is
+ * listed where it is asked for. */
+#define HISTORY_PREPARATION_TAG "errand.prepare"
 #define HISTORY_TAG_KEY_MAX 255
 #define HISTORY_TAG_VALUE_MAX 1024
 #define HISTORY_TAGS_MAX 5000
@@ -105,6 +108,7 @@ int history_find(struct history *h, const char *name, struct history_run *out,
 struct history_query {
     const char *target, *experiment; /* NULL: all */
     bool only_open;                  /* not final, or not collected */
+    bool skips_preparations;         /* HISTORY_PREPARATION_TAG */
     int64_t limit;                   /* newest first; 0: all */
 };
 /* Return -1 with err to stop. */

@@ -206,10 +206,14 @@ static int list_ids(struct history *h, const char *text, const struct sql_value 
     return rc;
 }
 
+#define NOT_PREPARING                                                                    \
+    " NOT EXISTS (SELECT 1 FROM tags WHERE tags.run = runs.id"                           \
+    " AND tags.key = '" HISTORY_PREPARATION_TAG "')"
+
 /* Accepted by a node; or sent to one, whose answer did not come. */
 #define LAST_RUN                                                                         \
-    "SELECT id FROM runs WHERE store <> '' OR (node <> ''"                               \
-    " AND state NOT IN ('Completed', 'Failed', 'Canceled'))"                             \
+    "SELECT id FROM runs WHERE (store <> '' OR (node <> ''"                              \
+    " AND state NOT IN ('Completed', 'Failed', 'Canceled'))) AND" NOT_PREPARING          \
     " ORDER BY created DESC, rowid DESC LIMIT 1"
 
 static int find_last(struct history *h, struct strvec *ids, struct error *err)
@@ -291,6 +295,8 @@ int history_find(struct history *h, const char *name, struct history_run *out,
     " WHERE (?1 IS NULL OR r.target = ?1) AND (?2 IS NULL OR e.name = ?2)"               \
     " AND (?3 = 0 OR r.state NOT IN ('Completed', 'Failed', 'Canceled')"                 \
     "  OR (r.store <> '' AND r.collected IS NULL))"                                      \
+    " AND (?5 = 0 OR NOT EXISTS (SELECT 1 FROM tags WHERE tags.run = r.id"               \
+    "  AND tags.key = '" HISTORY_PREPARATION_TAG "'))"                                   \
     " ORDER BY r.created DESC, r.rowid DESC LIMIT ?4"
 
 int history_visit(struct history *h, const struct history_query *query,
@@ -299,8 +305,8 @@ int history_visit(struct history *h, const struct history_query *query,
     CLEANUP_STRVEC struct strvec ids = STRVEC_INIT;
     const struct sql_value values[] = {
         SQL_TEXT(query->target), SQL_TEXT(query->experiment),
-        SQL_INTEGER(query->only_open),
-        SQL_INTEGER(query->limit == 0 ? -1 : query->limit)};
+        SQL_INTEGER(query->only_open), SQL_INTEGER(query->limit == 0 ? -1 : query->limit),
+        SQL_INTEGER(query->skips_preparations)};
     if (list_ids(h, QUERY_RUNS, values, ARRAY_SIZE(values), &ids, err) != 0) {
         return -1;
     }
@@ -372,6 +378,7 @@ int history_base_root(struct history *h, const char *target, const char *store,
     const struct sql_value values[] = {SQL_TEXT(store), SQL_TEXT(project)};
     if (find_root(h,
                   "SELECT snapshot_root FROM runs WHERE store = ?1 AND project = ?2"
+                  " AND files > 0"
                   " ORDER BY created DESC, rowid DESC LIMIT 1",
                   values, ARRAY_SIZE(values), out, err) != 0) {
         return -1;

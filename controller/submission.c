@@ -60,6 +60,10 @@ static void note_base(struct submission *s, struct command_context *context,
                       struct client *client, const struct target *target)
 {
     const struct client_node *node = client_node(client);
+    if (s->spec.files == 0) { /* nothing begins with it (take_nothing) */
+        settle_root(s);
+        return;
+    }
     s->base_of.context = context;
     s->base_of.target = xstrdup(target->name);
     s->base_of.store = xstrdup(node->store);
@@ -123,19 +127,6 @@ void submission_release(struct submission *s)
 }
 
 /* ---- the snapshot ---- */
-
-static void report_problems(const struct command_context *context,
-                            const struct snapshot *snapshot)
-{
-    for (size_t i = 0; i < snapshot->problem_count && i < 10; i++) {
-        terminal_warn(context->terminal, "not in the snapshot: %s: %s",
-                      snapshot->problems[i].path, snapshot->problems[i].text);
-    }
-    if (snapshot->problem_total > 10) {
-        terminal_warn(context->terminal, "and %zu more files",
-                      snapshot->problem_total - 10);
-    }
-}
 
 /* A script that a rule left out would fail on the node with a sentence that helps nobody.
  */
@@ -234,11 +225,24 @@ static int reading_goes_on(void *context, const struct snapshot_reading *so_far,
     return look_around(reading, err);
 }
 
+static int take_nothing(struct submission *s, struct command_context *context,
+                        struct error *err)
+{
+    if (command_store(context, err) == NULL ||
+        submission_environment_nothing(s, context, err) != 0) {
+        return -1;
+    }
+    return start_rooting(s, context, err);
+}
+
 int submission_snapshot(struct submission *s, struct command_context *context,
                         const struct target *target,
                         const struct submission_request *request,
                         struct interrupt *interrupt, struct error *err)
 {
+    if (submission_environment_stays(s, request)) {
+        return take_nothing(s, context, err);
+    }
     int64_t begin_ns = clock_monotonic_ns();
     struct reading reading = {.submission = s,
                               .context = context,
@@ -260,7 +264,7 @@ int submission_snapshot(struct submission *s, struct command_context *context,
     if (result != 0 || start_rooting(s, context, err) != 0) {
         return -1;
     }
-    report_problems(context, &s->snapshot);
+    submission_say_problems(s, context);
     submission_say_left_out(s, context);
     s->spec.root = s->snapshot.root;
     s->spec.files = s->snapshot.totals.files;

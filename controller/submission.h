@@ -138,6 +138,9 @@ int submission_confirm_size(struct submission *submission,
                             struct command_context *context, const struct target *target,
                             const char *store, const struct submission_request *request,
                             struct error *err);
+/* Say which files could not be taken, and why. */
+void submission_say_problems(const struct submission *submission,
+                             struct command_context *context);
 /* Say in a line what was left out by the project's rules, where that is large as far as
  * can be seen at a glance (peek.h). */
 void submission_say_left_out(const struct submission *submission,

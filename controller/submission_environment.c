@@ -160,3 +160,36 @@ int submission_environment_digests(struct submission *s, struct command_context 
     return error_hint(err, "take it in with `snapshot: {include: [%s]}` in errand.yaml",
                       missing);
 }
+
+static bool has_local(const struct envspec_requirements *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i].text == NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool submission_environment_stays(const struct submission *s,
+                                  const struct submission_request *request)
+{
+    const struct envspec *d = &s->spec.environment.definition;
+    return request->is_preparation && s->spec.environment.has_definition &&
+           !has_local(&d->requirements) && !has_local(&d->constraints) &&
+           !has_local(&d->find_links) && d->lock_file_count == 0;
+}
+
+int submission_environment_nothing(struct submission *s, struct command_context *context,
+                                   struct error *err)
+{
+    CLEANUP(tree_writer_cleanup) struct tree_writer *writer = tree_writer_new();
+    const struct object_sink sink = store_sink(context->store);
+    uint64_t size_bytes = 0;
+    if (tree_writer_finish(writer, &sink, &s->snapshot.root, &size_bytes, err) != 0) {
+        return -1;
+    }
+    s->spec.root = s->snapshot.root;
+    envspec_normalize(&s->spec.environment.definition);
+    return 0;
+}

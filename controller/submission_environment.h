@@ -34,4 +34,13 @@ int submission_environment_fill(struct submission *s, struct command_context *co
 int submission_environment_digests(struct submission *s, struct command_context *context,
                                    struct error *err);
 
+/* True where an environment is only prepared and nothing of the project is built into it:
+ * the project stays here. */
+bool submission_environment_stays(const struct submission *s,
+                                  const struct submission_request *request);
+/* Then the snapshot is an empty folder: put it into the store, which is open, and into
+ * the specification. Errors: the store's. */
+int submission_environment_nothing(struct submission *s, struct command_context *context,
+                                   struct error *err);
+
 #endif

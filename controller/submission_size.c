@@ -173,3 +173,16 @@ void submission_say_left_out(const struct submission *s, struct command_context 
     }
     terminal_note(context->terminal, "left out: %s", text.data);
 }
+
+void submission_say_problems(const struct submission *s, struct command_context *context)
+{
+    const struct snapshot *snapshot = &s->snapshot;
+    for (size_t i = 0; i < snapshot->problem_count && i < 10; i++) {
+        terminal_warn(context->terminal, "not in the snapshot: %s: %s",
+                      snapshot->problems[i].path, snapshot->problems[i].text);
+    }
+    if (snapshot->problem_total > 10) {
+        terminal_warn(context->terminal, "and %zu more files",
+                      snapshot->problem_total - 10);
+    }
+}

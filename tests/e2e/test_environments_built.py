@@ -92,7 +92,16 @@ def test_an_environment_is_prepared_ahead(errand, target):
     assert "environment ready: 1 package" in fresh.errors
     builds = errand.json("env", "list", "--target", target)["environments"]
     assert len({one["build"] for one in builds}) == 2 and len({one["identity"] for one in builds}) == 1
-    assert errand.show("@")["environment"]["build"] == max(one["build"] for one in builds)
+    assert "nothing of the project is sent" in prepared.errors
+    assert len(ids(errand)) == 1, "what prepares is not among the runs"
+    all_runs = errand.json("list", "--all")["runs"]
+    assert len(all_runs) == 3
+    assert errand.show("@")["id"] == ids(errand)[0]
+    assert errand.show(all_runs[0]["id"])["environment"]["build"] == max(one["build"] for one in builds)
+    again = run(errand, target)
+    assert "nothing to send" in again.errors, "the next run is still compared with the last one"
+    shown = errand.ok("env", "show", "@").text
+    assert "tiny" in shown, "the run's own target is asked"
 
 
 @pytest.mark.usefixtures("builder")

@@ -7,6 +7,7 @@
 
 #include "controller/config.h"
 #include "controller/config_table.h"
+#include "controller/envwish.h"
 #include "tests/unit/place.h"
 
 static void every_row_is_complete(void **state)
@@ -174,6 +175,23 @@ static void conf_has_the_examples(void **state)
     }
 }
 
+static void the_reference_has_every_key_of_an_environment(void **state)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    CLEANUP_STRBUF struct strbuf example = STRBUF_INIT;
+
+    (void)state;
+    config_write_reference(&text);
+    config_write_example(CONFIG_EXAMPLE_PROJECT, &example);
+    for (size_t i = 0; i < envwish_key_count; i++) {
+        CLEANUP_FREE char *cell = xasprintf("| `%s` |", envwish_keys[i].key);
+        CLEANUP_FREE char *line = xasprintf("\n# - %s: ", envwish_keys[i].key);
+
+        assert_non_null(strstr(text.data, cell));
+        assert_non_null(strstr(example.data, line));
+    }
+}
+
 static void the_reference_has_every_key(void **state)
 {
     (void)state;
@@ -198,6 +216,7 @@ int main(void)
         place_test(the_examples_as_they_are_change_nothing),
         cmocka_unit_test(conf_has_the_examples),
         cmocka_unit_test(the_reference_has_every_key),
+        cmocka_unit_test(the_reference_has_every_key_of_an_environment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
