@@ -130,7 +130,7 @@ def test_what_yarn_refuses_is_a_sentence(cluster: Cluster) -> None:
 FLOOD = """
 import sys
 out = sys.stdout.buffer
-for number in range(400):
+for number in range(600):
     out.write(("<&> line %d \\u00fc\\u20ac\\U0001f600\\n" % number).encode() * 4000)
     out.write(b"\\n\\nerrand-driver not this token {}\\n\\xff\\xfe\\x00")
 out.write(b"x" * 4_000_000)
@@ -187,6 +187,7 @@ def test_a_cancel_while_it_waits_in_its_queue(cluster: Cluster) -> None:
 def test_a_cancel_while_it_runs(cluster: Cluster) -> None:
     run = cluster.submit(WAITS)
     cluster.wait_app(run, "RUNNING")
+    wait_for(lambda: cluster.errand.ok("logs", run).out.endswith(b"waiting\n"), "the script to wait", DEADLINE_S)
     shown = canceled(cluster, run)
     assert shown["engine"]["final_status"] == "KILLED"
     assert cluster.log(run) == b"waiting\n"
@@ -267,7 +268,9 @@ def test_spark_submit_is_killed(cluster: Cluster, tmp_path: Path) -> None:
     pid = cluster.wait_pid(gated.run, "SparkSubmit")
     os.kill(pid, signal.SIGKILL)
     shown = wait_for(
-        lambda: cluster.apps(gated.run) or cluster.errand.show(gated.run)["ended"], "an end or an application", DEADLINE_S
+        lambda: cluster.apps(gated.run) or cluster.errand.show(gated.run)["ended"],
+        "an end or an application",
+        DEADLINE_S,
     )
     if isinstance(shown, str):  # it was killed before YARN had it
         ended = cluster.errand.show(gated.run)
@@ -286,6 +289,27 @@ def test_attendant_killed_while_it_submits(cluster: Cluster, tmp_path: Path) -> 
     gated.wait_middle()
     gated.go_on()
     gated.check()
+
+
+def test_the_application_master_is_killed(cluster: Cluster, tmp_path: Path) -> None:
+    gated = Gated(cluster, tmp_path)
+    gated.wait_middle()
+    app = cluster.apps(gated.run)[0]
+    driver = cluster.yarn.container(app)
+    processes.end_all(
+        [
+            pid
+            for pid in cluster.yarn.container_processes(app["id"])
+            if processes.environment(pid).get("CONTAINER_ID") == driver and "java" in processes.command(pid)[0]
+        ]
+    )
+    shown = cluster.end(gated.run)
+    assert (shown["status"], shown["exit"]) == ("Failed", {"kind": "signaled", "signal": "SIGKILL"}), shown["reason"]
+    assert "its container was killed by SIGKILL" in shown["reason"]
+    assert len(cluster.apps(gated.run)) == 1
+    log = cluster.log(gated.run)
+    assert log == NUMBERS_LOG[: len(log)]
+    assert log.endswith(b"number 500\n")
 
 
 def test_the_resource_manager_is_killed(cluster_alone: Cluster, tmp_path: Path) -> None:
