@@ -7,10 +7,13 @@
 #include "common/fdio.h"
 
 /* The first look at a log takes so much of its end: enough for what a script says in a
- * second, and little where it says nothing. What is asked for at the second look is so
- * much more than was missing at the first. */
+ * second, and little where it says nothing. What is asked for at the next is so much more
+ * than was missing before; where it grew by more than that meanwhile, the margin grows.
+ */
 #define PEEK_BYTES INT64_C(4096)
 #define MARGIN_BYTES INT64_C(65536)
+#define MARGIN_FACTOR 16
+#define LOOKS_MAX 5
 #define LOG_MAX (UINT64_C(1) << 40)
 
 /* ---- ResourceManagers */
@@ -240,11 +243,14 @@ int yarn_read_log(struct yarn *yarn, enum yarn_keeper keeper,
     if (ask_keeper(&q, -PEEK_BYTES, out, err) < 0) {
         return -1;
     }
-    if (out->total > have && out->start > have) {
+    int64_t margin = MARGIN_BYTES;
+    for (int looks = 1; looks < LOOKS_MAX && out->total > have && out->start > have;
+         looks++) {
         int64_t missing = (int64_t)(out->total - have);
-        if (ask_keeper(&q, -(missing + MARGIN_BYTES), out, err) < 0) {
+        if (ask_keeper(&q, -(missing + margin), out, err) < 0) {
             return -1;
         }
+        margin *= MARGIN_FACTOR;
     }
     if (out->total < have) {
         return error_set(err, ERR_CHANGED,
@@ -252,7 +258,7 @@ int yarn_read_log(struct yarn *yarn, enum yarn_keeper keeper,
                          container->id, (unsigned long long)out->total,
                          (unsigned long long)have);
     }
-    if (out->start > have) { /* it grew by more than the margin meanwhile */
+    if (out->start > have) {
         return error_set(err, ERR_BUSY, "%s of %s grows faster than it is read", file,
                          container->id);
     }
