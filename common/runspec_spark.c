@@ -155,15 +155,6 @@ static const struct number_row {
 #undef NUMBER
 };
 
-/* What is wished unless it is said otherwise. */
-static const struct want_row {
-    const char *key;
-    size_t offset;
-} wants[] = {
-    {"precache_packages", offsetof(struct runspec_spark, want_precache)},
-    {"check_executor", offsetof(struct runspec_spark, want_executor_check)},
-};
-
 static void *at(const void *base, size_t offset)
 {
     return (char *)(uintptr_t)base + offset;
@@ -178,9 +169,6 @@ struct runspec_spark *runspec_spark_new(void)
 
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
         *(int64_t *)at(spark, numbers[i].offset) = numbers[i].fallback;
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(wants); i++) {
-        *(bool *)at(spark, wants[i].offset) = true;
     }
     return spark;
 }
@@ -293,11 +281,6 @@ struct json *runspec_spark_to_json(const struct runspec_spark *spark)
 
         if (n != numbers[i].fallback) {
             json_add_integer(j, numbers[i].key, n);
-        }
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(wants); i++) {
-        if (!*(bool *)at(spark, wants[i].offset)) {
-            json_add_bool(j, wants[i].key, false);
         }
     }
     if (spark->livy != NULL) {
@@ -446,12 +429,6 @@ static int take_numbers(const struct json *j, struct runspec_spark *spark,
         if (is_said(json_get(j, numbers[i].key)) &&
             json_get_integer(j, WHAT, numbers[i].key, numbers[i].min, numbers[i].max,
                              at(spark, numbers[i].offset), err) < 0) {
-            return -1;
-        }
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(wants); i++) {
-        if (is_said(json_get(j, wants[i].key)) &&
-            json_get_bool(j, WHAT, wants[i].key, at(spark, wants[i].offset), err) < 0) {
             return -1;
         }
     }

@@ -92,13 +92,11 @@ struct runspec_spark {
     int64_t max_attempts; /* of the application, by YARN itself */
     int64_t submit_timeout_ms;
     char *base; /* folder in the cluster's file system for what errand puts there */
-    bool want_precache;        /* packages are fetched before the run is queued */
-    bool want_executor_check;  /* that one executor has the driver's Python */
     struct runspec_livy *livy; /* or NULL */
     char *attendant; /* the program that looks after a run on Livy; NULL without */
 };
 
-/* Nothing wished: one attempt, the default timeout, both wants. The caller's. */
+/* Nothing wished: one attempt, the default timeout. The caller's. */
 struct runspec_spark *runspec_spark_new(void);
 struct runspec_livy *runspec_livy_new(void);
 void runspec_livy_free(struct runspec_livy *livy);

@@ -52,7 +52,7 @@ bool config_has(const struct config *config, const char *key);
 const char *config_string(const struct config *config,
                           const char *key); /* NULL where there is none */
 int64_t config_integer(const struct config *config,
-                       const char *key); /* INTEGER, DURATION in ms, BOOLEAN; 0: none */
+                       const char *key); /* INTEGER, DURATION in ms; 0: none */
 uint64_t config_size(const struct config *config, const char *key);
 const struct strvec *config_list(const struct config *config, const char *key);
 /* "K=V" items, merged over all files: an outer file adds what an inner one does not have.

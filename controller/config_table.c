@@ -41,7 +41,6 @@ static const char *const deploy_words[] = {
     SPARK_DEPLOY_TABLE(ROW)
 #undef ROW
         NULL};
-static const char *const boolean_words[] = {"false", "true", NULL};
 static const char *const transport_words[] = {"auto", "ssh2", "openssh", "local", NULL};
 
 /* What the whole number of a key may be. */
@@ -249,9 +248,6 @@ static int read_scalar(struct config_value *value, const char *file_dir,
         return read_word(value, kind_words, err);
     case CONFIG_DEPLOY_MODE:
         return read_word(value, deploy_words, err);
-    case CONFIG_BOOLEAN:
-        value->number = strcmp(value->text, "true") == 0;
-        return read_word(value, boolean_words, err);
     case CONFIG_FILE:
         return read_file(value, file_dir, err);
     case CONFIG_INTEGER:

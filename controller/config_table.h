@@ -23,7 +23,6 @@
     ROW(TRANSPORT, "auto, ssh2, openssh or local")                                       \
     ROW(KIND, "ssh, spark or livy")                                                      \
     ROW(DEPLOY_MODE, "auto, client or cluster")                                          \
-    ROW(BOOLEAN, "true or false")                                                        \
     ROW(BYTES, "a text")                                                                 \
     ROW(FILE, "a path")                                                                  \
     ROW(INTEGER, "a number")                                                             \
@@ -83,7 +82,7 @@ struct config_value {
     char *origin;        /* "errand.yaml:12" */
     char *text;          /* of all types but LIST and MAP; a FILE's is absolute; an
                             ENVIRONMENT's is JSON (envwish.h) */
-    uint64_t number;     /* INTEGER; DURATION: milliseconds; SIZE: bytes; BOOLEAN: 1, 0 */
+    uint64_t number;     /* INTEGER; DURATION: milliseconds; SIZE: bytes */
     struct strvec items; /* LIST; MAP: "K=V", sorted by K */
 };
 void config_value_free(struct config_value *value);

@@ -260,8 +260,6 @@ static int plan_numbers(struct runspec_spark *spark, const struct config *config
     }
     spark->max_attempts = config_integer(config, "spark.max_attempts");
     spark->submit_timeout_ms = config_integer(config, "spark.submit_timeout");
-    spark->want_precache = config_integer(config, "spark.precache_packages") != 0;
-    spark->want_executor_check = config_integer(config, "spark.check_executor") != 0;
     if (spark->submit_timeout_ms < 1000 ||
         spark->submit_timeout_ms > SPARK_SUBMIT_TIMEOUT_MAX_MS) {
         error_set(err, ERR_CONFIG, "it is not between 1s and 1d");

@@ -73,7 +73,6 @@ spark:
   executor_cores: 2
   max_attempts: 3
   submit_timeout: 1m
-  check_executor: false
   exclude_packages: ["g:*"]
   principal: me@EXAMPLE.COM
   keytab: /home/me/k
@@ -88,7 +87,6 @@ spark:
         "executor_cores": 2,
         "max_attempts": 3,
         "submit_timeout_ms": 60000,
-        "check_executor": False,
         "exclude_packages": ["g:*"],
         "principal": "me@EXAMPLE.COM",
         "keytab": "/home/me/k",
@@ -139,7 +137,6 @@ def test_what_cannot_be_meant_is_a_sentence(spark_errand, words, said):
         ("submit_timeout: 2d", "spark.submit_timeout: it is not between 1s and 1d"),
         ("jars: [lib/none.jar]", "spark.jars: there is no file lib/none.jar"),
         ("deploy_mode: remote", '"spark.deploy_mode" must be auto, client or cluster'),
-        ("check_executor: maybe", '"spark.check_executor" must be true or false'),
         ("max_attempts: 0", "not a number from 1 to 100"),
         ("quue: ml", 'did you mean "queue"?'),
     ],

@@ -385,7 +385,6 @@ def envspecs() -> None:
         "max_attempts": 2,
         "submit_timeout_ms": 1000,
         "base": "hdfs:///user/me",
-        "check_executor": False,
         "livy": {"url": "https://c/livy", "auth": "basic", "upload": "command", "upload_command": ["cp"]},
         "attendant": "/usr/bin/errand",
     }

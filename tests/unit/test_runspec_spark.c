@@ -57,7 +57,6 @@ static void what_is_not_wished_is_not_written(void **state)
     assert_comes_back(text);
     assert_int_equal(spark->max_attempts, 1);
     assert_int_equal(spark->submit_timeout_ms, SPARK_SUBMIT_TIMEOUT_DEFAULT_MS);
-    assert_true(spark->want_precache && spark->want_executor_check);
 }
 
 static void everything_comes_back(void **state)
@@ -72,7 +71,7 @@ static void everything_comes_back(void **state)
         "\"exclude_packages\":[\"g:*\"],\"jars\":[\"lib/a.jar\",\"hdfs:///b.jar\"],"
         "\"py_files\":[\"t.zip\"],\"files\":[\"a b.csv#x\"],\"archives\":[\"m.tgz#m\"],"
         "\"executor_cores\":4,\"num_executors\":8,\"max_attempts\":2,"
-        "\"submit_timeout_ms\":1000,\"precache_packages\":false,\"check_executor\":false,"
+        "\"submit_timeout_ms\":1000,"
         "\"livy\":{\"url\":\"https://c/livy\",\"user\":\"admin\",\"ca\":\"/ca.pem\","
         "\"webhdfs\":\"https://c/webhdfs\",\"yarn_url\":\"https://c/yarnui\","
         "\"auth\":\"negotiate\",\"upload\":\"command\",\"upload_command\":[\"az\",\"-x\"]"
@@ -100,7 +99,6 @@ static void what_it_may_not_be_is_refused(void **state)
         "{\"deploy_mode\":\"auto\",\"num_executors\":100001}",
         "{\"deploy_mode\":\"auto\",\"max_attempts\":0}",
         "{\"deploy_mode\":\"auto\",\"submit_timeout_ms\":999}",
-        "{\"deploy_mode\":\"auto\",\"check_executor\":1}",
         "{\"deploy_mode\":\"auto\",\"livy\":[]}",
         "{\"deploy_mode\":\"auto\",\"livy\":{\"auth\":\"none\",\"upload\":\"local\"}}",
         "{\"deploy_mode\":\"auto\",\"livy\":{\"url\":\"u\",\"auth\":\"x\",\"upload\":"
