@@ -112,7 +112,7 @@ def test_cancel_ends_driver_and_script(errand):
     )
     run = errand.submit("--framework", "pyspark", "job.py")
     following = errand.follow(run)
-    following.wait_output(".\n")
+    following.wait_output(r"pid \d+\.\n")
     errand.ok("cancel", run)
     assert following.finish().code == 143
     shown = errand.show(run)
