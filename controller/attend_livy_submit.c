@@ -407,8 +407,10 @@ static int refuse(struct attendance *a, const struct http_response *answer,
         return error_hint(err, "user or password may be wrong");
     }
     if (strstr(reason.data, "Local path") != NULL) {
-        return error_hint(err, "its administrator allows folders of its own machine in "
-                               "livy.file.local-dir-whitelist");
+        return error_hint(err,
+                          "a folder of HDFS is named with its scheme, --base "
+                          "hdfs://HOST:PORT/...; one of Livy's machine is allowed in "
+                          "livy.file.local-dir-whitelist");
     }
     return -1;
 }

@@ -358,6 +358,12 @@ static int check_new(const struct target *target, struct error *err)
                          "\"local\" is this machine; it is there without being added");
     }
     bool is_local = target->transport != NULL && strcmp(target->transport, LOCAL) == 0;
+    if (target->kind == TARGET_KIND_LIVY && target->livy == NULL) {
+        error_set(err, ERR_USAGE, "a Livy's address begins with https://");
+        return error_hint(err,
+                          "usage: errand target add %s https://HOST/livy --user USER",
+                          target->name);
+    }
     if (target->kind == TARGET_KIND_LIVY) {
         return target_livy_check(target->livy, target->livy_base, err);
     }

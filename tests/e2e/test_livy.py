@@ -319,6 +319,11 @@ def test_a_password_is_not_sent_unencrypted_to_another_machine(errand: Errand):
     assert "unencrypted" in result.errors
 
 
+def test_a_target_of_kind_livy_needs_an_address(errand: Errand):
+    result = errand.run("target", "add", "x", "cluster.example.net", "--kind", "livy", code=2)
+    assert "begins with https://" in result.errors
+
+
 def test_what_livy_cannot_do_is_refused_before_anything_is_sent(errand: Errand, livy: Livy, project: Path):
     write(project, "pass\n")
     for words, said in [
