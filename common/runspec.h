@@ -74,8 +74,8 @@ struct runspec {
     /* pyspark always has it; a plain command where its environment is for a cluster's
      * Spark, too; else NULL. */
     struct runspec_spark *spark;
-    struct strvec variables;     /* "K=V" */
-    struct strvec secrets;       /* names */
+    struct strvec variables; /* "K=V" */
+    struct strvec secrets;   /* names */
     int64_t attempts;
     int64_t time_limit_ms; /* of an attempt; 0: none */
     int64_t grace_ms;
