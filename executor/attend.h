@@ -44,6 +44,8 @@ struct attend_yarn {
     void (*forget)(void *context);
     /* A killed application may have left its staging folder. NULL: it stays. */
     void (*clean)(void *context, const char *application);
+    /* It was submitted, or will not be: what was only for that can go. May be NULL. */
+    void (*submitted)(void *context);
     void *context;
     const struct log *log; /* control.log */
 };

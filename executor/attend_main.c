@@ -164,6 +164,13 @@ static void clean(void *context, const char *application)
     }
 }
 
+/* The driver's settings, secrets among them, are with the job now. */
+static void drop_driver(void *context)
+{
+    const struct attending *a = context;
+    (void)unlinkat(a->run_fd, DRIVER_FILE, 0);
+}
+
 /* The script may write in its own copy of the project. */
 static int write_driver(struct attending *a, const struct spark_shipment *shipment,
                         const char *token, struct error *err)
@@ -323,6 +330,7 @@ static void attend(struct attending *a, struct attend_verdict *out)
         .submission = submission,
         .forget = forget,
         .clean = clean,
+        .submitted = drop_driver,
         .context = a,
         .log = &a->log,
     };

@@ -459,6 +459,9 @@ static void run(struct attendance *a)
     if (a->engine.engine.application[0] == '\0') {
         find_or_submit(a);
     }
+    if (a->what->submitted != NULL) {
+        a->what->submitted(a->what->context);
+    }
     if (a->engine.engine.application[0] != '\0' || a->engine.may_be_submitted) {
         while (attend_log_open(&a->log, a->what->run_fd, &a->engine, &a->yarn, &err) <
                0) {
