@@ -16,7 +16,7 @@ void target_check_step(struct target_checking *c, const char *step, bool is_ok,
     if (c->is_json) {
         return;
     }
-    CLEANUP_STRBUF struct strbuf safe = STRBUF_INIT;
+    CLEANUP_STRBUF struct strbuf safe = STRBUF_INIT, line = STRBUF_INIT;
     char time[32] = "";
     terminal_make_safe(detail, strlen(detail), &safe);
     if (time_ms >= 0) {
@@ -26,11 +26,12 @@ void target_check_step(struct target_checking *c, const char *step, bool is_ok,
     for (char *at = strchr(shown, '_'); at != NULL; at = strchr(at, '_')) {
         *at = ' ';
     }
-    (void)printf("%-4s %-12s %8s  %s\n", is_ok ? "ok" : "FAIL", shown, time, safe.data);
+    strbuf_printf(&line, "%-4s %-12s %8s  %s\n", is_ok ? "ok" : "FAIL", shown, time,
+                  safe.data);
     if (hint != NULL && hint[0] != '\0') {
-        CLEANUP_STRBUF struct strbuf safe_hint = STRBUF_INIT;
-        terminal_make_safe(hint, strlen(hint), &safe_hint);
-        (void)printf("%26s  -> %s\n", "", safe_hint.data);
+        strbuf_printf(&line, "%26s  -> ", "");
+        terminal_make_safe(hint, strlen(hint), &line);
+        strbuf_putc(&line, '\n');
     }
-    (void)fflush(stdout);
+    (void)command_print(c->context, &line); /* what cannot be shown changes no verdict */
 }

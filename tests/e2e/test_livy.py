@@ -288,8 +288,8 @@ def test_cancel_ends_a_script_that_livy_forgot(errand: Errand, livy: Livy, proje
 def test_an_attendant_that_was_killed_is_followed_by_another(errand: Errand, livy: Livy, project: Path):
     write(
         project,
-        "import time\nprint('begun', flush=True)\n"
-        "for i in range(80):\n    print('line', i, flush=True)\n    time.sleep(0.1)\nraise SystemExit(5)\n",
+        "from time import sleep\nprint('begun', flush=True)\n"
+        "for i in range(80):\n    print('line', i, flush=True)\n    sleep(0.1)\nraise SystemExit(5)\n",
     )
     run = errand.submit("--target", "web", "job.py")
     begun(errand, run, b"line 5\n")

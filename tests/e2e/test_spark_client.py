@@ -97,7 +97,7 @@ def test_a_spark_that_refuses_never_began_the_script(errand, spark):
 
 
 def test_a_spark_that_dies_takes_the_script_with_it_and_is_named(errand, spark):
-    write_files(errand.cwd, {"job.py": "import time\nopen('begun', 'w').close()\nwhile True: time.sleep(1)"})
+    write_files(errand.cwd, {"job.py": "from time import sleep\nopen('begun', 'w').close()\nwhile True: sleep(1)"})
     result = spark.run("--spark-conf", "spark.standin=die", "job.py")
     assert result.code == 137
     shown = errand.show()
@@ -108,7 +108,7 @@ def test_a_spark_that_dies_takes_the_script_with_it_and_is_named(errand, spark):
 @pytest.mark.usefixtures("spark")
 def test_cancel_ends_driver_and_script(errand):
     write_files(
-        errand.cwd, {"job.py": "import os, time\nprint('pid %d.' % os.getpid(), flush=True)\nwhile True: time.sleep(1)"}
+        errand.cwd, {"job.py": "import os\nfrom time import sleep\nprint('pid %d.' % os.getpid(), flush=True)\nwhile True: sleep(1)"}
     )
     run = errand.submit("--framework", "pyspark", "job.py")
     following = errand.follow(run)

@@ -171,15 +171,16 @@ def test_the_first_word_is_that_it_started(drive):
 
 def test_who_ends_the_run_signals_each_process_so_it_is_not_passed_on(drive):
     script = """
-import signal, time
+import signal
+from time import sleep
 seen = []
 signal.signal(signal.SIGTERM, lambda *_: seen.append(1))
 open('ready', 'w').close()
 while not seen:
-    time.sleep(0.01)
+    sleep(0.01)
 open('seen', 'w').close()
 while len(seen) < 2:
-    time.sleep(0.01)
+    sleep(0.01)
 """
     driver = drive(script)
     process = driver.start(start_new_session=True)
@@ -192,7 +193,7 @@ while len(seen) < 2:
 
 
 def test_the_script_dies_with_its_driver(drive):
-    driver = drive("import os, time\nopen('pid', 'w').write(str(os.getpid()))\nwhile True: time.sleep(1)")
+    driver = drive("import os\nfrom time import sleep\nopen('pid', 'w').write(str(os.getpid()))\nwhile True: sleep(1)")
     process = driver.start()
     pid_file = driver.folder / "work" / "pid"
     wait_for(lambda: pid_file.exists() and pid_file.read_text(), "the script")
@@ -204,10 +205,11 @@ def test_the_script_dies_with_its_driver(drive):
 
 def test_a_script_whose_jvm_is_gone_is_asked_and_then_ended(drive):
     script = """
-import os, signal, time
+import os, signal
+from time import sleep
 signal.signal(signal.SIGTERM, lambda *_: open('asked', 'w').close())
 open('ready', 'w').close()
-while True: time.sleep(1)
+while True: sleep(1)
 """
     driver = drive(script)
     shell = subprocess.Popen(
