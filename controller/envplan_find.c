@@ -16,6 +16,7 @@
 #include "common/variables.h"
 #include "controller/envwish.h"
 #include "controller/pyproject.h"
+#include "controller/toml.h"
 
 /* ---- those that come with errand ---- */
 
@@ -279,7 +280,7 @@ struct json *envplan_meaning(const struct envplan *plan, const char *text,
 /* ---- nothing was said ---- */
 
 /* True where the file says what the project needs: many a pyproject.toml only configures
- * tools. */
+ * tools. One that cannot be read may: who takes it then says what is wrong with it. */
 static bool is_telling(const char *path, const char *key)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
@@ -290,9 +291,11 @@ static bool is_telling(const char *path, const char *key)
     if (strcmp(key, "pyproject") != 0) {
         return true;
     }
+    CLEANUP_JSON struct json *document = NULL;
     return files_read(AT_FDCWD, path, &text, NULL) < 0 ||
-           strstr(text.data, "[project]") != NULL ||
-           strstr(text.data, "[tool.poetry") != NULL;
+           (document = toml_parse(path, text.data, text.length, NULL)) == NULL ||
+           json_get(document, "project") != NULL ||
+           json_get(json_get(document, "tool"), "poetry") != NULL;
 }
 
 static struct json *discover_in(const struct envplan *plan, const char *folder,

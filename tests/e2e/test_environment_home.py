@@ -55,6 +55,14 @@ def test_an_environment_of_the_configuration_has_variables_that_a_run_may_change
     assert json.loads(changed.out)[:2] == ["1.0", "high"]
 
 
+def test_a_malformed_pyproject_is_told_and_not_passed_over(errand, project):
+    write(project, "train.py", "print('ran')\n")
+    write(project, "requirements.txt", "")
+    write(project, "pyproject.toml", '[project\nname = "x"\ndependencies = ["six"]\n')
+    result = errand.run("run", "train.py", code=125)
+    assert b"pyproject.toml:1: " in result.err and b"sent" not in result.err
+
+
 def test_a_local_wheel_is_sent_with_the_project(errand, project, wheels):
     (project / "dist").mkdir()
     name = wheels.wheel("tiny", "1.0").rename(project / "dist" / "tiny-1.0-py3-none-any.whl").name
