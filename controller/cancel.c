@@ -17,11 +17,12 @@ static void add_by(struct json *body, const struct history_run *run)
     runspec_release(&spec);
 }
 
-int cancel_run(struct command_context *context, struct client **client,
+int cancel_run(struct command_context *context, struct client **client, struct loop *loop,
                const struct target *target, const struct history_run *run,
                const char *reason, int64_t grace_ms, struct error *err)
 {
-    struct client_options options = {.may_ask = terminal_can_ask(context->terminal)};
+    struct client_options options = {.may_ask = terminal_can_ask(context->terminal),
+                                     .loop = loop};
     if (*client == NULL) {
         *client = client_connect(context, target, &options, err);
     }

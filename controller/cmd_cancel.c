@@ -13,14 +13,50 @@ struct cancel_args {
 };
 
 #define FIELD(name) offsetof(struct cancel_args, name)
+#define QUIET_NS (5 * NS_PER_S)
 
 /* Why the run ended as it did, with what was proved. */
 static void say(struct command_context *context, const struct history_run *run)
 {
     const struct run_status *status = &run->status;
-    terminal_note(context->terminal, "%s %s%s%s", run->id, run_state_name(status->state),
+    CLEANUP_STRBUF struct strbuf proof = STRBUF_INIT;
+    if (status->state == RUN_CANCELED && status->proof[0] != '\0') {
+        strbuf_printf(&proof, "; processes: %lld ended, %lld could not be, proof: %s",
+                      (long long)status->ended, (long long)status->survivors,
+                      status->proof);
+    }
+    terminal_note(context->terminal, "%s %s%s%s%s", run->id,
+                  run_state_name(status->state),
                   status->reason != NULL && status->reason[0] != '\0' ? ": " : "",
-                  status->reason != NULL ? status->reason : "");
+                  status->reason != NULL ? status->reason : "", proof.data);
+}
+
+struct ending {
+    const struct following *f;
+    struct loop_timer *timer; /* NULL once it was told */
+};
+
+/* It takes a while: that it goes on, and what for. */
+static void say_waiting(void *opaque)
+{
+    struct ending *ending = opaque;
+    const struct following *f = ending->f;
+    ending->timer = NULL;
+    terminal_note(f->context->terminal,
+                  "%s was told to end %s, and has not proved yet that nothing of it is "
+                  "left; Ctrl-C stops the waiting alone",
+                  f->target->name, f->interrupt.run);
+}
+
+/* Until it has ended. */
+static int wait_for_end(struct following *f, struct history_run *run, struct error *err)
+{
+    struct ending ending = {.f = f};
+    ending.timer =
+        loop_timer_at(f->loop, clock_monotonic_ns() + QUIET_NS, say_waiting, &ending);
+    int result = watch_run(&f->watch, run, err);
+    loop_timer_cancel(f->loop, ending.timer);
+    return result;
 }
 
 /* A node that is gone for ever cannot be asked: the run is given up here alone. */
@@ -78,8 +114,8 @@ static int cancel_open(struct following *f, const struct cancel_args *args,
     if (args->grace != NULL && clock_parse_duration(args->grace, &grace_ms, err) != 0) {
         return -1;
     }
-    int result = cancel_run(f->context, &f->watch.client, f->target, run, args->reason,
-                            grace_ms, err);
+    int result = cancel_run(f->context, &f->watch.client, f->loop, f->target, run,
+                            args->reason, grace_ms, err);
     if (result != 0 && args->want_force && is_out_of_reach(err)) {
         return give_up(f, run, err);
     }
@@ -88,7 +124,7 @@ static int cancel_open(struct following *f, const struct cancel_args *args,
     }
     f->interrupt.run = run->id;
     f->watch.options.give_up_after_ms = args->give_up_after_ms;
-    if (watch_run(&f->watch, run, err) != 0) {
+    if (wait_for_end(f, run, err) != 0) {
         return -1;
     }
     say(f->context, run);

@@ -377,8 +377,8 @@ static bool ask_to_cancel(struct following *f, const struct history_run *run)
     if (f->watch.client == NULL) {
         f->watch.client = watch_connect(&f->watch, &err);
     }
-    if (f->watch.client == NULL ||
-        cancel_run(f->context, &f->watch.client, f->target, run, NULL, -1, &err) != 0) {
+    if (f->watch.client == NULL || cancel_run(f->context, &f->watch.client, f->loop,
+                                              f->target, run, NULL, -1, &err) != 0) {
         say_not_canceled(f, run, &err);
         f->interrupt.is_interrupted = true;
         return false;

@@ -254,7 +254,7 @@ int provision(struct submission *s, struct command_context *context,
     }
     w.uv = uv != NULL && uv[0] != '\0' ? homeprogram_find(uv) : NULL;
     if (uv != NULL && uv[0] != '\0' && w.uv == NULL) {
-        terminal_warn(context->terminal, "bootstrap_uv: this machine has no %s", uv);
+        terminal_warn(context->terminal, "bootstrap_uv: %s is no program here", uv);
     }
     /* Gathered before, and the link was lost: the definition is what it should be. */
     bool is_gathered = !oid_is_zero(&s->spec.environment.brought);

@@ -297,6 +297,20 @@ def test_to_cancel_an_ended_run_is_no_failure_and_changes_nothing(errand):
     assert errand.show(run)["exit"] == {"kind": "exited", "code": 3}
 
 
+def test_cancel_says_what_it_waits_for_and_ctrl_c_ends_the_waiting(errand, tmp_path):
+    stubborn = "import os, signal, sys\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nopen('begun', 'w')\n"
+    write_files(errand.cwd, {"t.py": stubborn + GATED})
+    run = errand.submit("--grace", "1h", "t.py", tmp_path / "gate")
+    wait_for(lambda: (errand.home / "state/local/runs" / run / "work/begun").exists(), "the script begins")
+    waiting = errand.start("cancel", run)
+    waiting.wait_output(b"has not proved yet", stream="err")
+    waiting.interrupt()
+    assert waiting.finish().code == 130
+    (tmp_path / "gate").touch()
+    ended = errand.ok("cancel", run)
+    assert re.search(rf"{run} Canceled: .*; processes: \d+ ended, 0 could not be, proof: (cgroup|tree)", ended.errors)
+
+
 def test_a_run_whose_target_was_forgotten_can_be_given_up(errand, sshd):
     errand.add_target("gone", "--transport=openssh", *sshd.target_arguments())
     write_files(errand.cwd, {"t.py": "from time import sleep\nsleep(1000)\n"})
