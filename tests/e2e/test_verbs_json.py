@@ -141,6 +141,18 @@ RUN = SHORT_RUN | {
             "packages": Maybe(COUNT),
         }
     ),
+    "engine": Maybe(
+        {
+            "kind": TEXT,
+            "application": Maybe(TEXT),
+            "tag": Maybe(TEXT),
+            "queue": Maybe(TEXT),
+            "state": Maybe(TEXT),
+            "final_status": Maybe(TEXT),
+            "tracking_url": Maybe(TEXT),
+            "diagnostics": Maybe(TEXT),
+        }
+    ),
     "outputs": Maybe({"root": Maybe(DIGEST), "files": COUNT, "size_bytes": COUNT}),
 }
 TIMING = {
