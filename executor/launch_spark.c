@@ -13,6 +13,7 @@
 #include "common/files.h"
 #include "common/subprocess.h"
 #include "common/variables.h"
+#include "executor/attended.h"
 #include "executor/command.h"
 
 #define DRIVER_FILE "errand_driver.py"
@@ -261,6 +262,20 @@ static void prepare_attendant(struct launch_spark *l)
     strvec_pushf(&l->argv, "%lld", (long long)l->attempt);
 }
 
+/* A start of before gave the script to an attendant, and its application may run: here
+ * it is not started beside that, whatever the node says now. */
+static int refuse_second_place(const struct launch_spark *l, struct error *err)
+{
+    if (!attended_is(l->run_fd)) {
+        return 0;
+    }
+    error_set(err, ERR_UNSUPPORTED,
+              "the run began in a cluster, and the node's Spark in %.200s now chooses "
+              "master %.100s in client mode: the script is not started a second time",
+              l->node.home, l->place.master);
+    return error_hint(err, "bring the node's settings of Spark back");
+}
+
 int launch_spark_prepare(struct launch_spark *l, struct error *err)
 {
     if (l->spec->spark->livy != NULL) {
@@ -274,7 +289,7 @@ int launch_spark_prepare(struct launch_spark *l, struct error *err)
         prepare_attendant(l);
         return 0;
     }
-    return prepare_submit(l, err);
+    return refuse_second_place(l, err) < 0 ? -1 : prepare_submit(l, err);
 }
 
 /* ---- How it ended ---- */

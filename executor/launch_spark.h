@@ -45,8 +45,8 @@ struct launch_spark {
 /*
  * Find Spark and the Python of driver and executors, write the driver beside the run, and
  * decide what is started. Errors: spark_node_find's; spark_place_choose's;
- * ERR_UNSUPPORTED (driver and executors would have different Pythons); ERR_NOT_FOUND;
- * ERR_IO.
+ * ERR_UNSUPPORTED (driver and executors would have different Pythons; the run has an
+ * attendant, and now none would be started); ERR_NOT_FOUND; ERR_IO.
  */
 int launch_spark_prepare(struct launch_spark *l, struct error *err);
 
