@@ -103,7 +103,7 @@ static int make_environment(struct launch *l, int secrets_fd, struct error *err)
         /* An attendant may go on without: what it looks after has had them. */
         if (!environment_is_credential(l->spec.secrets.items[i]) &&
             variables_find(e, l->spec.secrets.items[i]) == NULL &&
-            !attended_is(l->run_fd)) {
+            !attended_is(l->run_fd, l->attempt)) {
             return error_set(err, ERR_NOT_FOUND, "the secret %s was not sent",
                              l->spec.secrets.items[i]);
         }
@@ -207,13 +207,14 @@ static int become(struct launch *l, const struct arguments *args, const char *lo
     if (open_streams(l, log, &err) < 0) {
         return give_up(l, "exec", EXIT_FAILED, err.text);
     }
-    if (!attended_is(l->run_fd)) { /* what an attendant looks after is elsewhere */
+    if (!attended_is(l->run_fd,
+                     l->attempt)) { /* what an attendant looks after is elsewhere */
         command_offer_to_oom_killer();
     }
     struct stage_report said = {.word = STAGE_REPORT_NOW,
                                 .checkout_us = l->checkout_ns / NS_PER_US};
     report(args->report_fd, &said);
-    attended_become(l->run_fd);
+    attended_become(l->run_fd, l->attempt);
     execve(l->command.program, strvec_argv(&l->command.argv),
            strvec_argv(&l->environment));
     int code = command_explain(&l->command, errno, text, sizeof(text));
@@ -346,7 +347,7 @@ static int start_livy(struct launch *l, const struct arguments *args)
     const struct stage_report said = {.word = STAGE_REPORT_NOW,
                                       .checkout_us = l->checkout_ns / NS_PER_US};
     struct error err = ERROR_INIT;
-    if (attended_announce(l->run_fd, &err) < 0) {
+    if (attended_announce(l->run_fd, l->attempt, &err) < 0) {
         return give_up(l, "livy", EXIT_FAILED, err.text);
     }
     if (!wait_for_go(args->go_fd)) {
@@ -381,7 +382,7 @@ static int start_spark(struct launch *l, const struct arguments *args)
         return give_up(l, "spark", EXIT_FAILED, err.text);
     }
     if (spark.is_attended) {
-        if (attended_announce(l->run_fd, &err) < 0) {
+        if (attended_announce(l->run_fd, l->attempt, &err) < 0) {
             return give_up(l, "spark", EXIT_FAILED, err.text);
         }
         leave_login_environment(l);

@@ -266,7 +266,7 @@ static void prepare_attendant(struct launch_spark *l)
  * it is not started beside that, whatever the node says now. */
 static int refuse_second_place(const struct launch_spark *l, struct error *err)
 {
-    if (!attended_is(l->run_fd)) {
+    if (!attended_is(l->run_fd, l->attempt)) {
         return 0;
     }
     error_set(err, ERR_UNSUPPORTED,

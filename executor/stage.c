@@ -243,7 +243,7 @@ bool stage_reap(struct stage_process *sp, const struct stage_setting *setting,
         }
         bool is_jobs_end = sp->stage != STAGE_RUN || !sp->is_executed ||
                            out->exit.kind != RUN_EXIT_SIGNALED ||
-                           !attended_is(setting->run_fd);
+                           !attended_is(setting->run_fd, sp->attempt);
         /* A failure costs the record only if both supervisors die before the journal's
          * last line; the end itself is in *out. */
         if (is_jobs_end) {

@@ -343,7 +343,8 @@ static void recover_unseen(struct supervisor *s)
     s->was_executed = true;
     processes_set_recorded(s->processes, &s->process);
     bool is_same_boot = strcmp(s->process.boot, s->setting.boot) == 0;
-    if (attended_is(s->run_fd) && !(is_same_boot && process_is_alive(&s->process))) {
+    if (attended_is(s->run_fd, s->attempt) &&
+        !(is_same_boot && process_is_alive(&s->process))) {
         s->process.pid = 0; /* what it looked after is elsewhere: a further one is */
         s->phase = supervisor_end(s);
         return;

@@ -26,7 +26,7 @@ static bool is_jobs_end(const struct supervisor *s, const struct exitslot *slot)
 bool supervisor_needs_attendant(const struct supervisor *s)
 {
     struct exitslot slot;
-    if (!s->was_executed || s->survivors > 0 || !attended_is(s->run_fd)) {
+    if (!s->was_executed || s->survivors > 0 || !attended_is(s->run_fd, s->attempt)) {
         return false;
     }
     return exitslot_read(s->exit_fd, s->attempt, STAGE_RUN, &slot) != EXITSLOT_VALID ||
@@ -90,5 +90,5 @@ enum phase supervisor_hasten_restart(struct supervisor *s)
 bool supervisor_is_attended_now(struct supervisor *s)
 {
     return s->was_executed && !s->has_end && s->process.pid != 0 &&
-           attended_is(s->run_fd) && process_is_alive(&s->process);
+           attended_is(s->run_fd, s->attempt) && process_is_alive(&s->process);
 }

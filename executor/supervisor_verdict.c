@@ -148,7 +148,7 @@ static void describe(const struct supervisor *s, const struct run_exit *exit, ch
                  s->cancel.by[0] != '\0' ? " by " : "", s->cancel.by,
                  s->cancel.reason[0] != '\0' ? ": " : "");
         snprintf(out + strlen(out), REASON_SIZE - strlen(out), "%s", s->cancel.reason);
-        if (s->has_end && s->end.text[0] != '\0' && attended_is(s->run_fd)) {
+        if (s->has_end && s->end.text[0] != '\0' && attended_is(s->run_fd, s->attempt)) {
             snprintf(out + strlen(out), REASON_SIZE - strlen(out), "; %s", s->end.text);
         }
         break;

@@ -1,6 +1,7 @@
 """A run whose stage is an attendant: it may die, its supervisors too, and it is started again until it says an end.
 
-The attendant of these tests is a shell script; what makes it one is the file `attended` in the run's folder.
+The attendant of these tests is a shell script; what makes it one is the file `attended` in the run's folder,
+which names the attempt.
 """
 
 import os
@@ -19,7 +20,7 @@ COUNT = 'echo "$$" >> ../starts; n=$(wc -l < ../starts | tr -d " "); '
 
 def attended(node, script, **changes):
     run = node.shell(COUNT + script, **changes)
-    (run.folder / "attended").touch()
+    (run.folder / "attended").write_text("1\n")
     run.start()
     return run
 
@@ -122,7 +123,7 @@ sys.exit(1)
 
 def hearing(node, text, **changes):
     run = node.accept(command=["python3", "-c", HEAR + text], **changes)
-    (run.folder / "attended").touch()
+    (run.folder / "attended").write_text("1\n")
     run.start()
     return run
 
@@ -186,6 +187,15 @@ def test_attendants_that_die_again_and_again_are_given_up(node):
     assert "its attendant died 11 times: whether its job still runs is not known" in last["reason"]
 
 
+def test_a_script_of_a_further_attempt_is_never_started_again(node):
+    """The first attempt had an attendant; the second, whose place is the node by then, has none."""
+    run = attended(node, '[ "$n" = 1 ] && exit 5; gate gate; exit 0', attempts=2)
+    wait_gate(run)
+    kill_attendant(run, 2)
+    assert run.end()["exit"] == {"kind": "signaled", "signal": signal.Signals(signal.SIGKILL).name}
+    assert len(starts(run)) == 2
+
+
 def test_a_script_is_never_started_again(node):
     run = node.run(COUNT + "gate gate; exit 0")
     wait_gate(run)
@@ -196,7 +206,7 @@ def test_a_script_is_never_started_again(node):
 
 def test_secrets_that_died_with_the_supervisors_keep_no_attendant_from_its_job(node):
     run = node.shell(COUNT + 'gate "gate$n"; exit 3', secrets=["TOKEN"])
-    (run.folder / "attended").touch()
+    (run.folder / "attended").write_text("1\n")
     node.mkrun("start", run.id, data=b'{"TOKEN":"hush"}')
     wait_gate(run, "gate1")
     run.kill("guardian", "shim")
