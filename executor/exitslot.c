@@ -45,6 +45,16 @@ int exitslot_allocate(int exit_fd, int64_t attempt, enum stage stage, struct err
     return 0;
 }
 
+int exitslot_clear(int exit_fd, int64_t attempt, enum stage stage, struct error *err)
+{
+    const char empty[EXITSLOT_SIZE] = "";
+    return fdio_pwrite_full(exit_fd, empty, sizeof(empty), slot_offset(attempt, stage)) <
+                   0
+               ? error_sys(err, "clear the record of the %s stage's end",
+                           stage_names[stage])
+               : 0;
+}
+
 static void checksum(const char *data, size_t length, char out[17])
 {
     struct oid digest;

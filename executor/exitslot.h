@@ -40,8 +40,12 @@ enum exitslot_state {
     EXITSLOT_BAD,
 };
 
-/* Make room for the slot in the open file. Errors: ERR_NO_SPACE, ERR_IO. */
+/* Make room for the slot in the open file; what stands there stays. Errors:
+ * ERR_NO_SPACE, ERR_IO. */
 int exitslot_allocate(int exit_fd, int64_t attempt, enum stage stage, struct error *err);
+/* Make it an empty one again, for a stage that is started again. Not synced: a power cut
+ * may bring back what it said. Allocates nothing. Errors: by errno. */
+int exitslot_clear(int exit_fd, int64_t attempt, enum stage stage, struct error *err);
 /* Write and sync. Allocates nothing. */
 int exitslot_write(int exit_fd, struct exitslot *slot, struct error *err);
 enum exitslot_state exitslot_read(int exit_fd, int64_t attempt, enum stage stage,

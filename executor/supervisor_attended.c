@@ -26,7 +26,8 @@ static bool is_jobs_end(const struct supervisor *s, const struct exitslot *slot)
 bool supervisor_needs_attendant(const struct supervisor *s)
 {
     struct exitslot slot;
-    if (!s->was_executed || s->survivors > 0 || !attended_is(s->run_fd, s->attempt)) {
+    if (!s->was_executed || s->survivors > 0 || s->restarts > ATTENDED_RESTARTS_MAX ||
+        !attended_is(s->run_fd, s->attempt)) {
         return false;
     }
     return exitslot_read(s->exit_fd, s->attempt, STAGE_RUN, &slot) != EXITSLOT_VALID ||
@@ -41,6 +42,7 @@ static enum phase give_up(struct supervisor *s)
              "its attendant died %d times: whether its job still runs is not known",
              ATTENDED_RESTARTS_MAX + 1);
     s->has_end = true;
+    s->restarts++; /* given up, whether or not the slot can say so */
     (void)exitslot_write(s->exit_fd, &s->end, NULL);
     log_line(&s->log, "%s", s->end.text);
     return supervisor_conclude(s);
@@ -52,8 +54,9 @@ enum phase supervisor_restart(struct supervisor *s)
     if (s->restarts >= ATTENDED_RESTARTS_MAX) {
         return give_up(s);
     }
-    /* The slot may have what launch said of the last start. */
-    if (exitslot_allocate(s->exit_fd, s->attempt, STAGE_RUN, &err) < 0) {
+    /* The slot may have what launch said of the last start, and would say it of the next.
+     */
+    if (exitslot_clear(s->exit_fd, s->attempt, STAGE_RUN, &err) < 0) {
         log_line(&s->log, "%s", err.text);
     }
     int64_t pause_ms = PAUSE_FIRST_MS << s->restarts;

@@ -56,6 +56,25 @@ static void each_kind_of_end_reads_back(void **state)
     }
 }
 
+/* Making room for it again kept what a stage's first start had said. */
+static void a_cleared_slot_is_empty_and_its_neighbours_are_not(void **state)
+{
+    CLEANUP_FD int fd = open_exit(*state);
+    const struct run_exit end = {.kind = RUN_EXIT_EXITED, .code = 3};
+    struct exitslot out;
+    for (enum stage stage = STAGE_PREPARE; stage <= STAGE_FINALIZE; stage++) {
+        struct exitslot slot = make_slot(1, stage, end);
+        assert_int_equal(exitslot_allocate(fd, 1, stage, NULL), 0);
+        assert_int_equal(exitslot_write(fd, &slot, NULL), 0);
+    }
+    assert_int_equal(exitslot_allocate(fd, 1, STAGE_RUN, NULL), 0);
+    assert_int_equal(exitslot_read(fd, 1, STAGE_RUN, &out), EXITSLOT_VALID);
+    assert_int_equal(exitslot_clear(fd, 1, STAGE_RUN, NULL), 0);
+    assert_int_equal(exitslot_read(fd, 1, STAGE_RUN, &out), EXITSLOT_EMPTY);
+    assert_int_equal(exitslot_read(fd, 1, STAGE_PREPARE, &out), EXITSLOT_VALID);
+    assert_int_equal(exitslot_read(fd, 1, STAGE_FINALIZE, &out), EXITSLOT_VALID);
+}
+
 static void slots_do_not_touch_each_other(void **state)
 {
     CLEANUP_FD int fd = open_exit(*state);
@@ -151,6 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         NODE_TEST(each_kind_of_end_reads_back),
+        NODE_TEST(a_cleared_slot_is_empty_and_its_neighbours_are_not),
         NODE_TEST(slots_do_not_touch_each_other),
         NODE_TEST(a_damaged_slot_is_known_as_such),
         NODE_TEST(a_slot_of_another_place_is_not_believed),
