@@ -96,7 +96,9 @@ bool launch_livy_run(const struct launch_livy *l, const struct stage_report *sai
         slot->exit = (struct run_exit){.kind = RUN_EXIT_UNKNOWN};
         return true;
     }
-    if (!read_result(l, slot)) {
+    if (read_result(l, slot)) {
+        snprintf(slot->by, sizeof(slot->by), "attend"); /* it is what that said */
+    } else {
         if (WIFSIGNALED(*out_status)) {
             return false;
         }

@@ -428,6 +428,7 @@ void supervisor_recover(struct supervisor *s)
             .attempt = s->attempt, .stage = STAGE_RUN, .exit.kind = RUN_EXIT_UNKNOWN};
     }
     s->was_executed = s->has_end && s->end.exit.kind != RUN_EXIT_COULD_NOT_START;
+    supervisor_recover_attended(s);
     s->is_collected =
         exitslot_read(s->exit_fd, s->attempt, STAGE_FINALIZE, &slot) == EXITSLOT_VALID &&
         has_succeeded(&slot);

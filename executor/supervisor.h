@@ -133,7 +133,11 @@ const char *supervisor_phase_name(enum phase phase);
 /* True where the table has a handler. */
 bool supervisor_handles(enum phase phase, enum event event);
 
-/* supervisor_attended.c: attendants that died (attended.h). All of the run's processes on
+/* supervisor_attended.c: attendants that died (attended.h). Who finds the run as another
+ * left it cannot know how often its attendant was started: a start that failed may have
+ * been a further one, and then its job goes on. */
+void supervisor_recover_attended(struct supervisor *s);
+/* All of the run's processes on
  * this node are gone: is its attendant to be started again? */
 bool supervisor_needs_attendant(const struct supervisor *s);
 /* Each returns the next phase: begin to; do; it was executed; a cancel or the limit

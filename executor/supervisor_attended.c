@@ -16,11 +16,23 @@
 #define PAUSE_FIRST_MS 100
 #define PAUSE_MAX_MS 10000
 
-/* What launch says of itself at a further start is not how the job ended. */
+/* That a further start failed is not how the job ended, whoever says it: launch, or the
+ * parent of one that was killed or could not be forked. The attendant itself is believed.
+ */
 static bool is_jobs_end(const struct supervisor *s, const struct exitslot *slot)
 {
     return s->restarts == 0 || slot->exit.kind != RUN_EXIT_COULD_NOT_START ||
-           strcmp(slot->by, "launch") != 0;
+           strcmp(slot->by, "attend") == 0;
+}
+
+void supervisor_recover_attended(struct supervisor *s)
+{
+    bool has_begun =
+        s->journal.state == RUN_RUNNING || s->journal.state == RUN_CANCEL_REQUESTED;
+    if (has_begun && attended_is(s->run_fd, s->attempt)) {
+        s->was_executed = true;
+        s->restarts = s->restarts > 0 ? s->restarts : 1;
+    }
 }
 
 bool supervisor_needs_attendant(const struct supervisor *s)
@@ -36,11 +48,20 @@ bool supervisor_needs_attendant(const struct supervisor *s)
 
 static enum phase give_up(struct supervisor *s)
 {
+    struct exitslot last = s->end;
+    bool has_failed = s->has_end && last.exit.kind == RUN_EXIT_COULD_NOT_START;
     s->end = (struct exitslot){
         .attempt = s->attempt, .stage = STAGE_RUN, .exit.kind = RUN_EXIT_UNKNOWN};
-    snprintf(s->end.text, sizeof(s->end.text),
-             "its attendant died %d times: whether its job still runs is not known",
-             ATTENDED_RESTARTS_MAX + 1);
+    if (has_failed) {
+        snprintf(s->end.text, sizeof(s->end.text),
+                 "its attendant could not be started again, and whether its job still "
+                 "runs is not known: %.200s",
+                 last.text);
+    } else {
+        snprintf(s->end.text, sizeof(s->end.text),
+                 "its attendant died %d times: whether its job still runs is not known",
+                 ATTENDED_RESTARTS_MAX + 1);
+    }
     s->has_end = true;
     s->restarts++; /* given up, whether or not the slot can say so */
     (void)exitslot_write(s->exit_fd, &s->end, NULL);

@@ -187,6 +187,37 @@ def test_attendants_that_die_again_and_again_are_given_up(node):
     assert "its attendant died 11 times: whether its job still runs is not known" in last["reason"]
 
 
+def test_a_further_start_that_fails_is_not_the_end_of_the_job(node):
+    """launch cannot enter what it needs, and then can: the job was never asked meanwhile."""
+    run = attended(node, 'gate "gate$n"; exit 3')
+    wait_gate(run, "gate1")
+    spec = run.folder / "spec.json"
+    spec.rename(run.folder / "away")
+    kill_attendant(run, 1)
+    wait_for(lambda: run.control().count("it is started again") >= 3, "some starts that fail")
+    (run.folder / "away").rename(spec)
+    wait_gate(run, "gate2")
+    open_gate(run, "gate2")
+    assert run.end()["exit"] == {"kind": "exited", "code": 3}
+
+
+@pytest.mark.parametrize("victims", [["guardian"], ["guardian", "shim"]])
+def test_who_takes_over_goes_on_starting(node, victims):
+    run = attended(node, 'gate "gate$n"; exit 3')
+    wait_gate(run, "gate1")
+    spec = run.folder / "spec.json"
+    spec.rename(run.folder / "away")
+    kill_attendant(run, 1)
+    wait_for(lambda: run.control().count("it is started again") >= 2, "a start that fails")
+    run.kill(*victims)
+    (run.folder / "away").rename(spec)
+    if "shim" in victims:
+        run.adopt()
+    wait_gate(run, "gate2")
+    open_gate(run, "gate2")
+    assert run.end()["exit"] == {"kind": "exited", "code": 3}
+
+
 def test_a_script_of_a_further_attempt_is_never_started_again(node):
     """The first attempt had an attendant; the second, whose place is the node by then, has none."""
     run = attended(node, '[ "$n" = 1 ] && exit 5; gate gate; exit 0', attempts=2)
