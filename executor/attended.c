@@ -6,8 +6,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/mem.h"
@@ -48,4 +50,14 @@ bool attended_is(int run_fd, int64_t attempt)
     CLEANUP_FD int fd = openat(run_fd, NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     ssize_t got = fd < 0 ? -1 : fdio_read_full(fd, found, sizeof(found));
     return got == (ssize_t)length && memcmp(found, text, length) == 0;
+}
+
+int attended_since(int run_fd, int64_t *out_utc_ms, struct error *err)
+{
+    struct stat st;
+    if (fstatat(run_fd, NAME, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        return error_sys(err, "look at the run's file " NAME);
+    }
+    *out_utc_ms = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / NS_PER_MS;
+    return 0;
 }

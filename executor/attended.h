@@ -28,5 +28,8 @@ int attended_announce(int run_fd, int64_t attempt, struct error *err);
 void attended_become(int run_fd, int64_t attempt);
 /* Does the attempt have an attendant? Allocates nothing. */
 bool attended_is(int run_fd, int64_t attempt);
+/* When it was first said (UTC), right before the attendant's first start. Allocates
+ * nothing. Errors: by errno. */
+int attended_since(int run_fd, int64_t *out_utc_ms, struct error *err);
 
 #endif

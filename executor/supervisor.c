@@ -136,9 +136,10 @@ static enum phase started(struct supervisor *s)
     logcap_restart(&s->logcap);
     s->executed_ns = clock_monotonic_ns();
     supervisor_took(s, took);
-    supervisor_set_limit(s, s->spec.time_limit_ms > 0
-                                ? clock_boottime_ns() + s->spec.time_limit_ms * NS_PER_MS
-                                : 0);
+    s->deadline_ns = s->spec.time_limit_ms > 0
+                         ? clock_boottime_ns() + s->spec.time_limit_ms * NS_PER_MS
+                         : 0;
+    supervisor_set_limit(s, s->deadline_ns);
     struct environment_pin pin CLEANUP_PIN;
     environment_pin_init(&pin);
     if (s->wants_environment) {
@@ -319,10 +320,14 @@ void supervisor_deliver(struct supervisor *s)
     }
 }
 
-/* When the attempt's time is over (boot time, ns), counted from the process's start. */
+/* When the attempt's time is over (boot time, ns), counted from the process's start, or
+ * from that of an attendant's first one. */
 static int64_t limit_of_process(const struct supervisor *s, uint64_t start)
 {
     int64_t tick_ns = NS_PER_S / sysconf(_SC_CLK_TCK);
+    if (s->deadline_ns != 0) {
+        return s->deadline_ns;
+    }
     return (int64_t)start * tick_ns + s->spec.time_limit_ms * NS_PER_MS;
 }
 

@@ -109,6 +109,8 @@ struct supervisor {
     int64_t ordered_ns, executed_ns, ended_ns;
     int64_t checkout_us;   /* with EVENT_STARTED */
     uint64_t oom_kills;    /* of the machine, when the attempt began */
+    int64_t deadline_ns;   /* boot time: the attempt's limit, from its first start; 0: not
+                              known, or none */
     int64_t next_round_ns; /* monotonic; 0: none */
     int64_t round_ms, kill_at_ns, give_up_at_ns;
     struct logcap logcap; /* looked at in any phase */
@@ -135,7 +137,7 @@ bool supervisor_handles(enum phase phase, enum event event);
 
 /* supervisor_attended.c: attendants that died (attended.h). Who finds the run as another
  * left it cannot know how often its attendant was started: a start that failed may have
- * been a further one, and then its job goes on. */
+ * been a further one, and then its job goes on; and its time goes on too. */
 void supervisor_recover_attended(struct supervisor *s);
 /* All of the run's processes on
  * this node are gone: is its attendant to be started again? */

@@ -27,11 +27,18 @@ static bool is_jobs_end(const struct supervisor *s, const struct exitslot *slot)
 
 void supervisor_recover_attended(struct supervisor *s)
 {
+    int64_t since_ms = 0;
     bool has_begun =
         s->journal.state == RUN_RUNNING || s->journal.state == RUN_CANCEL_REQUESTED;
     if (has_begun && attended_is(s->run_fd, s->attempt)) {
         s->was_executed = true;
         s->restarts = s->restarts > 0 ? s->restarts : 1;
+        if (s->spec.time_limit_ms > 0 && s->deadline_ns == 0 &&
+            attended_since(s->run_fd, &since_ms, NULL) == 0) {
+            int64_t left_ms = since_ms + s->spec.time_limit_ms - clock_utc_ms();
+            s->deadline_ns = clock_boottime_ns() + left_ms * NS_PER_MS;
+            s->deadline_ns = s->deadline_ns > 0 ? s->deadline_ns : 1; /* long over */
+        }
     }
 }
 
@@ -87,6 +94,7 @@ enum phase supervisor_restart(struct supervisor *s)
     s->has_end = s->is_adopted = s->is_ordered = false;
     s->process = (struct process_id){.pid = 0};
     s->end = (struct exitslot){.attempt = 0};
+    supervisor_set_limit(s, s->cause == CAUSE_NONE ? s->deadline_ns : 0);
     log_line(&s->log, "the attendant has died; it is started again");
     return PHASE_RESTARTING;
 }

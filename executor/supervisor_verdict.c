@@ -199,6 +199,7 @@ static enum phase try_again(struct supervisor *s, const struct run_exit *exit)
     s->attempt++;
     s->has_end = s->was_executed = s->is_adopted = s->is_ordered = false;
     s->restarts = 0;
+    s->deadline_ns = 0;
     s->process = (struct process_id){.pid = 0};
     s->end = (struct exitslot){.attempt = 0};
     supervisor_note(s, EVENT_BEGIN);

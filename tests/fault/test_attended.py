@@ -179,6 +179,20 @@ def test_the_time_limit_is_told_to_an_attendant(node):
     assert said(run) == "ended\n"
 
 
+@pytest.mark.parametrize("victims", [[], ["guardian", "shim"]])
+def test_the_time_limit_counts_from_the_first_start(node, victims):
+    """It was lost with the first attendant: the second one's job had all the time there is."""
+    run = hearing(node, SAY, time_limit_ms=2500, grace_ms=1)
+    wait_start(run, 1)
+    run.kill(*victims)
+    kill_attendant(run, 1)
+    if victims:
+        run.adopt()
+    wait_start(run, 2)
+    assert run.end()["exit"] == {"kind": "timed_out"}
+    assert (len(starts(run)), said(run)) == (2, "ended\n")
+
+
 def test_attendants_that_die_again_and_again_are_given_up(node):
     run = attended(node, "kill -9 $$")
     last = run.end(deadline_s=240)
