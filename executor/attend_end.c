@@ -18,7 +18,8 @@
 #include "common/spark_explain.h"
 #include "executor/attend_inside.h"
 
-/* What is said to be ended within these is; the run's supervisors wait longer. */
+/* What is said to be ended within these is; the run's supervisors wait longer, for all of
+ * a cancel (attendance_left_ms). */
 #define CANCEL_NS (60 * NS_PER_S)
 #define SETTLE_NS (10 * NS_PER_S)
 #define KILL_AGAIN_NS (5 * NS_PER_S)
@@ -44,6 +45,7 @@ static int run_program(struct attendance *a, const char *const *argv, int out_fd
         .want_parent_death = true,
     };
     int status = 0;
+    timeout_ms = attendance_left_ms(a, timeout_ms);
     int64_t deadline_ns = clock_monotonic_ns() + timeout_ms * NS_PER_MS;
     if (subprocess_start(&sp, &err) < 0) {
         log_line(a->what->log, "%s", err.text);
@@ -78,21 +80,25 @@ static void kill_once(struct attendance *a, bool *is_refused)
     }
 }
 
-/* Until YARN says that it has ended. False: the time is over. */
+/* Until YARN says that it has ended, or that it knows it not, for as long as one that
+ * was restarted may take to remember: what it does not run then, it does not run. False:
+ * the time is over. */
 static bool kill_application(struct attendance *a, int64_t deadline_ns)
 {
-    int64_t begin_ns = clock_monotonic_ns(), next_ns = begin_ns;
+    int64_t begin_ns = clock_monotonic_ns(), next_ns = begin_ns, forgotten_ns = 0;
     bool is_refused = false;
     for (;;) {
         int seen = attendance_look(a);
-        if (seen < 0 || (seen > 0 && yarn_phase(&a->app) == YARN_PHASE_ENDED)) {
-            return true; /* what YARN does not know, it does not run */
-        }
         int64_t now_ns = clock_monotonic_ns();
+        forgotten_ns = seen >= 0 ? 0 : forgotten_ns != 0 ? forgotten_ns : now_ns;
+        if ((seen > 0 && yarn_phase(&a->app) == YARN_PHASE_ENDED) ||
+            (forgotten_ns != 0 && now_ns - forgotten_ns >= FORGOTTEN_NS)) {
+            return true;
+        }
         if (now_ns >= deadline_ns) {
             return false;
         }
-        if (now_ns >= next_ns) {
+        if (forgotten_ns == 0 && now_ns >= next_ns) {
             is_refused = is_refused || now_ns - begin_ns >= KILL_OTHERWISE_NS;
             kill_once(a, &is_refused);
             next_ns = clock_monotonic_ns() + KILL_AGAIN_NS;
@@ -192,6 +198,7 @@ void attendance_drain(struct attendance *a)
 {
     int64_t begin_ns = clock_monotonic_ns();
     int64_t most_ns = a->is_canceled ? DRAIN_CANCELED_NS : DRAIN_NS;
+    most_ns = attendance_left_ms(a, most_ns / NS_PER_MS) * NS_PER_MS;
     bool has_asked = false;
     if (a->app.driver_logs[0] == '\0' && a->log.container.attempt == 0) {
         return; /* it never had a container */

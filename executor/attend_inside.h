@@ -8,6 +8,10 @@
 #include "executor/attend.h"
 #include "executor/attend_log.h"
 
+/* YARN forgets an application at a restart without memory, and knows it again where it
+ * has one: not at once. */
+#define FORGOTTEN_NS (30 * NS_PER_S)
+
 struct attendance {
     const struct attend_yarn *what;
     struct yarn yarn;
@@ -15,7 +19,9 @@ struct attendance {
     struct attend_log log;
     struct yarn_app app; /* as it was seen last; id "" before */
     int term_fd, child_fd;
-    bool is_canceled;   /* SIGTERM has come */
+    bool is_canceled; /* SIGTERM has come */
+    int64_t
+        cancel_by_ns;   /* monotonic: by when all that a cancel needs is done; 0: none */
     bool is_silent;     /* YARN did not answer the last time, which was told */
     bool is_lost;       /* YARN does not know the application any more */
     bool is_log_silent; /* the driver's output could not be read, which was told */
@@ -31,6 +37,8 @@ struct attendance {
 /* Wait so long, at most until the submitting program has ended or a SIGTERM comes, which
  * sets is_canceled. Returns false where it came now. */
 bool attendance_pause(struct attendance *a, int64_t ms);
+/* So much, ms, of at most most_ms: what a cancel leaves of its time. At least 1. */
+int64_t attendance_left_ms(const struct attendance *a, int64_t most_ms);
 /* Tell a person: a line of `engine` and of control.log. */
 void attendance_say(struct attendance *a, enum engine_event event, const char *format,
                     ...) __attribute__((format(printf, 3, 4)));

@@ -15,8 +15,10 @@
 #include "common/clock.h"
 #include "common/fdio.h"
 #include "executor/attend_inside.h"
+#include "executor/attended.h"
 
 #define REQUEST_TIMEOUT_MS 20000
+#define REQUEST_LEAST_MS 1000
 /* How often YARN and the driver's node are looked at: soon after something happened,
  * rarely where nothing does. */
 #define LOOK_SOON_MS 250
@@ -28,9 +30,9 @@
 /* A predecessor that was killed while it submitted: its request may still be under way
  * although its process is gone. */
 #define SETTLE_NS (10 * NS_PER_S)
-/* YARN forgets an application at a restart without memory, and knows it again where it
- * has one: not at once. */
-#define FORGOTTEN_NS (30 * NS_PER_S)
+/* Of the time that the supervisors give: to write down the verdict, and for the requests
+ * that were under way. */
+#define VERDICT_MS 15000
 #define SUBMIT_GRACE_MS 3000
 
 /* ---- Telling */
@@ -102,6 +104,15 @@ static void reap_submit(struct attendance *a)
     }
 }
 
+int64_t attendance_left_ms(const struct attendance *a, int64_t most_ms)
+{
+    int64_t left_ms = a->cancel_by_ns == 0
+                          ? most_ms
+                          : (a->cancel_by_ns - clock_monotonic_ns()) / NS_PER_MS;
+    left_ms = left_ms < most_ms ? left_ms : most_ms;
+    return left_ms > 0 ? left_ms : 1;
+}
+
 static void take_signals(struct attendance *a)
 {
     struct signalfd_siginfo info;
@@ -109,7 +120,15 @@ static void take_signals(struct attendance *a)
     }
     while (fdio_read(a->term_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         a->is_canceled = true;
+        if (a->cancel_by_ns == 0) {
+            a->cancel_by_ns =
+                clock_monotonic_ns() + (ATTENDED_GRACE_MS - VERDICT_MS) * NS_PER_MS;
+        }
         a->what->http->stop_fd = -1; /* what is asked from now on is to end it */
+    }
+    if (a->is_canceled) {
+        int64_t left_ms = attendance_left_ms(a, REQUEST_TIMEOUT_MS);
+        a->yarn.timeout_ms = left_ms > REQUEST_LEAST_MS ? left_ms : REQUEST_LEAST_MS;
     }
     reap_submit(a);
 }
