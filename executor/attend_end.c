@@ -200,11 +200,14 @@ void attendance_drain(struct attendance *a)
     int64_t most_ns = a->is_canceled ? DRAIN_CANCELED_NS : DRAIN_NS;
     most_ns = attendance_left_ms(a, most_ns / NS_PER_MS) * NS_PER_MS;
     bool has_asked = false;
-    if (a->app.driver_logs[0] == '\0' && a->log.container.attempt == 0) {
-        return; /* it never had a container */
+    if (a->app.driver_logs[0] != '\0') {
+        (void)attendance_read_log(a);
     }
-    (void)attendance_read_log(a);
-    while (a->log.container.attempt != 0 && a->log.word.exit.kind == RUN_EXIT_NONE) {
+    if (a->log.container.attempt == 0) {
+        a->is_log_lost = true; /* whether or not it had a container: none was read */
+        return;
+    }
+    while (a->log.word.exit.kind == RUN_EXIT_NONE) {
         int64_t spent_ns = clock_monotonic_ns() - begin_ns;
         bool is_last = spent_ns >= most_ns;
         if (drain_once(a, is_last)) {

@@ -1,0 +1,79 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "executor/attend_inside.h"
+#include "tests/unit/scratch.h"
+
+static int set_up(void **state)
+{
+    *state = scratch_new();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    scratch_free(*state);
+    return 0;
+}
+
+/* An application that has ended as YARN says, and whose container was never read. */
+static void begin(struct attendance *a, struct attend_yarn *what, struct log *log,
+                  struct scratch *scratch)
+{
+    log->fd = -1;
+    *what = (struct attend_yarn){.run_fd = scratch->fd, .attempt = 1, .log = log};
+    *a = (struct attendance){
+        .what = what,
+        .log = {.driver_fd = -1, .spool_fd = -1},
+        .app = {.state = YARN_FINISHED, .final = YARN_FINAL_SUCCEEDED},
+    };
+    assert_int_equal(enginelog_open(&a->engine, scratch->fd, "yarn", 1, NULL), 0);
+    run_engine_set(a->engine.engine.application, sizeof(a->engine.engine.application),
+                   "application_1_2");
+}
+
+/* It was taken for a driver that left without a last word, and so failed. */
+static void a_good_end_whose_output_was_never_seen_is_a_good_one(void **state)
+{
+    struct attend_verdict out;
+    struct attendance a;
+    struct attend_yarn what;
+    struct log log;
+    begin(&a, &what, &log, *state);
+    attendance_drain(&a);
+    attendance_judge(&a, &out);
+    assert_int_equal(out.exit.kind, RUN_EXIT_EXITED);
+    assert_int_equal(out.exit.code, 0);
+    assert_non_null(strstr(out.text, "could not be read"));
+    enginelog_close(&a.engine);
+}
+
+static void a_driver_without_a_last_word_has_failed(void **state)
+{
+    struct attend_verdict out;
+    struct attendance a;
+    struct attend_yarn what;
+    struct log log;
+    begin(&a, &what, &log, *state);
+    attendance_judge(&a, &out); /* its output was read to the end */
+    assert_int_equal(out.exit.kind, RUN_EXIT_EXITED);
+    assert_int_equal(out.exit.code, 125);
+    enginelog_close(&a.engine);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            a_good_end_whose_output_was_never_seen_is_a_good_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_driver_without_a_last_word_has_failed, set_up,
+                                        tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
