@@ -267,6 +267,7 @@ static void take_outputs(struct attending *a, const char *word)
     CLEANUP_FREE char *run_folder = xasprintf("%s/runs/%s", a->root->path, a->spec.run);
     int64_t size;
     spark_shipment_init(&shipment);
+    cluster_outputs_clear_failure(a->run_fd);
     if (!json_is_object(outputs)) {
         return;
     }

@@ -123,6 +123,11 @@ void cluster_outputs_note_failure(int run_fd, const char *text)
     (void)files_write_atomic(run_fd, FAILURE_FILE, text, strlen(text), 0600, NULL);
 }
 
+void cluster_outputs_clear_failure(int run_fd)
+{
+    (void)unlinkat(run_fd, FAILURE_FILE, 0);
+}
+
 bool cluster_outputs_failure(int run_fd, struct strbuf *out)
 {
     struct strbuf text;

@@ -33,6 +33,8 @@ int cluster_outputs_take(const struct cluster_outputs *o, struct error *err);
 
 /* They did not come: one sentence for the warnings that the run ends with. */
 void cluster_outputs_note_failure(int run_fd, const char *text);
+/* That is of an earlier try or attempt: no more. Allocates nothing. */
+void cluster_outputs_clear_failure(int run_fd);
 /* Append that sentence, where there is one. */
 bool cluster_outputs_failure(int run_fd, struct strbuf *out);
 

@@ -14,6 +14,7 @@
 #include "common/fdio.h"
 #include "common/subprocess.h"
 #include "executor/attended.h"
+#include "executor/cluster_outputs.h"
 #include "executor/outputs.h"
 
 #define COLLECT_LIMIT_NS (INT64_C(12) * 3600 * NS_PER_S)
@@ -196,6 +197,7 @@ static enum phase try_again(struct supervisor *s, const struct run_exit *exit)
         log_line(&s->log, "no further attempt: %s", err.text);
         return supervisor_finish(s);
     }
+    cluster_outputs_clear_failure(s->run_fd);
     s->attempt++;
     s->has_end = s->was_executed = s->is_adopted = s->is_ordered = false;
     s->restarts = 0;
