@@ -21,7 +21,10 @@ static int take_own(struct enginelog *log, const char *line, size_t length,
     if (j == NULL) {
         return -1;
     }
-    log->may_be_submitted |= said->event == ENGINE_SUBMITTING;
+    if (said->event == ENGINE_SUBMITTING) {
+        log->may_be_submitted = true;
+        log->submitting_utc_ms = said->utc_ms;
+    }
     log->has_ended = said->event == ENGINE_ENDED;
     if (token != NULL) {
         run_engine_set(log->token, sizeof(log->token), token);
@@ -137,9 +140,10 @@ int enginelog_append(struct enginelog *log, enum engine_event event, const char 
     CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
     CLEANUP_JSON struct json *j = json_new_object();
     char plain[ENGINE_TEXT_SIZE] = "";
+    int64_t now_ms = clock_utc_ms();
     run_engine_set(plain, sizeof(plain), text);
     json_add_integer(j, "seq", log->seq + 1);
-    json_add_time(j, "time", clock_utc_ms());
+    json_add_time(j, "time", now_ms);
     json_add_integer(j, "attempt", log->engine.attempt);
     json_add_string(j, "event", engine_event_name(event));
     run_engine_each(&log->engine, add_text, j);
@@ -163,7 +167,10 @@ int enginelog_append(struct enginelog *log, enum engine_event event, const char 
         return error_sys(err, "write the run's file " NAME);
     }
     log->seq++;
-    log->may_be_submitted |= event == ENGINE_SUBMITTING;
+    if (event == ENGINE_SUBMITTING) {
+        log->may_be_submitted = true;
+        log->submitting_utc_ms = now_ms;
+    }
     log->has_ended = event == ENGINE_ENDED;
     return 0;
 }

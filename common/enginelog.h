@@ -38,6 +38,7 @@ struct enginelog {
                                  says it as the caller left it */
     /* Of this attempt. */
     bool may_be_submitted, has_ended;
+    int64_t submitting_utc_ms;     /* of the last SUBMITTING; 0: none */
     char token[ENGINE_TOKEN_SIZE]; /* of the driver's last word; "" before SUBMITTING */
     struct engine_segment segment; /* the last one */
 };

@@ -290,6 +290,7 @@ static void judge_unsubmitted(struct attendance *a, struct attend_verdict *out)
         out->exit = (struct run_exit){.kind = RUN_EXIT_SIGNALED, .signal = SIGTERM};
         say(out, "%s", a->trouble);
     } else if (a->trouble[0] != '\0') {
+        out->exit.kind = a->is_lost ? RUN_EXIT_UNKNOWN : out->exit.kind;
         say(out, "%s", a->trouble);
     } else if (why[0] != '\0') {
         say(out, "%s", why);

@@ -23,7 +23,8 @@ struct attendance {
     int64_t
         cancel_by_ns;   /* monotonic: by when all that a cancel needs is done; 0: none */
     bool is_silent;     /* YARN did not answer the last time, which was told */
-    bool is_lost;       /* YARN does not know the application any more */
+    bool is_lost;       /* YARN does not know the application any more, or not one that
+                           may have been submitted long ago */
     bool is_log_silent; /* the driver's output could not be read, which was told */
     bool is_log_lost;   /* its end could not be read at all */
     char told[ENGINE_TEXT_SIZE]; /* the last sentence about the application */

@@ -34,6 +34,9 @@
  * that were under way. */
 #define VERDICT_MS 15000
 #define SUBMIT_GRACE_MS 3000
+/* An application whose submission was begun longer ago may have run to its end, and been
+ * forgotten: a second one is not made. */
+#define INTENT_OLD_MS (5 * 60000)
 
 /* ---- Telling */
 
@@ -329,6 +332,21 @@ static int write_intent(struct attendance *a, struct error *err)
     return enginelog_append(&a->engine, ENGINE_SUBMITTING, "", err);
 }
 
+/* What a predecessor began long ago, and YARN has no trace of. */
+static bool is_too_late(struct attendance *a)
+{
+    int64_t ago_ms = clock_utc_ms() - a->engine.submitting_utc_ms;
+    if (ago_ms < INTENT_OLD_MS) {
+        return false;
+    }
+    a->is_lost = true;
+    snprintf(a->trouble, sizeof(a->trouble),
+             "its submission was begun %lld minutes ago, and YARN knows no application "
+             "with the tag %s: whether there was one is not known, and none is made",
+             (long long)(ago_ms / 60000), a->what->tag);
+    return true;
+}
+
 /* Find the application or make it: afterwards engine.application is set, or there is
  * none, and why is in trouble. */
 static void find_or_submit(struct attendance *a)
@@ -337,6 +355,9 @@ static void find_or_submit(struct attendance *a)
     bool was_begun = a->engine.may_be_submitted;
     if (attendance_find_for(a, was_begun ? SETTLE_NS : 0, 0) || a->is_canceled ||
         a->trouble[0] != '\0') {
+        return;
+    }
+    if (was_begun && is_too_late(a)) {
         return;
     }
     if (was_begun) {

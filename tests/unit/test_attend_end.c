@@ -67,6 +67,24 @@ static void a_driver_without_a_last_word_has_failed(void **state)
     enginelog_close(&a.engine);
 }
 
+static void what_may_have_been_submitted_long_ago_is_unknown(void **state)
+{
+    struct attend_verdict out;
+    struct attendance a;
+    struct attend_yarn what;
+    struct log log;
+    begin(&a, &what, &log, *state);
+    a.engine.engine.application[0] = '\0';
+    run_engine_set(a.trouble, sizeof(a.trouble), "it was begun long ago");
+    attendance_judge(&a, &out);
+    assert_int_equal(out.exit.kind, RUN_EXIT_COULD_NOT_START); /* just now: it was not */
+    a.is_lost = true;
+    attendance_judge(&a, &out);
+    assert_int_equal(out.exit.kind, RUN_EXIT_UNKNOWN);
+    assert_string_equal(out.text, "it was begun long ago");
+    enginelog_close(&a.engine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -74,6 +92,8 @@ int main(void)
             a_good_end_whose_output_was_never_seen_is_a_good_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_driver_without_a_last_word_has_failed, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(what_may_have_been_submitted_long_ago_is_unknown,
+                                        set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

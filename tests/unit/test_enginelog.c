@@ -38,6 +38,7 @@ static void what_was_written_is_known_to_who_goes_on(void **state)
 
     begin(&log, scratch, 1);
     assert_true(log.may_be_submitted);
+    assert_true(log.submitting_utc_ms > 0);
     assert_false(log.has_ended);
     assert_int_equal(log.seq, 4);
     assert_string_equal(log.token, "abc");
