@@ -10,6 +10,7 @@
 #include "controller/assessment.h"
 #include "controller/bringing.h"
 #include "controller/homeprogram.h"
+#include "controller/requirements.h"
 #include "controller/wheels.h"
 
 /* What is known while it goes on. All borrowed but the last three. */
@@ -106,21 +107,27 @@ static int add_uv(struct work *w, struct error *err)
     return 0;
 }
 
-/* This process's variables, then those of the run, then its secrets. */
+/* A login that stood in an address leaves it no other address. */
+static bool may_pass(const char *name, const struct strbuf *value)
+{
+    return strncmp(name, REQUIREMENTS_CREDENTIALS, strlen(REQUIREMENTS_CREDENTIALS)) !=
+               0 ||
+           strcspn(value->data, "/?#") == value->length;
+}
+
+/* This process's variables, and the run's secrets under names that mean nothing to the
+ * programs. Its variables are in the lists already, where those ask for them. */
 static void make_environment(const struct work *w, struct strvec *out)
 {
-    const struct runspec *spec = &w->s->spec;
     variables_inherit(out);
-    for (size_t i = 0; i < spec->variables.count; i++) {
-        variables_set(out, spec->variables.items[i]);
-    }
     variables_set(out, "UV_PYTHON_DOWNLOADS=never");
     variables_set(out, "NO_COLOR=1");
     for (const struct json *one = json_first(w->s->secrets); one != NULL;
          one = json_next(one)) {
         CLEANUP_STRBUF struct strbuf value = STRBUF_INIT;
-        if (json_bytes(one, json_key(one), &value, NULL) == 0) {
-            variables_setf(out, "%s=%s", json_key(one), value.data);
+        if (json_bytes(one, json_key(one), &value, NULL) == 0 &&
+            may_pass(json_key(one), &value)) {
+            variables_setf(out, WHEELS_SECRET "%s=%s", json_key(one), value.data);
         }
         mem_wipe(value.data, value.length);
     }

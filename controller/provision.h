@@ -5,6 +5,10 @@
  * The node is asked what it would do (assessment.h), unless a run of this project had the
  * same environment there: what it lacks is said before anything is sent. Then what is to
  * come along is gathered and brought: uv (bootstrap_uv), wheels (wheels_from).
+ *
+ * A project that nobody trusts yet may name variables and secrets. None becomes a
+ * variable of the programs that work here (PYTHONPATH, LD_PRELOAD, PIP_CONFIG_FILE ...
+ * say what they run): they get the secrets as WHEELS_SECRET NAME, which a list asks for.
  */
 #ifndef CONTROLLER_PROVISION_H
 #define CONTROLLER_PROVISION_H

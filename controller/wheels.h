@@ -18,6 +18,10 @@
 #include "controller/hometool.h"
 
 #define WHEELS_FOLDER "wheels" /* its name in the tree that is brought */
+/* "${NAME}" of a list is a variable of this name here: so neither can a secret's name
+ * change what pip and uv run, nor a list learn what else this process's variables hold.
+ */
+#define WHEELS_SECRET "ERRAND_SECRET_"
 
 struct wheels_request {
     /* All borrowed. */
@@ -25,7 +29,8 @@ struct wheels_request {
     const char *project;              /* where local content lies */
     const struct envspec *definition; /* with its digests */
     const struct assessment *node;
-    const struct hometool *tool; /* dir_fd is not used; its environment has the secrets */
+    const struct hometool *tool; /* dir_fd is not used; its environment has the secrets,
+                                  * each as WHEELS_SECRET NAME */
     const char *uv;              /* path or name of a uv here, or NULL */
     bool is_refresh;             /* collect anew although it was before */
 };

@@ -54,12 +54,24 @@ static char *release_of(const char *version)
 
 /* ---- what the programs read ---- */
 
+/* A line of a list, whose "${NAME}" is WHEELS_SECRET NAME here. */
+static int add_line(const char *text, struct strbuf *out, struct error *err)
+{
+    for (const char *at; (at = strstr(text, "${")) != NULL; text = at + 2) {
+        if (strbuf_add(out, text, (size_t)(at + 2 - text), err) < 0 ||
+            strbuf_add(out, WHEELS_SECRET, strlen(WHEELS_SECRET), err) < 0) {
+            return -1;
+        }
+    }
+    return strbuf_add(out, text, strlen(text), err);
+}
+
 static int add_item(const struct wheels_request *r,
                     const struct envspec_requirement *item, struct strbuf *out,
                     struct error *err)
 {
     if (item->text != NULL) {
-        return strbuf_add(out, item->text, strlen(item->text), err);
+        return add_line(item->text, out, err);
     }
     CLEANUP_FREE char *path = files_join(r->project, item->path);
     if (strbuf_add(out, path, strlen(path), err) < 0) {
@@ -74,18 +86,23 @@ static int add_item(const struct wheels_request *r,
     return 0;
 }
 
-static void add_options(const struct wheels_request *r, struct strbuf *out)
+static int add_options(const struct wheels_request *r, struct strbuf *out,
+                       struct error *err)
 {
     const struct envspec *d = r->definition;
     for (size_t i = 0; i < d->options.count; i++) {
         if (strcmp(d->options.items[i], "--require-hashes") != 0) {
-            strbuf_printf(out, "%s\n", d->options.items[i]);
+            if (add_line(d->options.items[i], out, err) < 0) {
+                return -1;
+            }
+            strbuf_putc(out, '\n');
         }
     }
     for (size_t i = 0; i < d->find_links.count; i++) {
         CLEANUP_FREE char *path = files_join(r->project, d->find_links.items[i].path);
         strbuf_printf(out, "--find-links %s\n", path);
     }
+    return 0;
 }
 
 static int write_list(int dir_fd, const char *name, const struct strbuf *text,
@@ -104,8 +121,8 @@ static int write_items(const struct download *d, const char *name,
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     text.limit_bytes = LIST_MAX;
-    if (has_options) {
-        add_options(d->r, &text);
+    if (has_options && add_options(d->r, &text, err) < 0) {
+        return -1;
     }
     for (size_t i = 0; i < list->count; i++) {
         if (add_item(d->r, &list->items[i], &text, err) < 0) {
@@ -333,8 +350,8 @@ static int resolve(struct download *d, struct error *err)
         return -1;
     }
     text.limit_bytes = LIST_MAX;
-    add_options(d->r, &text);
-    return files_read(d->tool.dir_fd, "resolved.txt", &text, err) < 0
+    return add_options(d->r, &text, err) < 0 ||
+                   files_read(d->tool.dir_fd, "resolved.txt", &text, err) < 0
                ? -1
                : write_list(d->tool.dir_fd, PINNED, &text, err);
 }

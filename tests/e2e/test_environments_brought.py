@@ -147,6 +147,18 @@ def test_a_password_of_the_index_is_used_here_and_stays_here(errand, offline, ti
     assert found.stdout == b""
 
 
+@pytest.mark.usefixtures("tiny")
+def test_a_project_cannot_tell_the_programs_here_what_to_run(errand, offline, tmp_path):
+    ran = tmp_path / "ran"
+    spoiled = tmp_path / "spoiled"
+    code = f"import os\nif not os.environ['HOME'].endswith('/node-home'):\n    open({str(ran)!r}, 'w')\n"
+    write_files(spoiled, {"sitecustomize.py": code})
+    write_files(errand.cwd, {"errand.yaml": f"variables: {{PYTHONPATH: {spoiled}}}\n"})
+    result = errand.run("run", "--target", offline, "--wheels-from", "controller", "t.py", code=0)
+    assert ", collected by pip " in result.errors
+    assert not ran.exists()
+
+
 # uv
 
 
