@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "common/ingest.h"
 #include "common/store.h"
 #include "controller/pep508.h"
+#include "controller/requirements.h"
 #include "controller/wheels_inside.h"
 
 #define NOTE_MAX ((size_t)4 << 10)
@@ -46,23 +48,41 @@ static const char *file_of(const char *url, size_t *out_length)
     return url + at;
 }
 
+/* True where pip cannot but take it as a wheel: not "git+https://host/x.whl", and with no
+ * variable in it but a login, whose value could end the path elsewhere. */
+static bool is_wheel_at_address(const char *url)
+{
+    static const char login[] = "${" REQUIREMENTS_CREDENTIALS;
+    size_t length = 0;
+    const char *file = file_of(url, &length);
+    const char *authority = strncasecmp(url, "https://", 8) == 0  ? url + 8
+                            : strncasecmp(url, "http://", 7) == 0 ? url + 7
+                                                                  : NULL;
+    if (authority == NULL || !ends_in(file, length, ".whl")) {
+        return false;
+    }
+    if (strncmp(authority, login, sizeof(login) - 1) == 0) {
+        authority += sizeof(login) - 1;
+        authority += strspn(authority, "0123456789");
+        if (strncmp(authority, "}@", 2) != 0) {
+            return false;
+        }
+    }
+    return strstr(authority, "${") == NULL;
+}
+
 static int check_line(const char *line, struct error *err)
 {
     CLEANUP_PEP508 struct pep508 r = {.name = NULL};
     CLEANUP_FREE char *text = xstrdup(line);
     char *hash = strstr(text, " --hash=");
-    size_t length = 0;
     if (hash != NULL) {
         *hash = '\0';
     }
     if (pep508_parse(text, &r, err) < 0) {
         return -1;
     }
-    if (r.url == NULL) {
-        return 0;
-    }
-    const char *file = file_of(r.url, &length);
-    if (ends_in(file, length, ".whl") && strstr(r.url, "://") != NULL) {
+    if (r.url == NULL || is_wheel_at_address(r.url)) {
         return 0;
     }
     error_set(err, ERR_UNSUPPORTED,
@@ -106,6 +126,11 @@ int wheels_check(const struct envspec *d, const struct assessment *node,
     }
     for (size_t i = 0; i < d->requirements.count; i++) {
         if (check_requirement(&d->requirements.items[i], err) < 0) {
+            return -1;
+        }
+    }
+    for (size_t i = 0; i < d->constraints.count; i++) {
+        if (check_requirement(&d->constraints.items[i], err) < 0) {
             return -1;
         }
     }

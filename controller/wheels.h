@@ -42,7 +42,8 @@ struct wheels {
     char tool[64];  /* "pip 24.0"; "" where it is reused */
 };
 
-/* What cannot be had as wheels is said before anything is collected. Errors:
+/* What cannot be had as wheels is said before anything is collected: what is built runs
+ * its own code, and that is the node's to do. Errors:
  * ERR_UNSUPPORTED. */
 int wheels_check(const struct envspec *definition, const struct assessment *node,
                  struct error *err);

@@ -86,12 +86,27 @@ static int add_item(const struct wheels_request *r,
     return 0;
 }
 
+/* Not those that choose between wheels and what has to be built: pip lets the last one
+ * count, and one of a list comes after --only-binary=:all: of ours. Hashes are asked for
+ * elsewhere. */
+static bool is_for_here(const char *option)
+{
+    static const char *const others[] = {"--no-binary", "--only-binary",
+                                         "--prefer-binary", "--require-hashes"};
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        if (strncmp(option, others[i], strlen(others[i])) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int add_options(const struct wheels_request *r, struct strbuf *out,
                        struct error *err)
 {
     const struct envspec *d = r->definition;
     for (size_t i = 0; i < d->options.count; i++) {
-        if (strcmp(d->options.items[i], "--require-hashes") != 0) {
+        if (is_for_here(d->options.items[i])) {
             if (add_line(d->options.items[i], out, err) < 0) {
                 return -1;
             }

@@ -115,6 +115,30 @@ def test_what_exists_as_source_only_is_said_before_anything_is_sent(errand, offl
     assert errand.json("list")["runs"] == []
 
 
+def test_nothing_is_built_here_whatever_a_list_says(errand, offline, index, tmp_path):
+    built = tmp_path / "built"
+    make_sdist(index.folder, "tiny", "1.0", {"setup.py": f"open({str(built)!r}, 'w')\n"})
+    lines = f"--index-url {index.url}\n--no-binary tiny\ntiny<2\n"
+    write_files(errand.cwd, {"t.py": SHOW, "requirements.txt": lines})
+    result = errand.run("run", "--target", offline, "--wheels-from", "controller", "t.py", code=125)
+    assert "wheels: none of tiny<2 fits Python 3." in result.errors
+    assert not built.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("requirements.txt", "tiny @ git+http://127.0.0.1:1/tiny.whl"),
+        ("c.txt", "tiny @ http://127.0.0.1:1/tiny-1.0.tar.gz"),
+    ],
+)
+@pytest.mark.usefixtures("tiny")
+def test_an_address_of_what_is_no_wheel_is_refused(errand, offline, name, line):
+    write_files(errand.cwd, {"requirements.txt": "-c c.txt\ntiny\n", "c.txt": ""} | {name: line + "\n"})
+    result = errand.run("run", "--target", offline, "--wheels-from", "controller", "t.py", code=125)
+    assert "wheels from here: tiny is no wheel: it has to be built" in result.errors
+
+
 @pytest.mark.usefixtures("tiny")
 def test_a_folder_that_has_to_be_built_is_refused(errand, offline):
     write_files(errand.cwd, {"lib/setup.py": "", "requirements.txt": "./lib\n"})
