@@ -20,7 +20,8 @@ static int take_report(void *context, const struct json *report, struct error *e
     out->is_ready = json_bool(json_get(report, "is_ready"));
     for (const struct json *one = json_first(json_get(report, "wants")); one != NULL;
          one = json_next(one)) {
-        out->wants_uv |= strcmp(json_string(one), "uv") == 0;
+        const char *what = json_string(one);
+        out->wants_uv |= what != NULL && strcmp(what, "uv") == 0;
     }
     take_word(python, "version", out->python);
     take_word(python, "implementation", out->implementation);
