@@ -39,8 +39,8 @@ typedef int web_call(const struct webhdfs *web, void *context, struct error *err
 static bool is_standby(const struct error *why)
 {
     return why->code == ERR_CONNECT || strstr(why->text, "StandbyException") != NULL ||
-           strstr(why->text, "category") != NULL; /* "Operation category WRITE is not
-                                                     supported in state standby" */
+           /* "Operation category WRITE is not supported in state standby" */
+           strstr(why->text, "Operation category") != NULL;
 }
 
 static int call(struct clusterfs *fs, web_call *what, void *context, struct error *err)
