@@ -248,20 +248,22 @@ static int converse(struct exchange *x, struct error *err)
                                  {.fd = x->sp.stdin_fd, .events = POLLOUT},
                                  {.fd = x->sp.stdout_fd, .events = POLLIN},
                                  {.fd = x->sp.stderr_fd, .events = POLLIN}};
-        if (poll(polls, ARRAY_SIZE(polls), left_ms(deadline_ns)) < 0) {
-            continue; /* a signal */
+        int count = poll(polls, ARRAY_SIZE(polls), left_ms(deadline_ns));
+        if (count < 0 && errno != EINTR) {
+            return error_sys(err, "%s %s: wait for curl", request->method, request->url);
         }
-        if (polls[0].revents != 0) {
+        /* After a signal what poll left in polls says nothing. */
+        if (count > 0 && polls[0].revents != 0) {
             return error_set(err, ERR_CANCELED, "%s %s: interrupted", request->method,
                              request->url);
         }
-        if (polls[1].revents != 0) {
+        if (count > 0 && polls[1].revents != 0) {
             write_config(x);
         }
-        if (polls[2].revents != 0 && take_output(x, err) < 0) {
+        if (count > 0 && polls[2].revents != 0 && take_output(x, err) < 0) {
             return -1;
         }
-        if (polls[3].revents != 0) {
+        if (count > 0 && polls[3].revents != 0) {
             take_said(x);
         }
         if (clock_monotonic_ns() >= deadline_ns) {
