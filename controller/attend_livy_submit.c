@@ -1,7 +1,7 @@
 /* attend_livy, up to a batch whose id is known: uploads, the driver, one POST that
  * counts.
  */
-#define _GNU_SOURCE /* O_NOFOLLOW */
+#define _GNU_SOURCE /* O_NOFOLLOW, realpath */
 #include "controller/attend_livy_inside.h"
 
 #include "common/archive.h"
@@ -181,6 +181,27 @@ static int send_project(struct attendance *a, const char *name, struct error *er
     return result;
 }
 
+/* Where a file of the work tree is, malloc'ed. What a symbolic link names outside is any
+ * file of this machine, which is not the project's to send. No code of the project runs
+ * here, so the tree is as errand wrote it. */
+static char *find_file(const struct attendance *a, const char *path, struct error *err)
+{
+    CLEANUP_FREE char *work = files_join(a->run_folder, "work");
+    CLEANUP_FREE char *top = realpath(work, NULL);
+    CLEANUP_FREE char *named = files_join(work, path);
+    CLEANUP_FREE char *found = top != NULL ? realpath(named, NULL) : NULL;
+    if (found == NULL) {
+        error_sys(err, "send %s", path);
+        return NULL;
+    }
+    size_t length = strlen(top);
+    if (strncmp(found, top, length) != 0 || found[length] != '/') {
+        error_set(err, ERR_UNSUPPORTED, "send %s: it leads out of the project", path);
+        return NULL;
+    }
+    return TAKE_PTR(found);
+}
+
 /* A list of files: what lies in the project is brought to the attempt's folder, each in
  * one of its own, so that it keeps its name. */
 static int send_files(struct attendance *a, const char *kind, const struct strvec *items,
@@ -193,12 +214,13 @@ static int send_files(struct attendance *a, const char *kind, const struct strve
             continue;
         }
         size_t length = strcspn(item, "#");
-        CLEANUP_FREE char *path =
-            xasprintf("%s/work/%.*s", a->run_folder, (int)length, item);
+        CLEANUP_FREE char *path = xstrndup(item, length);
+        CLEANUP_FREE char *file = find_file(a, path, err);
+        const char *slash = strrchr(path, '/');
         CLEANUP_FREE char *folder = xasprintf("%s/%s%zu", a->folder, kind, i);
-        CLEANUP_FREE char *name = xasprintf("%s%s", folder, strrchr(path, '/'));
-        if (livy_place_make_dir(&a->place, folder, err) < 0 ||
-            livy_place_put(&a->place, name, 0644, path, err) < 0) {
+        CLEANUP_FREE char *name = files_join(folder, slash != NULL ? slash + 1 : path);
+        if (file == NULL || livy_place_make_dir(&a->place, folder, err) < 0 ||
+            livy_place_put(&a->place, name, 0644, file, err) < 0) {
             return -1;
         }
         CLEANUP_FREE char *uri = livy_place_uri(&a->place, name);

@@ -160,6 +160,19 @@ def test_files_of_the_project_reach_spark_by_their_names(errand: Errand, livy: L
     assert job["jars"] == ["hdfs:///x.jar"]
 
 
+def test_a_link_out_of_the_project_brings_no_file_of_this_machine_there(
+    errand: Errand, livy: Livy, project: Path, tmp_path: Path
+):
+    write(project, "pass\n")
+    (tmp_path / "private").write_text("private")
+    (project / "k").symlink_to(tmp_path / "private")
+    (project / "near").symlink_to("job.py")
+    result = errand.run("run", "--target", "web", "--files", "k", "job.py", code=125)
+    assert "send k: " in result.errors
+    assert not [p for p in livy.files.rglob("*") if p.is_file() and p.read_bytes() == b"private"]
+    errand.ok("run", "--target", "web", "--files", "near", "job.py")
+
+
 # --- answers that are lost or refused -------------------------------------------------------------------------------
 
 
