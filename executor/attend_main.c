@@ -28,6 +28,7 @@
 #include "executor/spark_node.h"
 #include "executor/spark_ship.h"
 #include "executor/spark_submit.h"
+#include "executor/variables_of_run.h"
 
 #define EXIT_FAILED 125
 #define DRIVER_FILE "errand_driver.py"
@@ -109,10 +110,10 @@ static char *run_path(const struct attending *a, const char *name)
 }
 
 /* Beside the run's own: who it is, and that the engine started it. */
-static void add_variables(const struct attending *a, struct strvec *out)
+static int add_variables(const struct attending *a, struct strvec *out, struct error *err)
 {
-    for (size_t i = 0; i < a->spec.variables.count; i++) {
-        variables_set(out, a->spec.variables.items[i]);
+    if (variables_of_run(&a->spec, out, err) < 0) {
+        return -1;
     }
     for (size_t i = 0; i < a->spec.secrets.count; i++) {
         const char *name = a->spec.secrets.items[i];
@@ -125,6 +126,7 @@ static void add_variables(const struct attending *a, struct strvec *out)
     variables_setf(out, "%s=engine", ROLE_VARIABLE);
     variables_setf(out, "ERRAND_EXPERIMENT=%s", a->spec.experiment);
     variables_setf(out, "ERRAND_ATTEMPT=%lld", (long long)a->attempt);
+    return 0;
 }
 
 /* Project and environment as the cluster has them, brought where it has them not. */
@@ -177,8 +179,10 @@ static int write_driver(struct attending *a, const struct spark_shipment *shipme
 {
     CLEANUP_STRVEC struct strvec variables = STRVEC_INIT, python_path = STRVEC_INIT;
     struct strbuf text;
+    if (add_variables(a, &variables, err) < 0) {
+        return -1;
+    }
     strbuf_init(&text, (size_t)16 << 20);
-    add_variables(a, &variables);
     spark_ship_add_driver_path(shipment, WORK_ALIAS, &python_path);
     const struct spark_driver driver = {.spec = &a->spec,
                                         .attempt = a->attempt,
@@ -197,14 +201,14 @@ static int write_driver(struct attending *a, const struct spark_shipment *shipme
 }
 
 /* spark-env.sh would set its own Python where there is none. */
-static void make_environment(const struct attending *a, const char *python,
-                             struct strvec *out)
+static int make_environment(const struct attending *a, const char *python,
+                            struct strvec *out, struct error *err)
 {
     for (char *const *setting = environ; *setting != NULL; setting++) {
         strvec_push(out, *setting);
     }
-    for (size_t i = 0; i < a->spec.variables.count; i++) {
-        variables_set(out, a->spec.variables.items[i]);
+    if (variables_of_run(&a->spec, out, err) < 0) {
+        return -1;
     }
     variables_setf(out, "PYSPARK_PYTHON=%s", python);
     variables_unset(out, "PYSPARK_DRIVER_PYTHON");
@@ -212,6 +216,7 @@ static void make_environment(const struct attending *a, const char *python,
     if (a->spec.spark->home != NULL) {
         variables_setf(out, "SPARK_HOME=%s", a->node.home);
     }
+    return 0;
 }
 
 static int submission(void *context, const char *token, struct strvec *argv,
@@ -241,8 +246,7 @@ static int submission(void *context, const char *token, struct strvec *argv,
                                                 .archives = &shipment.archives,
                                                 .conf = &conf};
     spark_submit_arguments(&submission, argv);
-    make_environment(a, python, environment);
-    return 0;
+    return make_environment(a, python, environment, err);
 }
 
 /* ---- Its outputs */

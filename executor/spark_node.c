@@ -15,6 +15,7 @@
 #include "common/subprocess.h"
 #include "common/variables.h"
 #include "executor/embedded.h"
+#include "executor/variables_of_run.h"
 
 #define WHAT "what is known of the node's Spark"
 #define CACHE_FILE "spark.json"
@@ -348,12 +349,11 @@ int spark_node_find(const struct noderoot *root, const struct spark_wish *wish,
 /* ---- For a run ---- */
 
 /* Not those of a Python environment, in which errand itself may have been started. */
-static void make_variables(const struct runspec *spec, struct strvec *out)
+static int make_variables(const struct runspec *spec, struct strvec *out,
+                          struct error *err)
 {
     variables_inherit(out);
-    for (size_t i = 0; i < spec->variables.count; i++) {
-        variables_set(out, spec->variables.items[i]);
-    }
+    return variables_of_run(spec, out, err);
 }
 
 /* The environment's Spark finds itself by its Python. */
@@ -376,7 +376,9 @@ int spark_node_find_for(const struct noderoot *root, const struct runspec *spec,
     struct error why = ERROR_INIT;
     char key[OID_HEX_SIZE];
 
-    make_variables(spec, &variables);
+    if (make_variables(spec, &variables, err) < 0) {
+        return -1;
+    }
     if (!may_start) {
         make_key(&wish, key);
         return find_kept(root, key, node);
