@@ -372,6 +372,22 @@ static void add_conf(const struct attendance *a, struct strvec *conf)
     }
 }
 
+/* The login's variables of the driver's machine are nobody's to know here. */
+static int check_variables(const struct attendance *a, struct error *err)
+{
+    for (size_t i = 0; i < a->spec.variables.count; i++) {
+        const char *pair = a->spec.variables.items[i];
+        if (variables_asks(pair, VARIABLES_THERE)) {
+            error_set(err, ERR_UNSUPPORTED,
+                      "variables: %.*s: ${" VARIABLES_THERE
+                      ":NAME} asks for a login's variables, and Livy's driver has none",
+                      (int)strcspn(pair, "="), pair);
+            return error_hint(err, "say the value, or read it in the script");
+        }
+    }
+    return 0;
+}
+
 static int prepare(struct attendance *a, struct posting *p, struct error *err)
 {
     char root[OID_HEX_SIZE];
@@ -379,7 +395,8 @@ static int prepare(struct attendance *a, struct posting *p, struct error *err)
     CLEANUP_FREE char *project = xasprintf("projects/%s.tar", root);
     CLEANUP_FREE char *driver = xasprintf("%s/driver.py", a->folder);
     CLEANUP_FREE char *archive = livy_place_uri(&a->place, project);
-    if (livy_place_make_dir(&a->place, "projects", err) < 0 ||
+    if (check_variables(a, err) < 0 ||
+        livy_place_make_dir(&a->place, "projects", err) < 0 ||
         livy_place_make_dir(&a->place, a->folder, err) < 0 ||
         send_project(a, project, err) < 0 ||
         send_files(a, "jar", &a->spark->jars, &p->jars, err) < 0 ||

@@ -173,6 +173,13 @@ def test_a_link_out_of_the_project_brings_no_file_of_this_machine_there(
     errand.ok("run", "--target", "web", "--files", "near", "job.py")
 
 
+def test_variables_of_a_login_are_not_asked_for_there(errand: Errand, livy: Livy, project: Path):
+    write(project, "pass\n")
+    result = errand.run("run", "--target", "web", "--env", "A=${node:HOME}", "job.py", code=125)
+    assert "variables: A: ${node:NAME} asks for a login's variables" in result.errors
+    assert not livy.posts
+
+
 # --- answers that are lost or refused -------------------------------------------------------------------------------
 
 
