@@ -171,7 +171,7 @@ static int send_project(struct attendance *a, const char *name, struct error *er
     }
     int result = write_archive(a, fd, &facts, err);
     if (result == 0) {
-        result = livy_place_put(&a->place, name, 0644, file, err);
+        result = livy_place_put_once(&a->place, name, 0644, file, err);
     }
     (void)unlink(file);
     if (result == 0) {

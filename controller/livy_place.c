@@ -25,6 +25,9 @@ struct livy_place_way {
                const char *file, struct error *);
     int (*rename)(const struct livy_place *, const char *from, const char *to,
                   struct error *);
+    /* As rename, but what is there stays: ERR_EXISTS. */
+    int (*settle)(const struct livy_place *, const char *from, const char *to,
+                  struct error *);
     int (*size)(const struct livy_place *, const char *path, bool *, uint64_t *,
                 struct error *);
     int (*read)(const struct livy_place *, const char *path, uint64_t offset,
@@ -59,11 +62,16 @@ static int hdfs_rename(const struct livy_place *place, const char *from, const c
         *err = inner;
         return -1;
     }
-    /* Somebody was faster, or an older one is in the way: the name says its content, or
-     * it is this attempt's alone. */
+    /* An older one of this attempt's own is in the way. */
     if (webhdfs_remove(&place->fs, to, err) < 0) {
         return -1;
     }
+    return webhdfs_rename(&place->fs, from, to, err);
+}
+
+static int hdfs_settle(const struct livy_place *place, const char *from, const char *to,
+                       struct error *err)
+{
     return webhdfs_rename(&place->fs, from, to, err);
 }
 
@@ -149,6 +157,13 @@ static int local_rename(const struct livy_place *place, const char *from, const 
 {
     (void)place;
     return rename(from, to) == 0 ? 0 : error_sys(err, "rename %s to %s", from, to);
+}
+
+static int local_settle(const struct livy_place *place, const char *from, const char *to,
+                        struct error *err)
+{
+    return access(to, F_OK) == 0 ? error_set(err, ERR_EXISTS, "%s is there already", to)
+                                 : local_rename(place, from, to, err);
 }
 
 static int local_size(const struct livy_place *place, const char *path,
@@ -345,12 +360,12 @@ static int command_remove(const struct livy_place *place, const char *path,
 /* ---- The table */
 
 static const struct livy_place_way ways[LIVY_UPLOAD_COUNT] = {
-    [LIVY_UPLOAD_WEBHDFS] = {true, hdfs_make_dir, hdfs_put, hdfs_rename, hdfs_size,
-                             hdfs_read, hdfs_fetch, hdfs_remove},
-    [LIVY_UPLOAD_LOCAL] = {true, local_make_dir, local_put, local_rename, local_size,
-                           local_read, local_fetch, local_remove},
-    [LIVY_UPLOAD_COMMAND] = {false, command_make_dir, command_put, NULL, command_size,
-                             command_read, command_fetch, command_remove},
+    [LIVY_UPLOAD_WEBHDFS] = {true, hdfs_make_dir, hdfs_put, hdfs_rename, hdfs_settle,
+                             hdfs_size, hdfs_read, hdfs_fetch, hdfs_remove},
+    [LIVY_UPLOAD_LOCAL] = {true, local_make_dir, local_put, local_rename, local_settle,
+                           local_size, local_read, local_fetch, local_remove},
+    [LIVY_UPLOAD_COMMAND] = {false, command_make_dir, command_put, NULL, NULL,
+                             command_size, command_read, command_fetch, command_remove},
 };
 
 /* Where the path of a URI begins: "hdfs://nn:9000/user/x", "file:///srv", "/user/x". */
@@ -444,6 +459,53 @@ int livy_place_put(const struct livy_place *place, const char *name, unsigned mo
                    place->way->rename(place, aside, path, err) < 0
                ? -1
                : 0;
+}
+
+/* What lies at path there is as long as the file here. */
+static int check_size(const struct livy_place *place, const char *path, const char *file,
+                      struct error *err)
+{
+    struct stat st;
+    bool is_there = false;
+    uint64_t found = 0;
+    if (stat(file, &st) < 0) {
+        return error_sys(err, "look at %s", file);
+    }
+    if (place->way->size(place, path, &is_there, &found, err) < 0) {
+        return -1;
+    }
+    return is_there && found == (uint64_t)st.st_size
+               ? 0
+               : error_set(err, ERR_CORRUPT, "%s arrived with %llu bytes of %lld", path,
+                           (unsigned long long)found, (long long)st.st_size);
+}
+
+int livy_place_put_once(const struct livy_place *place, const char *name, unsigned mode,
+                        const char *file, struct error *err)
+{
+    CLEANUP_FREE char *path = path_in(place, name);
+    struct error why = ERROR_INIT;
+    if (place->way->settle == NULL) {
+        return place->way->put(place, path, mode, file, err);
+    }
+    CLEANUP_FREE char *aside = xasprintf("%s.tmp-%ld", path, (long)getpid());
+    if (place->way->put(place, aside, mode, file, &why) == 0 &&
+        check_size(place, aside, file, &why) == 0 &&
+        place->way->settle(place, aside, path, &why) == 0) {
+        return 0;
+    }
+    /* Of what is there all is there: only then it is that content. */
+    if (why.code == ERR_EXISTS && check_size(place, path, file, NULL) < 0) {
+        return place->way->rename(place, aside, path, err);
+    }
+    (void)place->way->remove(place, aside, NULL);
+    if (why.code == ERR_EXISTS) {
+        return 0;
+    }
+    if (err != NULL) {
+        *err = why;
+    }
+    return error_result();
 }
 
 int livy_place_size(const struct livy_place *place, const char *name, bool *out_is_there,

@@ -42,6 +42,11 @@ int livy_place_make_dir(const struct livy_place *place, const char *name,
 /* Bring a file of this machine there: whole, or not at all. mode: 0644 or 0600. */
 int livy_place_put(const struct livy_place *place, const char *name, unsigned mode,
                    const char *file, struct error *err);
+/* The same of a file whose name says its content: one that is there already stays, with
+ * its time, for YARN refuses a file that changed since another run named it. Errors:
+ * ERR_CORRUPT (not all of it arrived). */
+int livy_place_put_once(const struct livy_place *place, const char *name, unsigned mode,
+                        const char *file, struct error *err);
 /* *out_is_there: false where it is not, or nobody can look. */
 int livy_place_size(const struct livy_place *place, const char *name, bool *out_is_there,
                     uint64_t *out_size, struct error *err);
