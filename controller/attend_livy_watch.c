@@ -7,6 +7,7 @@
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/mem.h"
+#include "common/outfolders.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define LOOK_MS 500
@@ -22,6 +24,9 @@
 #define FOLDER_NS (3 * NS_PER_S)
 #define CHUNK ((size_t)8 << 20)
 #define RESULT_MAX ((size_t)64 << 10)
+#define METRICS_MAX (UINT64_C(1) << 30)
+#define FILES_MAX UINT64_C(10000000)
+#define UNPACKED ".outputs-unpacked"
 #define DEAD_NS                                                                          \
     (25 * NS_PER_S) /* without a sign of life, of which one comes every 6 s              \
                      */
@@ -250,27 +255,42 @@ static void look_for_result(struct attendance *a)
 
 /* ---- What it left */
 
+/* Aside, and of that the folders of outputs alone: a cluster has no say in the rest of
+ * the work tree. What is in an archive is never more than it, but for holes. */
 static int unpack_outputs(struct attendance *a, int tar_fd, struct error *err)
 {
-    const struct worktree_limits limits = {.max_files = 0};
+    struct stat st;
     struct archive_facts facts;
-    CLEANUP_FD int work = openat(a->run_fd, "work", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (work < 0) {
-        return error_sys(err, "open the work tree");
+    if (fstat(tar_fd, &st) < 0 || lseek(tar_fd, 0, SEEK_SET) < 0) {
+        return error_sys(err, "read the outputs");
     }
-    for (size_t i = 0; i < a->spec.outputs.count; i++) {
-        if (files_remove_tree(work, a->spec.outputs.items[i], err) < 0) {
-            return -1;
-        }
+    const struct worktree_limits limits = {.max_files = FILES_MAX,
+                                           .max_size_bytes = (uint64_t)st.st_size};
+    if (files_remove_tree(a->run_fd, UNPACKED, err) < 0) {
+        return -1;
     }
-    return lseek(tar_fd, 0, SEEK_SET) < 0
-               ? error_sys(err, "read the outputs")
-               : archive_unpack(tar_fd, work, &limits, &facts, err);
+    CLEANUP_FD int work = files_open_dir(a->run_fd, "work", err);
+    CLEANUP_FD int aside =
+        work < 0 ? -1 : files_open_or_make_dir(a->run_fd, UNPACKED, err);
+    int result = aside < 0 || archive_unpack(tar_fd, aside, &limits, &facts, err) < 0 ||
+                         outfolders_take(aside, work, &a->spec.outputs, err) < 0
+                     ? -1
+                     : 0;
+    (void)files_remove_tree(a->run_fd, UNPACKED, NULL);
+    return result;
+}
+
+/* What outputs may have: they are here twice for a while. */
+static uint64_t room_for_outputs(const struct attendance *a)
+{
+    struct statvfs fs;
+    return fstatvfs(a->run_fd, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize / 2 : 0;
 }
 
 /* A file of the attempt's folder beside the run: its descriptor; -1: there is none, or
  * err. */
-static int bring(struct attendance *a, const char *file, struct error *err)
+static int bring(struct attendance *a, const char *file, uint64_t max_bytes,
+                 struct error *err)
 {
     CLEANUP_FREE char *name = name_in(a, file);
     bool is_there = false;
@@ -280,7 +300,8 @@ static int bring(struct attendance *a, const char *file, struct error *err)
     if (fd < 0) {
         return error_sys(err, "make a temporary file");
     }
-    if (livy_place_fetch(&a->place, name, fd, &is_there, err) < 0 || !is_there) {
+    if (livy_place_fetch(&a->place, name, max_bytes, fd, &is_there, err) < 0 ||
+        !is_there) {
         return -1;
     }
     return take_fd(&fd);
@@ -290,14 +311,14 @@ static int bring(struct attendance *a, const char *file, struct error *err)
 static void bring_home(struct attendance *a)
 {
     struct error err = ERROR_INIT;
-    CLEANUP_FD int outputs = bring(a, "outputs.tar", &err);
+    CLEANUP_FD int outputs = bring(a, "outputs.tar", room_for_outputs(a), &err);
     if (outputs >= 0) {
         (void)unpack_outputs(a, outputs, &err);
     }
     if (err.code != ERR_NONE) {
         attendance_say(a, ENGINE_NOTE, "the outputs could not be brought: %s", err.text);
     }
-    CLEANUP_FD int metrics = bring(a, "metrics", NULL);
+    CLEANUP_FD int metrics = bring(a, "metrics", METRICS_MAX, NULL);
     CLEANUP_FD int own = metrics < 0
                              ? -1
                              : openat(a->run_fd, "metrics",

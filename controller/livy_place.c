@@ -32,10 +32,16 @@ struct livy_place_way {
                 struct error *);
     int (*read)(const struct livy_place *, const char *path, uint64_t offset,
                 size_t length, struct strbuf *, bool *, struct error *);
-    int (*fetch)(const struct livy_place *, const char *path, int fd, bool *,
-                 struct error *);
+    int (*fetch)(const struct livy_place *, const char *path, uint64_t max_bytes, int fd,
+                 bool *, struct error *);
     int (*remove)(const struct livy_place *, const char *path, struct error *);
 };
+
+static int too_long(const char *path, uint64_t size, struct error *err)
+{
+    return error_set(err, ERR_LIMIT, "%s has %llu bytes: there is no room for it here",
+                     path, (unsigned long long)size);
+}
 
 /* ---- WebHDFS */
 
@@ -93,13 +99,16 @@ static int hdfs_read(const struct livy_place *place, const char *path, uint64_t 
     return *out_is_there ? strbuf_add(out, answer.body.data, answer.body.length, err) : 0;
 }
 
-static int hdfs_fetch(const struct livy_place *place, const char *path, int fd,
-                      bool *out_is_there, struct error *err)
+static int hdfs_fetch(const struct livy_place *place, const char *path,
+                      uint64_t max_bytes, int fd, bool *out_is_there, struct error *err)
 {
     CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
     uint64_t size = 0;
     if (webhdfs_size(&place->fs, path, out_is_there, &size, err) < 0) {
         return -1;
+    }
+    if (*out_is_there && size > max_bytes) {
+        return too_long(path, size, err);
     }
     return *out_is_there && size > 0
                ? webhdfs_read(&place->fs, path, 0, size, fd, &answer, out_is_there, err)
@@ -209,8 +218,23 @@ static int local_read(const struct livy_place *place, const char *path, uint64_t
     return 0;
 }
 
-static int local_fetch(const struct livy_place *place, const char *path, int fd,
-                       bool *out_is_there, struct error *err)
+/* An open file of this machine, as long as it is now. */
+static int copy_whole(int in, const char *path, uint64_t max_bytes, int fd,
+                      struct error *err)
+{
+    struct stat st;
+    if (fstat(in, &st) < 0) {
+        return error_sys(err, "look at %s", path);
+    }
+    if ((uint64_t)st.st_size > max_bytes) {
+        return too_long(path, (uint64_t)st.st_size, err);
+    }
+    return fdio_copy(in, fd, (uint64_t)st.st_size) < 0 ? error_sys(err, "copy %s", path)
+                                                       : 0;
+}
+
+static int local_fetch(const struct livy_place *place, const char *path,
+                       uint64_t max_bytes, int fd, bool *out_is_there, struct error *err)
 {
     (void)place;
     struct error inner = ERROR_INIT;
@@ -218,7 +242,7 @@ static int local_fetch(const struct livy_place *place, const char *path, int fd,
     if (in < 0) {
         return inner.code == ERR_NONE ? 0 : error_set(err, inner.code, "%s", inner.text);
     }
-    return fdio_copy(in, fd, UINT64_MAX) < 0 ? error_sys(err, "copy %s", path) : 0;
+    return copy_whole(in, path, max_bytes, fd, err);
 }
 
 static int local_remove(const struct livy_place *place, const char *path,
@@ -306,8 +330,9 @@ static int command_size(const struct livy_place *place, const char *path,
 
 /* Through a temporary file. What cannot be copied counts as not there: the command's
  * words do not tell the two apart. */
-static int command_fetch(const struct livy_place *place, const char *path, int fd,
-                         bool *out_is_there, struct error *err)
+static int command_fetch(const struct livy_place *place, const char *path,
+                         uint64_t max_bytes, int fd, bool *out_is_there,
+                         struct error *err)
 {
     char temporary[] = "/tmp/errand-livy-XXXXXX";
     struct error inner = ERROR_INIT;
@@ -320,9 +345,8 @@ static int command_fetch(const struct livy_place *place, const char *path, int f
     *out_is_there = copy_by_command(place, path, temporary, &inner) == 0;
     if (*out_is_there) {
         CLEANUP_FD int in = open(temporary, O_RDONLY | O_CLOEXEC);
-        result = in < 0 || fdio_copy(in, fd, UINT64_MAX) < 0
-                     ? error_sys(err, "copy %s", temporary)
-                     : 0;
+        result = in < 0 ? error_sys(err, "read %s", temporary)
+                        : copy_whole(in, path, max_bytes, fd, err);
     }
     (void)unlink(temporary);
     return result;
@@ -338,7 +362,7 @@ static int command_read(const struct livy_place *place, const char *path, uint64
         return error_sys(err, "make a temporary file");
     }
     (void)unlink(temporary);
-    if (command_fetch(place, path, fd, out_is_there, err) < 0) {
+    if (command_fetch(place, path, UINT64_MAX, fd, out_is_there, err) < 0) {
         return -1;
     }
     char *room = strbuf_reserve(out, length, err);
@@ -523,11 +547,11 @@ int livy_place_read(const struct livy_place *place, const char *name, uint64_t o
     return place->way->read(place, path, offset, length, out, out_is_there, err);
 }
 
-int livy_place_fetch(const struct livy_place *place, const char *name, int fd,
-                     bool *out_is_there, struct error *err)
+int livy_place_fetch(const struct livy_place *place, const char *name, uint64_t max_bytes,
+                     int fd, bool *out_is_there, struct error *err)
 {
     CLEANUP_FREE char *path = path_in(place, name);
-    return place->way->fetch(place, path, fd, out_is_there, err);
+    return place->way->fetch(place, path, max_bytes, fd, out_is_there, err);
 }
 
 int livy_place_remove(const struct livy_place *place, const char *name, struct error *err)

@@ -54,9 +54,10 @@ int livy_place_size(const struct livy_place *place, const char *name, bool *out_
 int livy_place_read(const struct livy_place *place, const char *name, uint64_t offset,
                     size_t length, struct strbuf *out, bool *out_is_there,
                     struct error *err);
-/* All of a file into the open file fd, from its position on. */
-int livy_place_fetch(const struct livy_place *place, const char *name, int fd,
-                     bool *out_is_there, struct error *err);
+/* All of a file into the open file fd, from its position on. Errors: ERR_LIMIT (it has
+ * more than max_bytes). */
+int livy_place_fetch(const struct livy_place *place, const char *name, uint64_t max_bytes,
+                     int fd, bool *out_is_there, struct error *err);
 /* With all below it. */
 int livy_place_remove(const struct livy_place *place, const char *name,
                       struct error *err);

@@ -89,6 +89,22 @@ def test_a_script_runs_there_and_its_outputs_come_home(errand: Errand, livy: Liv
     assert not list((livy.files / "errand" / "runs").iterdir())
 
 
+def test_nothing_but_outputs_comes_into_the_work_tree(errand: Errand, livy: Livy, project: Path):
+    """The script leaves an archive of its own where the driver, for want of outputs, leaves none."""
+    write(
+        project,
+        "import glob, tarfile\n"
+        f"(folder,) = glob.glob({str(livy.files)!r} + '/errand/runs/*')\n"
+        "with tarfile.open(folder + '/outputs.tar', 'w') as archive:\n"
+        "    for name in ['more.py', 'outputs/model']:\n"
+        "        archive.add('job.py', name)\n",
+    )
+    errand.ok("run", "--target", "web", "job.py")
+    run = errand.last_run()
+    assert (errand.home / "state" / "runs" / run / "outputs" / "model").exists()
+    assert not (errand.home / "state" / "local" / "runs" / run / "work" / "more.py").exists()
+
+
 def test_a_project_that_is_there_is_not_sent_again(errand: Errand, livy: Livy, project: Path):
     write(project, "print('once')\n")
     errand.ok("run", "--target", "web", "job.py")

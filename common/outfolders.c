@@ -1,0 +1,56 @@
+#include "common/outfolders.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/fdio.h"
+#include "common/files.h"
+#include "common/mem.h"
+
+/* Open the folder that path's last part is in, making what is missing. *out_name: that
+ * part, borrowed from path. */
+static int open_parent(int top_fd, const char *path, bool may_make, const char **out_name,
+                       struct error *err)
+{
+    CLEANUP_FD int fd = fcntl(top_fd, F_DUPFD_CLOEXEC, 0);
+    const char *slash;
+    while (fd >= 0 && (slash = strchr(path, '/')) != NULL) {
+        CLEANUP_FREE char *name = xstrndup(path, (size_t)(slash - path));
+        int next = may_make ? files_open_or_make_dir(fd, name, err)
+                            : files_open_dir(fd, name, err);
+        fdio_close(&fd);
+        fd = next;
+        path = slash + 1;
+    }
+    *out_name = path;
+    return take_fd(&fd);
+}
+
+/* One of the folders takes its place in work/. What the driver did not have stays. */
+static int take_folder(int unpacked_fd, int work_fd, const char *path, struct error *err)
+{
+    const char *name = path;
+    struct stat st;
+    CLEANUP_FD int from = open_parent(unpacked_fd, path, false, &name, NULL);
+    if (from < 0 || fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        return 0;
+    }
+    CLEANUP_FD int to = open_parent(work_fd, path, true, &name, err);
+    if (to < 0 || files_remove_tree(to, name, err) < 0) {
+        return -1;
+    }
+    return renameat(from, name, to, name) < 0 ? error_sys(err, "take %.300s", path) : 0;
+}
+
+int outfolders_take(int from_fd, int work_fd, const struct strvec *folders,
+                    struct error *err)
+{
+    for (size_t i = 0; i < folders->count; i++) {
+        if (take_folder(from_fd, work_fd, folders->items[i], err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
