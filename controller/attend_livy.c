@@ -39,6 +39,12 @@ void attendance_say(struct attendance *a, enum engine_event event, const char *f
     }
 }
 
+static void note_cancel(struct attendance *a)
+{
+    a->is_canceled = true;
+    a->http->stop_fd = -1; /* what is asked from now on is to end it */
+}
+
 bool attendance_pause(struct attendance *a, int64_t ms)
 {
     struct pollfd stop = {.fd = a->stop_fd, .events = POLLIN};
@@ -46,9 +52,7 @@ bool attendance_pause(struct attendance *a, int64_t ms)
     while (!a->is_canceled) {
         int64_t left_ms = (until_ns - clock_monotonic_ns()) / NS_PER_MS;
         if (poll(&stop, 1, left_ms > 0 ? (int)left_ms : 0) > 0) {
-            a->is_canceled = true;
-            /* What is asked from now on is to end it. */
-            a->http->stop_fd = -1;
+            note_cancel(a);
             return false;
         }
         if (left_ms <= 0) {
@@ -216,6 +220,8 @@ static void look_after(struct attendance *a)
     struct error err = ERROR_INIT;
     if (attendance_submit(a, &err) == 0) {
         attendance_watch(a);
+    } else if (err.code == ERR_CANCELED) { /* while something was asked */
+        note_cancel(a);
     } else if (!a->is_canceled) {
         attendance_end(a, "could_not_start", "%s%s%s", err.text,
                        err.hint[0] != '\0' ? "; " : "", err.hint);

@@ -64,8 +64,10 @@ void attendance_end(struct attendance *a, const char *kind, const char *format, 
     __attribute__((format(printf, 3, 4)));
 
 /* attend_livy_submit.c: everything up to a batch whose id is known. Errors: what cannot
- * pass; ERR_CANCELED. */
+ * pass; ERR_CANCELED, also out of the middle of a POST: a batch may be there. */
 int attendance_submit(struct attendance *a, struct error *err);
+/* Ask once which Livy it is, and find the folder that is shared. Errors: as livy.h. */
+int attendance_reach(struct attendance *a, struct error *err);
 /* The batch of the tag, if there is one; a zombie is removed. *out_is_there. Errors: as
  * livy.h. */
 int attendance_find(struct attendance *a, bool *out_is_there, struct error *err);

@@ -534,11 +534,23 @@ static int post(struct attendance *a, const struct posting *p, struct error *err
     }
 }
 
-/* Ask until there is an answer, as long as a submission may take. */
-static int ask_version(struct attendance *a, struct error *err)
+int attendance_reach(struct attendance *a, struct error *err)
+{
+    if (livy_ask_version(&a->livy, &a->server, err) < 0) {
+        return -1;
+    }
+    int result = livy_place_init(&a->place, a->spark->livy, a->spark->base, a->http, err);
+    if (result < 0) {
+        livy_place_release(&a->place);
+    }
+    return result;
+}
+
+/* Until there is an answer, as long as a submission may take. */
+static int reach(struct attendance *a, struct error *err)
 {
     int64_t since_ns = clock_monotonic_ns();
-    while (livy_ask_version(&a->livy, &a->server, err) < 0) {
+    while (attendance_reach(a, err) < 0) {
         if (!attendance_may_pass(a, err) ||
             is_late(since_ns, a->spark->submit_timeout_ms) ||
             !attendance_pause(a, RETRY_MS)) {
@@ -546,7 +558,7 @@ static int ask_version(struct attendance *a, struct error *err)
         }
     }
     attendance_passed(a);
-    return livy_place_init(&a->place, a->spark->livy, a->spark->base, a->http, err);
+    return 0;
 }
 
 int attendance_submit(struct attendance *a, struct error *err)
@@ -554,7 +566,7 @@ int attendance_submit(struct attendance *a, struct error *err)
     __attribute__((cleanup(release_posting))) struct posting p = {.driver = NULL};
     bool is_there = false;
     bool may_be_there = a->engine.may_be_submitted;
-    if (ask_version(a, err) < 0) {
+    if (reach(a, err) < 0) {
         return -1;
     }
     if (may_be_there) {

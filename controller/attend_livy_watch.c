@@ -34,6 +34,7 @@
     (15 * NS_PER_S) /* for the driver's result after Livy's last word                    \
                      */
 #define GONE_NS (160 * NS_PER_S)
+#define LOOKS_FOR_LOST 10 /* a second each, after a POST without an answer */
 
 static char *name_in(const struct attendance *a, const char *name)
 {
@@ -527,23 +528,49 @@ static bool wait_for_driver(struct attendance *a, int64_t deadline_ns)
     return false;
 }
 
+/* Find the batch, whose POST may still be under way. False: it cannot be asked for. */
+static bool find_lost(struct attendance *a)
+{
+    struct error err = ERROR_INIT;
+    int result = 0;
+    for (int i = 0; i < LOOKS_FOR_LOST && a->batch < 0 && !a->is_forgotten; i++) {
+        bool is_there = false;
+        result = attendance_find(a, &is_there, &err);
+        (void)attendance_pause(a, is_there ? 0 : 2 * LOOK_MS);
+    }
+    if (result < 0) {
+        log_line(&a->log, "%s", err.text);
+    }
+    return result == 0;
+}
+
+/* One that was told to end before it had asked for anything has to find its way first. */
+static bool is_reached(struct attendance *a)
+{
+    struct error err = ERROR_INIT;
+    if (a->place.way == NULL && attendance_reach(a, &err) < 0) {
+        log_line(&a->log, "%s", err.text);
+        return false;
+    }
+    return true;
+}
+
 void attendance_cancel(struct attendance *a)
 {
     int64_t deadline_ns = clock_monotonic_ns() + GONE_NS;
     bool may_be_there = a->batch >= 0 || a->engine.may_be_submitted;
-    bool is_there = false, is_deleted = true, is_ended = true;
+    bool is_deleted = true, is_ended = true;
     a->ending.kind = NULL;
     if (may_be_there) {
+        is_deleted = is_reached(a);
         ask_driver_to_end(a);
-        for (int i = 0; i < 3 && a->batch < 0;
-             i++) { /* its POST may still be under way */
-            (void)attendance_find(a, &is_there, NULL);
-            (void)attendance_pause(a, is_there ? 0 : 2 * LOOK_MS);
-        }
-        is_deleted = (a->batch < 0 && !a->server.has_names) || a->is_forgotten ||
-                     delete_batch(a, deadline_ns);
+        is_deleted = is_deleted && find_lost(a) &&
+                     ((a->batch < 0 && !a->server.has_names) || a->is_forgotten ||
+                      delete_batch(a, deadline_ns));
         is_ended = wait_for_driver(a, deadline_ns);
-        drain_log(a);
+        if (a->place.way != NULL) {
+            drain_log(a);
+        }
     }
     if (is_deleted && is_ended) {
         attendance_say(a, ENGINE_NOTE, "canceled: %s",

@@ -311,6 +311,18 @@ def scripts(mark: str) -> list[int]:
     return [pid for pid in found if b"job.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
+def test_cancel_ends_a_batch_whose_post_was_not_answered(errand: Errand, livy: Livy, project: Path, mark: str):
+    write(project, "import time\ntime.sleep(300)\n")
+    livy.faults = [("POST", "silent")]
+    run = errand.submit("--target", "web", "job.py")
+    wait_for(lambda: scripts(mark), "the script", SECONDS)
+    errand.ok("cancel", run)
+    assert errand.show(run)["status"] == "Canceled"
+    assert not livy.batches
+    assert "Livy has no such batch any more" in control_log(errand, run)
+    wait_for(lambda: not scripts(mark), "the end of the script", SECONDS)
+
+
 def test_cancel_ends_a_script_that_livy_forgot(errand: Errand, livy: Livy, project: Path, mark: str):
     write(project, "import time\nprint('begun', flush=True)\ntime.sleep(300)\n")
     run = errand.submit("--target", "web", "job.py")

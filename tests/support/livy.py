@@ -72,7 +72,8 @@ class Batch:
 
 class Livy:
     """The server. `dialect` is its version; `faults` has what the next requests meet: (method, what): a status, or
-    "lost" (it is done, and the answer is a 504), "zombie" (refused, and stays), "crowded"; each counts once."""
+    "lost" (it is done, and the answer is a 504), "silent" (it is done, and no answer comes), "zombie" (refused, and
+    stays), "crowded"; each counts once."""
 
     def __init__(self, folder: Path, mark: dict[str, str], *, dialect: str = "0.7.1-incubating", has_tls: bool = True):
         self.folder = folder
@@ -87,6 +88,7 @@ class Livy:
         self.is_down = False
         self.env = {"PATH": "/usr/local/bin:/usr/bin:/bin", **mark}
         self.lock = threading.Lock()
+        self.is_over = threading.Event()
         handler = type("Handler", (Handler,), {"livy": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.server.daemon_threads = True
@@ -107,6 +109,7 @@ class Livy:
         return not self.dialect.startswith("0.5")
 
     def stop(self) -> None:
+        self.is_over.set()
         self.server.shutdown()
         self.server.server_close()
         for batch in self.batches.values():
@@ -219,7 +222,11 @@ class Handler(BaseHTTPRequestHandler):
         if not self.headers.get("X-Requested-By"):
             return self.answer(400, "<pre>Missing Required Header for CSRF protection.</pre>", "text/html")
         with self.livy.lock:
-            return self.post(job)
+            self.post(job)
+        if self.met == "silent":
+            self.livy.is_over.wait()
+            self.close_connection = True
+        return None
 
     def post(self, job: dict) -> None:
         livy = self.livy
@@ -238,4 +245,6 @@ class Handler(BaseHTTPRequestHandler):
         livy.batches[batch.number] = batch
         if self.met == "lost":
             return self.answer(504, "<title>504 Gateway Time-out</title>", "text/html")
+        if self.met == "silent":
+            return None
         return self.answer(201, livy.as_json(batch))
