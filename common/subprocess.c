@@ -294,8 +294,8 @@ static void run_child(const struct launch *launch)
         fail(launch, STEP_SESSION);
     }
 #ifdef __linux__
-    if (sp->want_parent_death) {
-        if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) {
+    if (sp->want_parent_death || sp->want_parent_kill) {
+        if (prctl(PR_SET_PDEATHSIG, sp->want_parent_kill ? SIGKILL : SIGTERM) < 0) {
             fail(launch, STEP_PARENT_DEATH);
         }
         if (getppid() != launch->parent) { /* it died before we asked */

@@ -50,6 +50,8 @@ struct subprocess {
                                   writes fail then (EFBIG). 0: no limit of ours */
     bool want_parent_death; /* SIGTERM for the child when the caller's thread dies (Linux
                                only) */
+    bool want_parent_kill;  /* the same, by SIGKILL: for one that SIGTERM tells something
+                               else */
 
     /* Filled by subprocess_start. */
     pid_t pid;

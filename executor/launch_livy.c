@@ -80,7 +80,8 @@ bool launch_livy_run(const struct launch_livy *l, const struct stage_report *sai
                             .in = SUBPROCESS_NULL,
                             .out = l->log->fd,
                             .error = l->log->fd,
-                            .want_parent_death = false};
+                            /* SIGTERM would be a cancel, and delete the batch */
+                            .want_parent_kill = true};
     result_name(l, name);
     (void)unlinkat(l->run_fd, name, 0); /* of an attendant before this one */
     stay();

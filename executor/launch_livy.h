@@ -4,6 +4,7 @@
  * By the controller's own program, `errand attend livy`, whose path the specification
  * has: only it speaks HTTPS without a curl program. The stage's process starts it, stays,
  * and ends as the script did, which the attendant writes down in driver.result.<attempt>.
+ * They die together: the supervisors watch the stage's process alone.
  */
 #ifndef EXECUTOR_LAUNCH_LIVY_H
 #define EXECUTOR_LAUNCH_LIVY_H

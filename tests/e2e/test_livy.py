@@ -333,7 +333,8 @@ def test_cancel_ends_a_script_that_livy_forgot(errand: Errand, livy: Livy, proje
     wait_for(lambda: not scripts(mark), "the end of the script", SECONDS)
 
 
-def test_an_attendant_that_was_killed_is_followed_by_another(errand: Errand, livy: Livy, project: Path):
+@pytest.mark.parametrize("which", ["attendant", "stage"])
+def test_an_attendant_that_was_killed_is_followed_by_another(errand: Errand, livy: Livy, project: Path, which: str):
     write(
         project,
         "from time import sleep\nprint('begun', flush=True)\n"
@@ -342,11 +343,12 @@ def test_an_attendant_that_was_killed_is_followed_by_another(errand: Errand, liv
     run = errand.submit("--target", "web", "job.py")
     begun(errand, run, b"line 5\n")
     (pid,) = attendants(run)
-    os.kill(pid, signal.SIGKILL)
+    os.kill(pid if which == "attendant" else processes.stat(pid)[1], signal.SIGKILL)
     result = errand.run("follow", run, code=5)
     lines = re.findall(r"line \d+", errand.ok("logs", run).text)
     assert lines == [f"line {i}" for i in range(80)]
     assert len(livy.posts) == 1
+    assert not livy.deleted
     assert result.code == 5
 
 
