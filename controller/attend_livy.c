@@ -21,6 +21,7 @@
 
 #define EXIT_FAILED 125
 #define FAILURES_TOLD 3
+#define WORD_MAX ((size_t)4 << 10)
 
 /* ---- What the parts share */
 
@@ -95,6 +96,28 @@ void attendance_end(struct attendance *a, const char *kind, const char *format, 
     va_start(args, format);
     (void)vsnprintf(a->ending.text, sizeof a->ending.text, format, args);
     va_end(args);
+}
+
+int attendance_keep(const struct attendance *a, const char *file, int64_t number,
+                    struct error *err)
+{
+    CLEANUP_FREE char *text =
+        xasprintf("%lld %lld\n", (long long)a->attempt, (long long)number);
+    return files_write_atomic(a->run_fd, file, text, strlen(text), 0600, err);
+}
+
+int64_t attendance_kept(const struct attendance *a, const char *file)
+{
+    struct strbuf text;
+    int64_t number = -1;
+    strbuf_init(&text, WORD_MAX);
+    if (files_read(a->run_fd, file, &text, NULL) == 0) {
+        char *end = NULL;
+        long long attempt = strtoll(text.data, &end, 10);
+        number = attempt == a->attempt && *end == ' ' ? strtoll(end, NULL, 10) : -1;
+    }
+    strbuf_release(&text);
+    return number;
 }
 
 /* ---- Beginning */
@@ -257,5 +280,6 @@ int attend_livy(const char *run_folder, int64_t attempt)
         log_line(&a.log, "%s", err.text);
         return EXIT_FAILED;
     }
+    attendance_clean(&a);
     return 0;
 }

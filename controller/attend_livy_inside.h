@@ -47,6 +47,7 @@ struct attendance {
     char alive[24];       /* the last sign of life */
     int64_t alive_ns;     /* when it was new; 0: never */
     struct livy_ending ending;
+    bool is_home; /* what the script left is here */
 };
 
 /* Append to `engine`, and to control.log. */
@@ -63,6 +64,12 @@ void attendance_passed(struct attendance *a);
 void attendance_end(struct attendance *a, const char *kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* A number of this attempt's, kept in a file of the run's folder for the attendants after
+ * this one; -1: none was. Errors: files_write_atomic's. */
+int attendance_keep(const struct attendance *a, const char *file, int64_t number,
+                    struct error *err);
+int64_t attendance_kept(const struct attendance *a, const char *file);
+
 /* attend_livy_submit.c: everything up to a batch whose id is known. Errors: what cannot
  * pass; ERR_CANCELED, also out of the middle of a POST: a batch may be there. */
 int attendance_submit(struct attendance *a, struct error *err);
@@ -74,6 +81,8 @@ int attendance_find(struct attendance *a, bool *out_is_there, struct error *err)
 
 /* attend_livy_watch.c: from then on to its end, which is in ending. */
 void attendance_watch(struct attendance *a);
+/* Once the ending is written down: remove the attempt's folder, if all of it is here. */
+void attendance_clean(struct attendance *a);
 /* End it, and prove that. */
 void attendance_cancel(struct attendance *a);
 

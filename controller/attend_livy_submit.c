@@ -26,7 +26,6 @@
 #define ZOMBIES_MAX 5
 #define DRIVER_MAX ((size_t)4 << 20)
 #define BATCH_FILE "livy.batch"
-#define WORD_MAX ((size_t)4 << 10)
 
 extern const char livy_driver_base_text[], livy_driver_text[];
 
@@ -39,27 +38,10 @@ static bool is_late(int64_t since_ns, int64_t limit_ms)
 
 static void keep_batch(struct attendance *a, const struct livy_batch *batch)
 {
-    CLEANUP_FREE char *text =
-        xasprintf("%lld %lld\n", (long long)a->attempt, (long long)batch->id);
     a->batch = batch->id;
     (void)snprintf(a->word, sizeof a->word, "%s", batch->word);
     (void)snprintf(a->application, sizeof a->application, "%s", batch->application);
-    (void)files_write_atomic(a->run_fd, BATCH_FILE, text, strlen(text), 0600, NULL);
-}
-
-/* The id that an attendant before us wrote down, or -1. */
-static int64_t kept_batch(const struct attendance *a)
-{
-    struct strbuf text;
-    long long attempt = 0, id = -1;
-    strbuf_init(&text, WORD_MAX);
-    if (files_read(a->run_fd, BATCH_FILE, &text, NULL) == 0) {
-        char *end = NULL;
-        attempt = strtoll(text.data, &end, 10);
-        id = attempt == a->attempt && *end == ' ' ? strtoll(end, NULL, 10) : -1;
-    }
-    strbuf_release(&text);
-    return id;
+    (void)attendance_keep(a, BATCH_FILE, batch->id, NULL);
 }
 
 struct search {
@@ -87,7 +69,7 @@ static int look_into(void *context, const struct livy_batch *batch)
 static int find_unnamed(struct attendance *a, bool *out_is_there, struct error *err)
 {
     struct search search = {.a = a};
-    int64_t id = kept_batch(a);
+    int64_t id = attendance_kept(a, BATCH_FILE);
     if (id >= 0) {
         CLEANUP_FREE char *which = xasprintf("%lld", (long long)id);
         int result =

@@ -23,6 +23,7 @@
 #define STATE_NS (2 * NS_PER_S)
 #define FOLDER_NS (3 * NS_PER_S)
 #define CHUNK ((size_t)8 << 20)
+#define METRICS_FILE "livy.metrics"
 #define RESULT_MAX ((size_t)64 << 10)
 #define METRICS_MAX (UINT64_C(1) << 30)
 #define FILES_MAX UINT64_C(10000000)
@@ -308,6 +309,28 @@ static int bring(struct attendance *a, const char *file, uint64_t max_bytes,
     return take_fd(&fd);
 }
 
+/* They begin where an attendant before us began: what it wrote is not written twice. */
+static int take_metrics(struct attendance *a, int metrics, struct error *err)
+{
+    int64_t start = attendance_kept(a, METRICS_FILE);
+    struct stat st;
+    CLEANUP_FD int own =
+        openat(a->run_fd, "metrics", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (own < 0 || fstat(own, &st) != 0) {
+        return error_sys(err, "open metrics");
+    }
+    if (start < 0) {
+        start = (int64_t)st.st_size;
+        if (attendance_keep(a, METRICS_FILE, start, err) < 0) {
+            return -1;
+        }
+    }
+    return lseek(metrics, 0, SEEK_SET) < 0 || lseek(own, start, SEEK_SET) < 0 ||
+                   fdio_copy(metrics, own, UINT64_MAX) < 0
+               ? error_sys(err, "write metrics")
+               : 0;
+}
+
 /* Outputs and metrics. What fails is said; the verdict is another matter. */
 static void bring_home(struct attendance *a)
 {
@@ -320,14 +343,16 @@ static void bring_home(struct attendance *a)
         attendance_say(a, ENGINE_NOTE, "the outputs could not be brought: %s", err.text);
     }
     CLEANUP_FD int metrics = bring(a, "metrics", METRICS_MAX, NULL);
-    CLEANUP_FD int own = metrics < 0
-                             ? -1
-                             : openat(a->run_fd, "metrics",
-                                      O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    if (own >= 0 && lseek(metrics, 0, SEEK_SET) == 0) {
-        (void)fdio_copy(metrics, own, UINT64_MAX);
+    if (metrics >= 0 && take_metrics(a, metrics, &err) < 0) {
+        attendance_say(a, ENGINE_NOTE, "the metrics could not be brought: %s", err.text);
     }
-    if (err.code == ERR_NONE && livy_place_remove(&a->place, a->folder, &err) < 0) {
+    a->is_home = err.code == ERR_NONE;
+}
+
+void attendance_clean(struct attendance *a)
+{
+    struct error err = ERROR_INIT;
+    if (a->is_home && livy_place_remove(&a->place, a->folder, &err) < 0) {
         log_line(&a->log, "%s", err.text);
     }
 }

@@ -64,7 +64,6 @@ bool launch_livy_run(const struct launch_livy *l, const struct stage_report *sai
                      int *report_fd, struct exitslot *slot, int *out_status)
 {
     char attempt[32];
-    char name[64];
     struct error err = ERROR_INIT;
     snprintf(attempt, sizeof(attempt), "%lld", (long long)l->attempt);
     const char *const argv[] = {l->spec->spark->attendant,
@@ -82,9 +81,12 @@ bool launch_livy_run(const struct launch_livy *l, const struct stage_report *sai
                             .error = l->log->fd,
                             /* SIGTERM would be a cancel, and delete the batch */
                             .want_parent_kill = true};
-    result_name(l, name);
-    (void)unlinkat(l->run_fd, name, 0); /* of an attendant before this one */
     stay();
+    if (read_result(l, slot)) { /* of an attendant before this one, which was done */
+        (void)fdio_write(*report_fd, said, sizeof(*said));
+        fdio_close(report_fd);
+        return true;
+    }
     if (subprocess_start(&sp, &err) < 0) {
         slot->exit =
             (struct run_exit){.kind = RUN_EXIT_COULD_NOT_START, .code = EXIT_FAILED};

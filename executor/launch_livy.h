@@ -26,7 +26,8 @@ struct launch_livy {
 
 /*
  * Start the attendant and wait until it has ended. Once it is executed, said goes to
- * *report_fd, which is then closed. True: slot has how the script ended. False: the
+ * *report_fd, which is then closed. None is started where one before has written down how
+ * the script ended. True: slot has how the script ended. False: the
  * attendant died before it knew, with this wait status; another one may go on.
  */
 bool launch_livy_run(const struct launch_livy *l, const struct stage_report *said,

@@ -352,6 +352,37 @@ def test_an_attendant_that_was_killed_is_followed_by_another(errand: Errand, liv
     assert result.code == 5
 
 
+def test_a_verdict_that_was_written_down_outlives_its_attendant(errand: Errand, livy: Livy, project: Path):
+    """The folder that tells how the script ended is removed by then."""
+    write(project, "import time\nprint('begun', flush=True)\ntime.sleep(10)\n")
+    run = errand.submit("--target", "web", "job.py")
+    begun(errand, run)
+    (pid,) = attendants(run)
+    folder = errand.home / "state" / "local" / "runs" / run
+    (folder / "driver.result.1").write_text('{"kind":"exited","code":5}\n')
+    os.kill(processes.stat(pid)[1], signal.SIGKILL)
+    errand.run("follow", run, code=5)
+    assert len(livy.posts) == 1
+
+
+@pytest.mark.usefixtures("livy")
+def test_metrics_that_were_half_brought_are_not_there_twice(errand: Errand, project: Path, tmp_path: Path):
+    line, go = '{"name":"loss","value":0.5,"step":1}\n', tmp_path / "go"
+    write(
+        project,
+        f"import os, time\nopen(os.environ['ERRAND_METRICS'], 'w').write({line!r})\nprint('begun', flush=True)\n"
+        f"while not os.path.exists({str(go)!r}):\n    time.sleep(0.1)\n",
+    )
+    run = errand.submit("--target", "web", "job.py")
+    begun(errand, run)
+    folder = errand.home / "state" / "local" / "runs" / run
+    (folder / "livy.metrics").write_text("1 0\n")
+    (folder / "metrics").write_text(line[:20])
+    go.touch()
+    errand.ok("follow", run)
+    assert (folder / "metrics").read_text() == line
+
+
 # --- targets --------------------------------------------------------------------------------------------------------
 
 
