@@ -111,16 +111,21 @@ class JvmFolder(object):
             raise
         return True
 
+    def rename(self, name):
+        """Give what was written aside its name. The file system says by False that it did not."""
+        self.fs.delete(self.path(name), False)
+        if not self.fs.rename(self.path(".tmp." + name), self.path(name)):
+            raise RuntimeError("%s/%s could not be given its name" % (self.uri, name))
+
     def put(self, name, data):
         """Make or replace a file at once, as far as the file system can."""
         self.write(".tmp." + name, True, data)
-        self.fs.delete(self.path(name), False)
-        self.fs.rename(self.path(".tmp." + name), self.path(name))
+        self.rename(name)
 
     def put_file(self, name, path):
         local = self.jvm.org.apache.hadoop.fs.Path("file://" + path)
         self.fs.copyFromLocalFile(False, True, local, self.path(".tmp." + name))
-        self.fs.rename(self.path(".tmp." + name), self.path(name))
+        self.rename(name)
 
     def has(self, name):
         return self.fs.exists(self.path(name))

@@ -187,7 +187,11 @@ def put_file(path, uri):
         target = jvm.org.apache.hadoop.fs.Path(uri)
         source = jvm.org.apache.hadoop.fs.Path("file://" + os.path.abspath(path))
         system = target.getFileSystem(jvm.org.apache.spark.deploy.SparkHadoopUtil.get().conf())
-        system.copyFromLocalFile(False, True, source, target)
+        aside = jvm.org.apache.hadoop.fs.Path(uri + ".tmp")
+        system.copyFromLocalFile(False, True, source, aside)
+        system.delete(target, False)  # of an attempt before this one
+        if not system.rename(aside, target):
+            raise RuntimeError("%s could not be given its name" % uri)
     finally:
         gateway.close()
 

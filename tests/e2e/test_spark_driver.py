@@ -274,6 +274,12 @@ class Path:
     def __init__(self, uri): self.path = uri.split("file://")[1]
     def getFileSystem(self, conf): return self
     def copyFromLocalFile(self, delete, overwrite, source, target): shutil.copy(source.path, target.path)
+    def delete(self, target, recursive): return os.path.exists(target.path) and os.unlink(target.path) is None
+    def rename(self, source, target):
+        if os.path.exists(target.path) or os.path.exists(os.path.dirname(target.path) + "/full"):
+            return False
+        os.rename(source.path, target.path)
+        return True
 class Any:
     Path = Path
     def __getattr__(self, name): return self
@@ -315,6 +321,18 @@ def test_outputs_that_cannot_go_do_not_change_how_the_script_ended(tmp_path):
     result = driver.result()
     assert (result["kind"], result["code"]) == ("exited", 4)
     assert "Error" in result["outputs"]["error"]
+
+
+def test_outputs_that_get_no_name_are_said_to_be_lost(tmp_path):
+    """The file system says so by False, and by no exception."""
+    script = "import os; os.mkdir('outputs'); open('outputs/a', 'w').close()"
+    write_files(tmp_path / "lib", {"py4j/__init__.py": "", "py4j/java_gateway.py": JVM})
+    variables = {"PYTHONPATH": str(tmp_path / "lib"), "PYSPARK_GATEWAY_PORT": "7", "PYSPARK_GATEWAY_SECRET": "s3cret"}
+    (tmp_path / "full").touch()
+    driver = Driver(tmp_path, script, outputs={"folders": ["outputs"], "uri": f"file://{tmp_path}/there.tar"})
+    assert driver.start(cwd=tmp_path, env={**os.environ, **variables}).wait(60) == 0
+    assert "could not be given its name" in driver.result()["outputs"]["error"]
+    assert not (tmp_path / "there.tar").exists()
 
 
 def test_without_outputs_nothing_is_sent(tmp_path):
