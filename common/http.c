@@ -1,5 +1,7 @@
 #include "common/http.h"
 
+#include "common/clock.h"
+
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -168,7 +170,17 @@ int http_perform(struct http *http, const struct http_request *request,
     if (check_request(request, err) < 0) {
         return -1;
     }
-    if (http->perform(http, request, out, err) < 0) {
+    struct http_request bounded = *request;
+    if (http->deadline_ns != 0) {
+        int64_t left_ms = (http->deadline_ns - clock_monotonic_ns()) / NS_PER_MS;
+        if (left_ms <= 0) {
+            return error_set(err, ERR_TIMED_OUT, "%s: no time is left to ask",
+                             request->url);
+        }
+        bounded.timeout_ms =
+            left_ms < request->timeout_ms ? left_ms : request->timeout_ms;
+    }
+    if (http->perform(http, &bounded, out, err) < 0) {
         http_response_release(out);
         return -1;
     }

@@ -95,6 +95,9 @@ struct http {
     /* Where this is readable, perform ends at once with ERR_CANCELED; -1: nothing does.
      * The caller's, to be set and cleared at any time between two calls. */
     int stop_fd;
+    /* No exchange goes on beyond this time (clock_monotonic_ns): ERR_TIMED_OUT; 0: none.
+     * The caller's too. */
+    int64_t deadline_ns;
 };
 
 void http_free(struct http *http);

@@ -21,6 +21,9 @@
 
 #define EXIT_FAILED 125
 #define FAILURES_TOLD 3
+/* For all of a cancel: the supervisors kill an attendant after ATTENDED_GRACE_MS, 120 s
+ * (executor/attended.h). */
+#define CANCEL_NS (100 * NS_PER_S)
 #define WORD_MAX ((size_t)4 << 10)
 
 /* ---- What the parts share */
@@ -44,6 +47,7 @@ static void note_cancel(struct attendance *a)
 {
     a->is_canceled = true;
     a->http->stop_fd = -1; /* what is asked from now on is to end it */
+    a->http->deadline_ns = clock_monotonic_ns() + CANCEL_NS;
 }
 
 bool attendance_pause(struct attendance *a, int64_t ms)

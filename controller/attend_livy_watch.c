@@ -34,7 +34,6 @@
 #define LAST_WORD_NS                                                                     \
     (15 * NS_PER_S) /* for the driver's result after Livy's last word                    \
                      */
-#define GONE_NS (160 * NS_PER_S)
 #define LOOKS_FOR_LOST 10 /* a second each, after a POST without an answer */
 
 static char *name_in(const struct attendance *a, const char *name)
@@ -582,7 +581,7 @@ static bool is_reached(struct attendance *a)
 
 void attendance_cancel(struct attendance *a)
 {
-    int64_t deadline_ns = clock_monotonic_ns() + GONE_NS;
+    int64_t deadline_ns = a->http->deadline_ns;
     bool may_be_there = a->batch >= 0 || a->engine.may_be_submitted;
     bool is_deleted = true, is_ended = true;
     a->ending.kind = NULL;
