@@ -81,9 +81,14 @@ int attendance_find(struct attendance *a, bool *out_is_there, struct error *err)
 
 /* attend_livy_watch.c: from then on to its end, which is in ending. */
 void attendance_watch(struct attendance *a);
-/* Once the ending is written down: remove the attempt's folder, if all of it is here. */
-void attendance_clean(struct attendance *a);
 /* End it, and prove that. */
 void attendance_cancel(struct attendance *a);
+
+/* attend_livy_home.c: a file of the attempt's folder, for place. malloc'ed. */
+char *attendance_name(const struct attendance *a, const char *name);
+/* Outputs and metrics. What fails is said; the verdict is another matter. */
+void attendance_bring(struct attendance *a);
+/* Once the ending is written down: remove the attempt's folder, if all of it is here. */
+void attendance_clean(struct attendance *a);
 
 #endif

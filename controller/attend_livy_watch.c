@@ -2,12 +2,9 @@
  */
 #include "controller/attend_livy_inside.h"
 
-#include "common/archive.h"
 #include "common/clock.h"
 #include "common/fdio.h"
-#include "common/files.h"
 #include "common/mem.h"
-#include "common/outfolders.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,30 +13,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define LOOK_MS 500
 #define STATE_NS (2 * NS_PER_S)
 #define FOLDER_NS (3 * NS_PER_S)
 #define CHUNK ((size_t)8 << 20)
-#define METRICS_FILE "livy.metrics"
 #define RESULT_MAX ((size_t)64 << 10)
-#define METRICS_MAX (UINT64_C(1) << 30)
-#define FILES_MAX UINT64_C(10000000)
-#define UNPACKED ".outputs-unpacked"
 #define DEAD_NS                                                                          \
     (25 * NS_PER_S) /* without a sign of life, of which one comes every 6 s              \
                      */
 #define LAST_WORD_NS                                                                     \
-    (15 * NS_PER_S) /* for the driver's result after Livy's last word                    \
-                     */
+    (15 * NS_PER_S)       /* for the driver's result after Livy's last word              \
+                           */
 #define LOOKS_FOR_LOST 10 /* a second each, after a POST without an answer */
-
-static char *name_in(const struct attendance *a, const char *name)
-{
-    return xasprintf("%s/%s", a->folder, name);
-}
 
 /* ---- The driver's log */
 
@@ -69,7 +56,7 @@ static void begin_segment(struct attendance *a)
 /* Append what is new. *out_count: bytes. Errors: livy_place_read's. */
 static int follow_log(struct attendance *a, uint64_t *out_count, struct error *err)
 {
-    CLEANUP_FREE char *name = name_in(a, "driver.log");
+    CLEANUP_FREE char *name = attendance_name(a, "driver.log");
     struct strbuf text;
     bool is_there = false;
     strbuf_init(&text, CHUNK + 1);
@@ -188,7 +175,7 @@ static void ask_livy(struct attendance *a)
 static int read_small(struct attendance *a, const char *file, struct strbuf *out,
                       bool *out_is_there, struct error *err)
 {
-    CLEANUP_FREE char *name = name_in(a, file);
+    CLEANUP_FREE char *name = attendance_name(a, file);
     return livy_place_read(&a->place, name, 0, out->limit_bytes - 1, out, out_is_there,
                            err);
 }
@@ -254,108 +241,6 @@ static void look_for_result(struct attendance *a)
     strbuf_release(&text);
 }
 
-/* ---- What it left */
-
-/* Aside, and of that the folders of outputs alone: a cluster has no say in the rest of
- * the work tree. What is in an archive is never more than it, but for holes. */
-static int unpack_outputs(struct attendance *a, int tar_fd, struct error *err)
-{
-    struct stat st;
-    struct archive_facts facts;
-    if (fstat(tar_fd, &st) < 0 || lseek(tar_fd, 0, SEEK_SET) < 0) {
-        return error_sys(err, "read the outputs");
-    }
-    const struct worktree_limits limits = {.max_files = FILES_MAX,
-                                           .max_size_bytes = (uint64_t)st.st_size};
-    if (files_remove_tree(a->run_fd, UNPACKED, err) < 0) {
-        return -1;
-    }
-    CLEANUP_FD int work = files_open_dir(a->run_fd, "work", err);
-    CLEANUP_FD int aside =
-        work < 0 ? -1 : files_open_or_make_dir(a->run_fd, UNPACKED, err);
-    int result = aside < 0 || archive_unpack(tar_fd, aside, &limits, &facts, err) < 0 ||
-                         outfolders_take(aside, work, &a->spec.outputs, err) < 0
-                     ? -1
-                     : 0;
-    (void)files_remove_tree(a->run_fd, UNPACKED, NULL);
-    return result;
-}
-
-/* What outputs may have: they are here twice for a while. */
-static uint64_t room_for_outputs(const struct attendance *a)
-{
-    struct statvfs fs;
-    return fstatvfs(a->run_fd, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize / 2 : 0;
-}
-
-/* A file of the attempt's folder beside the run: its descriptor; -1: there is none, or
- * err. */
-static int bring(struct attendance *a, const char *file, uint64_t max_bytes,
-                 struct error *err)
-{
-    CLEANUP_FREE char *name = name_in(a, file);
-    bool is_there = false;
-    CLEANUP_FD int fd =
-        openat(a->run_fd, "livy.tmp", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    (void)unlinkat(a->run_fd, "livy.tmp", 0);
-    if (fd < 0) {
-        return error_sys(err, "make a temporary file");
-    }
-    if (livy_place_fetch(&a->place, name, max_bytes, fd, &is_there, err) < 0 ||
-        !is_there) {
-        return -1;
-    }
-    return take_fd(&fd);
-}
-
-/* They begin where an attendant before us began: what it wrote is not written twice. */
-static int take_metrics(struct attendance *a, int metrics, struct error *err)
-{
-    int64_t start = attendance_kept(a, METRICS_FILE);
-    struct stat st;
-    CLEANUP_FD int own =
-        openat(a->run_fd, "metrics", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (own < 0 || fstat(own, &st) != 0) {
-        return error_sys(err, "open metrics");
-    }
-    if (start < 0) {
-        start = (int64_t)st.st_size;
-        if (attendance_keep(a, METRICS_FILE, start, err) < 0) {
-            return -1;
-        }
-    }
-    return lseek(metrics, 0, SEEK_SET) < 0 || lseek(own, start, SEEK_SET) < 0 ||
-                   fdio_copy(metrics, own, UINT64_MAX) < 0
-               ? error_sys(err, "write metrics")
-               : 0;
-}
-
-/* Outputs and metrics. What fails is said; the verdict is another matter. */
-static void bring_home(struct attendance *a)
-{
-    struct error err = ERROR_INIT;
-    CLEANUP_FD int outputs = bring(a, "outputs.tar", room_for_outputs(a), &err);
-    if (outputs >= 0) {
-        (void)unpack_outputs(a, outputs, &err);
-    }
-    if (err.code != ERR_NONE) {
-        attendance_say(a, ENGINE_NOTE, "the outputs could not be brought: %s", err.text);
-    }
-    CLEANUP_FD int metrics = bring(a, "metrics", METRICS_MAX, NULL);
-    if (metrics >= 0 && take_metrics(a, metrics, &err) < 0) {
-        attendance_say(a, ENGINE_NOTE, "the metrics could not be brought: %s", err.text);
-    }
-    a->is_home = err.code == ERR_NONE;
-}
-
-void attendance_clean(struct attendance *a)
-{
-    struct error err = ERROR_INIT;
-    if (a->is_home && livy_place_remove(&a->place, a->folder, &err) < 0) {
-        log_line(&a->log, "%s", err.text);
-    }
-}
-
 /* ---- Verdict */
 
 /* The last line of engine.log that says something, for a sentence. */
@@ -389,7 +274,7 @@ static void put_last_words(const struct attendance *a, struct strbuf *out)
 
 static bool was_claimed(struct attendance *a)
 {
-    CLEANUP_FREE char *name = name_in(a, "claim");
+    CLEANUP_FREE char *name = attendance_name(a, "claim");
     bool is_there = true;
     uint64_t size = 0;
     return livy_place_size(&a->place, name, &is_there, &size, NULL) < 0 || is_there;
@@ -496,7 +381,7 @@ void attendance_watch(struct attendance *a)
     drain_log(a);
     if (strcmp(a->ending.kind, "unknown") != 0) {
         compare_words(a);
-        bring_home(a);
+        attendance_bring(a);
     }
 }
 
@@ -505,7 +390,7 @@ void attendance_watch(struct attendance *a)
 /* The driver ends by this also where Livy does not answer, or forgot it. */
 static void ask_driver_to_end(struct attendance *a)
 {
-    CLEANUP_FREE char *name = name_in(a, "cancel");
+    CLEANUP_FREE char *name = attendance_name(a, "cancel");
     struct error err = ERROR_INIT;
     if (a->place.way != NULL &&
         livy_place_put(&a->place, name, 0644, "/dev/null", &err) < 0) {

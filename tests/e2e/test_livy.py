@@ -370,8 +370,9 @@ def test_metrics_that_were_half_brought_are_not_there_twice(errand: Errand, proj
     line, go = '{"name":"loss","value":0.5,"step":1}\n', tmp_path / "go"
     write(
         project,
-        f"import os, time\nopen(os.environ['ERRAND_METRICS'], 'w').write({line!r})\nprint('begun', flush=True)\n"
-        f"while not os.path.exists({str(go)!r}):\n    time.sleep(0.1)\n",
+        f"import os\nfrom time import sleep\nopen(os.environ['ERRAND_METRICS'], 'w').write({line!r})\n"
+        "print('begun', flush=True)\n"
+        f"while not os.path.exists({str(go)!r}):\n    sleep(0.1)\n",
     )
     run = errand.submit("--target", "web", "job.py")
     begun(errand, run)

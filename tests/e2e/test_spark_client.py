@@ -107,12 +107,8 @@ def test_a_spark_that_dies_takes_the_script_with_it_and_is_named(errand, spark):
 
 @pytest.mark.usefixtures("spark")
 def test_cancel_ends_driver_and_script(errand):
-    write_files(
-        errand.cwd,
-        {
-            "job.py": "import os\nfrom time import sleep\nprint('pid %d.' % os.getpid(), flush=True)\nwhile True: sleep(1)"
-        },
-    )
+    script = "import os\nfrom time import sleep\nprint('pid %d.' % os.getpid(), flush=True)\nwhile True: sleep(1)"
+    write_files(errand.cwd, {"job.py": script})
     run = errand.submit("--framework", "pyspark", "job.py")
     following = errand.follow(run)
     following.wait_output(r"pid \d+\.\n")

@@ -242,7 +242,9 @@ def test_a_script_of_a_further_attempt_is_never_started_again(node):
 
 
 def test_outputs_that_stayed_away_are_no_warning_of_a_further_attempt(node):
-    script = '[ "$n" = 2 ] || { printf "of attempt 1" > ../outputs.failure; exit 5; }; mkdir -p outputs; echo x > outputs/x'
+    script = (
+        '[ "$n" = 2 ] || { printf "of attempt 1" > ../outputs.failure; exit 5; }; mkdir -p outputs; echo x > outputs/x'
+    )
     run = attended(node, script, attempts=2, outputs=["outputs"])
     last = run.end()
     assert last["exit"] == {"kind": "exited", "code": 0}

@@ -1,0 +1,124 @@
+/* attend_livy, what a script left in the folder of its attempt. */
+#include "controller/attend_livy_inside.h"
+
+#include "common/archive.h"
+#include "common/fdio.h"
+#include "common/files.h"
+#include "common/mem.h"
+#include "common/outfolders.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define METRICS_FILE "livy.metrics"
+#define METRICS_MAX (UINT64_C(1) << 30)
+#define FILES_MAX UINT64_C(10000000)
+#define UNPACKED ".outputs-unpacked"
+
+char *attendance_name(const struct attendance *a, const char *name)
+{
+    return xasprintf("%s/%s", a->folder, name);
+}
+
+/* Aside, and of that the folders of outputs alone: a cluster has no say in the rest of
+ * the work tree. What is in an archive is never more than it, but for holes. */
+static int unpack_outputs(struct attendance *a, int tar_fd, struct error *err)
+{
+    struct stat st;
+    struct archive_facts facts;
+    if (fstat(tar_fd, &st) < 0 || lseek(tar_fd, 0, SEEK_SET) < 0) {
+        return error_sys(err, "read the outputs");
+    }
+    const struct worktree_limits limits = {.max_files = FILES_MAX,
+                                           .max_size_bytes = (uint64_t)st.st_size};
+    if (files_remove_tree(a->run_fd, UNPACKED, err) < 0) {
+        return -1;
+    }
+    CLEANUP_FD int work = files_open_dir(a->run_fd, "work", err);
+    CLEANUP_FD int aside =
+        work < 0 ? -1 : files_open_or_make_dir(a->run_fd, UNPACKED, err);
+    int result = aside < 0 || archive_unpack(tar_fd, aside, &limits, &facts, err) < 0 ||
+                         outfolders_take(aside, work, &a->spec.outputs, err) < 0
+                     ? -1
+                     : 0;
+    (void)files_remove_tree(a->run_fd, UNPACKED, NULL);
+    return result;
+}
+
+/* What outputs may have: they are here twice for a while. */
+static uint64_t room_for_outputs(const struct attendance *a)
+{
+    struct statvfs fs;
+    return fstatvfs(a->run_fd, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize / 2 : 0;
+}
+
+/* A file of the attempt's folder beside the run: its descriptor; -1: there is none, or
+ * err. */
+static int bring(struct attendance *a, const char *file, uint64_t max_bytes,
+                 struct error *err)
+{
+    CLEANUP_FREE char *name = attendance_name(a, file);
+    bool is_there = false;
+    CLEANUP_FD int fd =
+        openat(a->run_fd, "livy.tmp", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    (void)unlinkat(a->run_fd, "livy.tmp", 0);
+    if (fd < 0) {
+        return error_sys(err, "make a temporary file");
+    }
+    if (livy_place_fetch(&a->place, name, max_bytes, fd, &is_there, err) < 0 ||
+        !is_there) {
+        return -1;
+    }
+    return take_fd(&fd);
+}
+
+/* They begin where an attendant before us began: what it wrote is not written twice. */
+static int take_metrics(struct attendance *a, int metrics, struct error *err)
+{
+    int64_t start = attendance_kept(a, METRICS_FILE);
+    struct stat st;
+    CLEANUP_FD int own =
+        openat(a->run_fd, "metrics", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (own < 0 || fstat(own, &st) != 0) {
+        return error_sys(err, "open metrics");
+    }
+    if (start < 0) {
+        start = (int64_t)st.st_size;
+        if (attendance_keep(a, METRICS_FILE, start, err) < 0) {
+            return -1;
+        }
+    }
+    return lseek(metrics, 0, SEEK_SET) < 0 || lseek(own, start, SEEK_SET) < 0 ||
+                   fdio_copy(metrics, own, UINT64_MAX) < 0
+               ? error_sys(err, "write metrics")
+               : 0;
+}
+
+void attendance_bring(struct attendance *a)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP_FD int outputs = bring(a, "outputs.tar", room_for_outputs(a), &err);
+    if (outputs >= 0) {
+        (void)unpack_outputs(a, outputs, &err);
+    }
+    if (err.code != ERR_NONE) {
+        attendance_say(a, ENGINE_NOTE, "the outputs could not be brought: %s", err.text);
+    }
+    CLEANUP_FD int metrics = bring(a, "metrics", METRICS_MAX, NULL);
+    if (metrics >= 0 && take_metrics(a, metrics, &err) < 0) {
+        attendance_say(a, ENGINE_NOTE, "the metrics could not be brought: %s", err.text);
+    }
+    a->is_home = err.code == ERR_NONE;
+}
+
+void attendance_clean(struct attendance *a)
+{
+    struct error err = ERROR_INIT;
+    if (a->is_home && livy_place_remove(&a->place, a->folder, &err) < 0) {
+        log_line(&a->log, "%s", err.text);
+    }
+}
