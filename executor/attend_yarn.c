@@ -36,7 +36,7 @@
 #define SUBMIT_GRACE_MS 3000
 /* An application whose submission was begun longer ago may have run to its end, and been
  * forgotten: a second one is not made. */
-#define INTENT_OLD_MS (5 * 60000)
+#define INTENT_OLD_MS INT64_C(300000)
 
 /* ---- Telling */
 
@@ -440,23 +440,31 @@ bool attendance_read_log(struct attendance *a)
     return has_grown;
 }
 
+/* Ask YARN how it is. True: there is nothing more to follow; *forgotten_ns: since when
+ * YARN does not know it, 0: it does. */
+static bool has_gone(struct attendance *a, int64_t *forgotten_ns)
+{
+    int64_t now_ns = clock_monotonic_ns();
+    int seen = attendance_look(a);
+    if (seen >= 0) {
+        *forgotten_ns = 0;
+    } else if (*forgotten_ns == 0) {
+        *forgotten_ns = now_ns;
+    }
+    a->is_lost |= *forgotten_ns != 0 && now_ns - *forgotten_ns >= FORGOTTEN_NS;
+    return a->is_lost || (seen > 0 && yarn_phase(&a->app) == YARN_PHASE_ENDED);
+}
+
 /* Until the application has ended, YARN has forgotten it, or this is canceled. */
 static void follow(struct attendance *a)
 {
     int64_t state_ns = 0, forgotten_ns = 0, wait_ms = LOOK_SOON_MS;
     while (!a->is_canceled) {
-        int64_t now_ns = clock_monotonic_ns();
-        if (now_ns >= state_ns) {
-            int seen = attendance_look(a);
+        if (clock_monotonic_ns() >= state_ns) {
+            if (has_gone(a, &forgotten_ns)) {
+                return;
+            }
             state_ns = clock_monotonic_ns() + STATE_EVERY_NS;
-            forgotten_ns = seen >= 0 ? 0 : forgotten_ns != 0 ? forgotten_ns : now_ns;
-            if (seen > 0 && yarn_phase(&a->app) == YARN_PHASE_ENDED) {
-                return;
-            }
-            if (forgotten_ns != 0 && now_ns - forgotten_ns >= FORGOTTEN_NS) {
-                a->is_lost = true;
-                return;
-            }
         }
         bool has_grown = attendance_read_log(a);
         if (a->log.word.exit.kind != RUN_EXIT_NONE) {
