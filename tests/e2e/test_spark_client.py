@@ -127,6 +127,7 @@ def test_options_become_spark_submits(errand, spark):
     assert spark.run(*words.split(), "job.py", "--master", "mine").code == 0
     told = spark.told()
     work = told["cwd"]
+    assert told["options"].pop("--archives").endswith(".tar#project"), "for the executors, which are elsewhere"
     assert told["options"] == {
         "--master": "spark://h:7077",
         "--deploy-mode": "client",

@@ -107,14 +107,14 @@ def test_an_environment_that_is_new_to_the_cluster_is_sent_in_the_prepare_stage(
     assert "pip" not in errand.ok("logs", "--prepare", errand.show()["id"]).text
 
 
-def test_another_python_than_the_clusters_is_said_before_anything_is_built(errand, spark, index):
+def test_a_python_that_is_not_there_is_said_before_anything_is_built(errand, spark, index):
     index.wheel("tiny", "1.0")
     config = "environment:\n  requirements: requirements.txt\n  python: '2.6'\n"
     requirements = f"--index-url {index.url}\ntiny\n"
     write_files(errand.cwd, {"errand.yaml": config, "requirements.txt": requirements})
     result = spark.run()
     assert result.code == 125
-    assert "the environment is for Python ==2.6.*, the cluster's Python is 3." in result.errors
+    assert "no Python on the node fits ==2.6.*" in result.errors
     assert spark.files() == {}
 
 
