@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,4 +153,14 @@ void command_offer_to_oom_killer(void)
     if (fd >= 0) {
         (void)fdio_write(fd, OOM_SCORE, sizeof(OOM_SCORE) - 1);
     }
+}
+
+void command_stay(void)
+{
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGTERM);
+    sigaddset(&blocked, SIGINT);
+    sigaddset(&blocked, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &blocked, NULL);
 }

@@ -43,5 +43,8 @@ void command_release(struct command *c);
 
 /* Where the kernel has to choose, this process goes before its supervisors. */
 void command_offer_to_oom_killer(void);
+/* What would end this process is for the script or its attendant, whose every process is
+ * told: we stay to say how it ended. Blocks SIGTERM, SIGINT and SIGHUP. */
+void command_stay(void);
 
 #endif

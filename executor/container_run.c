@@ -194,19 +194,14 @@ static int judge(const struct container *c, const struct words *w, int status,
                      said.data);
 }
 
-/* A descriptor that is readable once a child has ended. What would end this process is
- * for the script, which the engine tells: we stay to say how it ended. */
+/* A descriptor that is readable once a child has ended. */
 static int watch_children(struct error *err)
 {
-    sigset_t blocked;
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
-    blocked = child;
-    sigaddset(&blocked, SIGTERM);
-    sigaddset(&blocked, SIGINT);
-    sigaddset(&blocked, SIGHUP);
-    (void)sigprocmask(SIG_BLOCK, &blocked, NULL);
+    (void)sigprocmask(SIG_BLOCK, &child, NULL);
+    command_stay();
     int fd = signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
     return fd < 0 ? error_sys(err, "watch for the engine's end") : fd;
 }

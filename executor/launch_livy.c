@@ -1,6 +1,5 @@
 #include "executor/launch_livy.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "common/json.h"
 #include "common/mem.h"
 #include "common/subprocess.h"
+#include "executor/command.h"
 
 #define EXIT_FAILED 125
 #define RESULT_MAX ((size_t)16 << 10)
@@ -48,18 +48,6 @@ static bool read_result(const struct launch_livy *l, struct exitslot *slot)
     return true;
 }
 
-/* What would end this process is for the attendant, which every process of the run is
- * told: we stay to say how the script ended. */
-static void stay(void)
-{
-    sigset_t blocked;
-    sigemptyset(&blocked);
-    sigaddset(&blocked, SIGTERM);
-    sigaddset(&blocked, SIGINT);
-    sigaddset(&blocked, SIGHUP);
-    (void)sigprocmask(SIG_BLOCK, &blocked, NULL);
-}
-
 bool launch_livy_run(const struct launch_livy *l, const struct stage_report *said,
                      int *report_fd, struct exitslot *slot, int *out_status)
 {
@@ -81,7 +69,7 @@ bool launch_livy_run(const struct launch_livy *l, const struct stage_report *sai
                             .error = l->log->fd,
                             /* SIGTERM would be a cancel, and delete the batch */
                             .want_parent_kill = true};
-    stay();
+    command_stay();
     if (read_result(l, slot)) { /* of an attendant before this one, which was done */
         (void)fdio_write(*report_fd, said, sizeof(*said));
         fdio_close(report_fd);

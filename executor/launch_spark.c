@@ -2,7 +2,6 @@
 #include "executor/launch_spark.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -447,19 +446,6 @@ static int start(struct launch_spark *l, struct subprocess *sp, struct error *er
     return subprocess_start(sp, err);
 }
 
-/* What would end this process is for the script, whose every process is told: we stay to
- * say how it ended. */
-static void stay(void)
-{
-    sigset_t blocked;
-
-    sigemptyset(&blocked);
-    sigaddset(&blocked, SIGTERM);
-    sigaddset(&blocked, SIGINT);
-    sigaddset(&blocked, SIGHUP);
-    (void)sigprocmask(SIG_BLOCK, &blocked, NULL);
-}
-
 void launch_spark_run(struct launch_spark *l, const struct stage_report *said,
                       int *report_fd, struct exitslot *slot)
 {
@@ -471,7 +457,7 @@ void launch_spark_run(struct launch_spark *l, const struct stage_report *said,
 
     result_name(l, name);
     (void)unlinkat(l->run_fd, name, 0); /* a started attempt of before a restart */
-    stay();
+    command_stay();
     if (start(l, &sp, &err) < 0) {
         slot->exit =
             (struct run_exit){.kind = RUN_EXIT_COULD_NOT_START, .code = EXIT_NOT_STARTED};
