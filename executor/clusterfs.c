@@ -103,6 +103,17 @@ char *clusterfs_aside(const char *uri, const char *mark)
 }
 
 /* "file:/a", "file:///a". */
+int clusterfs_check_size(const char *uri, bool is_there, uint64_t size_bytes,
+                         uint64_t max_bytes, struct error *err)
+{
+    if (!is_there) {
+        return error_set(err, ERR_NOT_FOUND, "%.300s: there is no such file", uri);
+    }
+    return size_bytes <= max_bytes ? 0
+                                   : error_set(err, ERR_LIMIT, "%.300s has %llu bytes",
+                                               uri, (unsigned long long)size_bytes);
+}
+
 const char *clusterfs_local_path(const char *uri)
 {
     static const char scheme[] = "file:";
@@ -336,12 +347,8 @@ static int file_get(struct clusterfs *fs, const char *uri, const char *path,
     if (file_size(fs, uri, &is_there, &size_bytes, err) < 0) {
         return -1;
     }
-    if (!is_there) {
-        return error_set(err, ERR_NOT_FOUND, "%.300s: there is no such file", uri);
-    }
-    if (size_bytes > max_bytes) {
-        return error_set(err, ERR_LIMIT, "%.300s has %llu bytes", uri,
-                         (unsigned long long)size_bytes);
+    if (clusterfs_check_size(uri, is_there, size_bytes, max_bytes, err) < 0) {
+        return -1;
     }
     return copy_file(clusterfs_local_path(uri), path, 0600, size_bytes, err);
 }

@@ -27,6 +27,9 @@ extern const struct clusterfs_way clusterfs_file;  /* file: */
 char *clusterfs_folder_of(const char *uri);
 /* ".tmp.MARK.NAME" beside uri; malloc'ed. */
 char *clusterfs_aside(const char *uri, const char *mark);
+/* May it be fetched? Errors: ERR_NOT_FOUND, ERR_LIMIT. */
+int clusterfs_check_size(const char *uri, bool is_there, uint64_t size_bytes,
+                         uint64_t max_bytes, struct error *err);
 /* The path of a file: address; else NULL. Borrowed from it. */
 const char *clusterfs_local_path(const char *uri);
 /* True where WebHDFS gets there. */

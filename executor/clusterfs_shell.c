@@ -163,12 +163,8 @@ static int shell_get(struct clusterfs *fs, const char *uri, const char *path,
     if (shell_size(fs, uri, &is_there, &size_bytes, err) < 0) {
         return -1;
     }
-    if (!is_there) {
-        return error_set(err, ERR_NOT_FOUND, "%.300s: there is no such file", uri);
-    }
-    if (size_bytes > max_bytes) {
-        return error_set(err, ERR_LIMIT, "%.300s has %llu bytes", uri,
-                         (unsigned long long)size_bytes);
+    if (clusterfs_check_size(uri, is_there, size_bytes, max_bytes, err) < 0) {
+        return -1;
     }
     if (lstat(path, &st) == 0) {
         return error_set(err, ERR_EXISTS, "%.300s is there already", path);

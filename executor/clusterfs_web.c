@@ -188,12 +188,8 @@ static int web_get(struct clusterfs *fs, const char *uri, const char *path,
     if (call(fs, ask_size, &ask, err) < 0) {
         return -1;
     }
-    if (!ask.is_there) {
-        return error_set(err, ERR_NOT_FOUND, "%.300s: there is no such file", uri);
-    }
-    if (ask.size_bytes > max_bytes) {
-        return error_set(err, ERR_LIMIT, "%.300s has %llu bytes", uri,
-                         (unsigned long long)ask.size_bytes);
+    if (clusterfs_check_size(uri, ask.is_there, ask.size_bytes, max_bytes, err) < 0) {
+        return -1;
     }
     CLEANUP_FD int fd =
         open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
