@@ -129,27 +129,27 @@ static int add_variables(const struct attending *a, struct strvec *out, struct e
     return 0;
 }
 
+/* What the run needs on the cluster. Borrowed from a. */
+static struct spark_ship cargo(struct attending *a)
+{
+    return (struct spark_ship){.root = a->root,
+                               .spec = &a->spec,
+                               .run_fd = a->run_fd,
+                               .pin = environment_is_wanted(&a->spec) ? &a->pin : NULL,
+                               .fs = &a->fs,
+                               .node = &a->node};
+}
+
 /* Project and environment as the cluster has them, brought where it has them not. */
 static int ship(struct attending *a, struct spark_shipment *out, struct error *err)
 {
-    const struct spark_ship s = {.root = a->root,
-                                 .spec = &a->spec,
-                                 .run_fd = a->run_fd,
-                                 .pin = environment_is_wanted(&a->spec) ? &a->pin : NULL,
-                                 .fs = &a->fs,
-                                 .node = &a->node};
+    const struct spark_ship s = cargo(a);
     return spark_ship(&s, a->attempt, out, err);
 }
 
 static void forget(void *context)
 {
-    struct attending *a = context;
-    const struct spark_ship s = {.root = a->root,
-                                 .spec = &a->spec,
-                                 .run_fd = a->run_fd,
-                                 .pin = environment_is_wanted(&a->spec) ? &a->pin : NULL,
-                                 .fs = &a->fs,
-                                 .node = &a->node};
+    const struct spark_ship s = cargo(context);
     spark_ship_forget(&s);
 }
 
