@@ -14,6 +14,7 @@
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/pep440.h"
+#include "executor/environment_check.h"
 #include "executor/environment_existing.h"
 #include "executor/environment_spark.h"
 
@@ -398,7 +399,7 @@ static int look_in(const char *base, const char *identity, const char *build,
 static bool is_trustworthy(const char *folder)
 {
     struct stat st;
-    return folder[0] == '/' && stat(folder, &st) == 0 && S_ISDIR(st.st_mode) &&
+    return stat(folder, &st) == 0 && S_ISDIR(st.st_mode) &&
            (st.st_uid == 0 || st.st_uid == geteuid()) &&
            (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
@@ -419,19 +420,26 @@ static int look_everywhere(const struct environment *e, const char *build,
     CLEANUP_FREE char *own = files_join(e->root->path, "envs");
     int found = look_in(own, e->identity, build, out, out_build_fd);
     for (size_t i = 0; found == 0 && i < shared->count; i++) {
-        if (is_trustworthy(shared->items[i])) {
-            found = look_in(shared->items[i], e->identity, build, out, out_build_fd);
+        CLEANUP_FREE char *folder = tools_locate(shared->items[i]); /* "~/" or absolute */
+        if (folder != NULL && is_trustworthy(folder)) {
+            found = look_in(folder, e->identity, build, out, out_build_fd);
         }
     }
     return found;
 }
 
-bool environment_is_ready(const struct environment *e)
+int environment_open_build(const struct environment *e, const char *build)
 {
     struct environment_pin pin CLEANUP_PIN;
-    CLEANUP_FD int build_fd = -1;
+    int build_fd = -1;
     environment_pin_init(&pin);
-    return look_everywhere(e, NULL, &pin, &build_fd) == 1;
+    return look_everywhere(e, build, &pin, &build_fd) == 1 ? build_fd : -1;
+}
+
+bool environment_is_ready(const struct environment *e)
+{
+    CLEANUP_FD int build_fd = environment_open_build(e, NULL);
+    return build_fd >= 0;
 }
 
 int environment_take(const struct environment *e, int run_fd, const char *build,
@@ -473,6 +481,14 @@ static void set_identity(struct environment *e, const struct noderoot *root,
     snprintf(e->identity, sizeof(e->identity), "%s", spec->environment.pin_identity);
 }
 
+/* What the run names was seen to be importable; else the prepare stage has to try. */
+static bool was_checked(const struct environment *e)
+{
+    const struct strvec *imports = &e->spec->environment.imports;
+    CLEANUP_FD int build_fd = imports->count > 0 ? environment_open_build(e, NULL) : -1;
+    return environment_was_checked(build_fd, imports);
+}
+
 int environment_find(const struct noderoot *root, int run_fd, const struct runspec *spec)
 {
     const struct runspec_environment *wish = &spec->environment;
@@ -494,7 +510,7 @@ int environment_find(const struct noderoot *root, int run_fd, const struct runsp
                environment_write_pin(run_fd, &pin, NULL) == 0;
     }
     bool is_there = environment_choose(&e, root, spec, tools, NULL) == 1 &&
-                    take_quickly(&e, run_fd, NULL, begun_ns);
+                    was_checked(&e) && take_quickly(&e, run_fd, NULL, begun_ns);
     environment_release(&e);
     return is_there;
 }

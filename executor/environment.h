@@ -92,6 +92,9 @@ int environment_hold(const struct noderoot *root, int timeout_ms, struct error *
 int environment_take(const struct environment *e, int run_fd, const char *build,
                      bool is_reused, int64_t begun_ns, struct environment_pin *out,
                      struct error *err);
+/* The folder of a ready build (NULL: the newest), here or in a folder that an
+ * administrator keeps: a descriptor, or -1. Nothing is pinned. */
+int environment_open_build(const struct environment *e, const char *build);
 /* True where a build is ready, here or in a folder that an administrator keeps. Nothing
  * is pinned: it may go at any time. */
 bool environment_is_ready(const struct environment *e);

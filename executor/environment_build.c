@@ -391,20 +391,6 @@ static int write_inputs(const struct preparation *p, int inputs_fd, struct error
                : environment_inputs_write(p->root, p->spec, inputs_fd, err);
 }
 
-static int check_interpreter(const struct preparation *p, const char *interpreter,
-                             struct error *err)
-{
-    const char *const start[] = {interpreter, NULL};
-    return environment_check(p->programs, start, &p->spec->environment.imports, err);
-}
-
-static int check_prefix(const struct preparation *p, const char *prefix,
-                        struct error *err)
-{
-    CLEANUP_FREE char *python = files_join(prefix, "bin/python");
-    return check_interpreter(p, python, err);
-}
-
 /* In the open folder of the build. */
 static int fill(struct work *w, int build_fd, const char *name, struct error *err)
 {
@@ -434,10 +420,7 @@ static int fill(struct work *w, int build_fd, const char *name, struct error *er
     };
     strbuf_init(&b.lock, (size_t)32 << 20);
     int result = w->e.builder->make(&b, err);
-    if (result == 0) {
-        result = w->e.builder->check != NULL ? w->e.builder->check(&b, err)
-                                             : check_prefix(p, prefix, err);
-    }
+    result = result < 0 ? -1 : environment_check_build(&b, build_fd, err);
     if (result == 0 && !programs_wait(p->programs, 0)) {
         result = canceled(err);
     }
@@ -526,15 +509,29 @@ static void say_choice(struct work *w)
     }
 }
 
+/* One that somebody built is tried with what this run names besides. */
+static int check_ready(struct work *w, const struct environment_pin *pin,
+                       struct error *err)
+{
+    CLEANUP_FD int build_fd = environment_open_build(&w->e, pin->facts.build);
+    struct build b = {.environment = &w->e,
+                      .definition = &w->p->spec->environment.definition,
+                      .program = w->e.program,
+                      .programs = w->p->programs,
+                      .prefix = pin->prefix};
+    return environment_was_checked(build_fd, &w->p->spec->environment.imports)
+               ? 0
+               : environment_check_build(&b, build_fd, err);
+}
+
 static int prepare_chosen(struct work *w, struct error *err)
 {
     struct environment_pin pin CLEANUP_PIN;
     environment_pin_init(&pin);
-    int taken = 0;
-    if (!w->p->spec->environment.is_refresh) {
-        taken = take(w, NULL, true, &pin, err);
-    }
-    if (taken < 0 || (taken == 0 && obtain(w, &pin, err) < 0)) {
+    bool is_refresh = w->p->spec->environment.is_refresh;
+    int taken = is_refresh ? 0 : take(w, NULL, true, &pin, err);
+    if (taken < 0 || (taken == 0 && obtain(w, &pin, err) < 0) ||
+        (pin.facts.is_reused && check_ready(w, &pin, err) < 0)) {
         return -1;
     }
     say_ready(w, &pin);
@@ -562,7 +559,10 @@ static int prepare_existing(struct work *w, struct tools *tools, struct error *e
     if (found == 0) {
         return canceled(err); /* its interpreter was not asked to the end */
     }
-    if (found < 0 || check_interpreter(w->p, pin.interpreter, err) < 0 ||
+    const char *const start[] = {pin.interpreter, NULL};
+    if (found < 0 ||
+        environment_check(w->p->programs, start, &w->p->spec->environment.imports, err) <
+            0 ||
         environment_write_pin(w->p->run_fd, &pin, err) < 0) {
         return -1;
     }

@@ -28,7 +28,7 @@ from support.environments import (
 )
 from support.errand import MARK
 from support.packages import make_wheel
-from support.supervision import EXECUTOR, Node
+from support.supervision import EXECUTOR, Node, Run
 from support.waiting import wait_for
 from support.wire import Snapshot
 
@@ -156,6 +156,27 @@ def test_modules_that_cannot_be_imported_are_told_before_the_script(node, envs, 
     assert last["exit"] == {"kind": "environment_failed"}
     assert "tiny cannot be imported: ModuleNotFoundError: No module named 'missing_thing'" in last["reason"]
     assert not envs.builds()
+
+
+def test_a_ready_environment_is_tried_with_modules_that_it_was_not_tried_with_yet(node, envs, index):
+    index.wheel("tiny")
+    wish = definition("tiny", index=index.url)
+
+    def end(*imports: str) -> tuple[Run, dict]:
+        run = run_python(node, SHOW, environment=environment(wish, imports=list(imports)))
+        return run, run.end(120)
+
+    assert end("tiny")[1]["state"] == "Completed"
+    run, last = end("tiny", "absent_thing")
+    assert last["exit"] == {"kind": "environment_failed"}
+    assert "absent_thing cannot be imported: ModuleNotFoundError" in last["reason"]
+    assert len(envs.builds()) == 1
+    run, last = end("json", "tiny")
+    assert last["state"] == "Completed", prepare_log(run)
+    assert prepare_log(run), "the prepare stage tried it"
+    run, last = end("json", "tiny")
+    assert last["state"] == "Completed"
+    assert not prepare_log(run), "it was tried before: nothing is started"
 
 
 # ---- who builds, and what an interrupted build leaves
@@ -476,20 +497,22 @@ def test_the_interpreter_that_a_run_names_is_the_base(node, index):
 # ---- environments of others
 
 
-def test_a_folder_that_an_administrator_keeps_is_used(node, envs, index, tmp_path):
+@pytest.mark.parametrize("is_below_home", [False, True])
+def test_a_folder_that_an_administrator_keeps_is_used(node, envs, index, tmp_path, is_below_home):
     index.wheel("tiny")
     wish = definition("tiny", index=index.url)
     first = run_python(node, SHOW, environment=environment(wish))
     assert first.end(120)["state"] == "Completed", prepare_log(first)
     other = Node(tmp_path / "other", node.project, node.environment[MARK])
-    other.environment = node.environment
-    run = run_python(other, SHOW, environment=environment(wish, shared=[str(envs.folder)]))
+    other.environment = {**node.environment, "HOME": str(envs.folder.parent)}
+    named = f"~/{envs.folder.name}" if is_below_home else str(envs.folder)
+    run = run_python(other, SHOW, environment=environment(wish, shared=[named]))
     assert run.end(120)["state"] == "Completed", prepare_log(run)
     assert pin(run)["prefix"] == pin(first)["prefix"]
     assert pin(run)["is_reused"] is True
     assert not Environments(other).identities()
     envs.folder.chmod(0o777)
-    third = run_python(other, SHOW, environment=environment(wish, shared=[str(envs.folder)]))
+    third = run_python(other, SHOW, environment=environment(wish, shared=[named]))
     assert third.end(120)["state"] == "Completed", prepare_log(third)
     assert pin(third)["prefix"].startswith(str(other.root)), "one that everybody may write is not trusted"
 
