@@ -10,6 +10,7 @@
 #include "common/mem.h"
 #include "common/pep440.h"
 #include "controller/pep508.h"
+#include "controller/poetry.h"
 #include "controller/toml.h"
 
 #define GROUPS_DEEP_MAX 16
@@ -32,6 +33,9 @@ struct json *pyproject_read(const struct requirements *r, const char *folder,
         return NULL;
     }
     document = toml_parse(*out_shown, text.data, text.length, err);
+    if (document != NULL && poetry_standardise(document, *out_shown, err) < 0) {
+        json_free(TAKE_PTR(document));
+    }
     return document;
 }
 
@@ -57,10 +61,10 @@ int pyproject_want_python(struct requirements *r, const char *specifiers,
     return 0;
 }
 
-/* ---- uv's sources ---- */
+/* ---- sources ---- */
 
-/* "name @ git+URL@REV", "name @ URL", "PATH": what uv takes a package from; NULL where
- * nothing is said that errand knows. */
+/* "name @ git+URL@REV", "name @ URL", "PATH": where a package comes from, in uv's keys,
+ * which are Poetry's too; NULL where nothing is said that errand knows. */
 static char *source_of(const struct json *source, const char *requirement_name,
                        const char *extras)
 {
@@ -91,26 +95,45 @@ static char *source_of(const struct json *source, const char *requirement_name,
     return NULL;
 }
 
-/* What stands in tool.uv.sources for a package, by its normalised name; NULL: nothing. */
-static const struct json *find_source(const struct json *document, const char *name)
+/* A member of table by its normalised name. */
+static const struct json *find_normal(const struct json *table, const char *name)
 {
-    const struct json *sources =
-        json_get(json_get(json_get(document, "tool"), "uv"), "sources");
+    CLEANUP_STRBUF struct strbuf wanted = STRBUF_INIT;
 
-    for (const struct json *one = json_first(sources); one != NULL;
-         one = json_next(one)) {
+    if (!json_is_object(table) || pep508_name(name, strlen(name), &wanted, NULL) < 0) {
+        return NULL;
+    }
+    for (const struct json *one = json_first(table); one != NULL; one = json_next(one)) {
         CLEANUP_STRBUF struct strbuf normal = STRBUF_INIT;
 
-        if (json_is_object(sources) && json_is_object(one) &&
-            pep508_name(json_key(one), strlen(json_key(one)), &normal, NULL) == 0 &&
-            strcmp(normal.data, name) == 0) {
+        if (pep508_name(json_key(one), strlen(json_key(one)), &normal, NULL) == 0 &&
+            strcmp(normal.data, wanted.data) == 0) {
             return one;
         }
     }
     return NULL;
 }
 
-/* A dependency, from where uv is told to take it. */
+/* What uv or Poetry is told of where a package comes from; NULL: nothing. */
+static const struct json *find_source(const struct json *document, const char *name)
+{
+    const struct json *tool = json_get(document, "tool");
+    const struct json *poetry = json_get(tool, "poetry");
+    const struct json *groups = json_get(poetry, "group");
+    const struct json *found =
+        find_normal(json_get(json_get(tool, "uv"), "sources"), name);
+
+    if (found == NULL) {
+        found = find_normal(json_get(poetry, "dependencies"), name);
+    }
+    for (const struct json *one = json_first(groups); one != NULL && found == NULL;
+         one = json_next(one)) {
+        found = find_normal(json_get(one, "dependencies"), name);
+    }
+    return json_is_object(found) ? found : NULL;
+}
+
+/* A dependency, from where it is told to be taken. */
 static int add_dependency(struct requirements *r, const struct json *document,
                           const char *text, const char *folder, const char *origin,
                           struct error *err)
@@ -169,25 +192,6 @@ static int add_list(struct requirements *r, const struct json *document,
         }
     }
     return 0;
-}
-
-/* A member of table by its normalised name. */
-static const struct json *find_normal(const struct json *table, const char *name)
-{
-    CLEANUP_STRBUF struct strbuf wanted = STRBUF_INIT;
-
-    if (!json_is_object(table) || pep508_name(name, strlen(name), &wanted, NULL) < 0) {
-        return NULL;
-    }
-    for (const struct json *one = json_first(table); one != NULL; one = json_next(one)) {
-        CLEANUP_STRBUF struct strbuf normal = STRBUF_INIT;
-
-        if (pep508_name(json_key(one), strlen(json_key(one)), &normal, NULL) == 0 &&
-            strcmp(normal.data, wanted.data) == 0) {
-            return one;
-        }
-    }
-    return NULL;
 }
 
 /* "there is no WHAT NAME", with those that there are. */
@@ -303,29 +307,40 @@ void pyproject_import_from(struct requirements *r, const char *folder)
     }
 }
 
-/* [[tool.uv.index]]: the default one, and others beside it. */
-static int add_indexes(struct requirements *r, const struct json *document,
-                       const char *folder, const char *shown, struct error *err)
+/* A list of indexes, uv's or Poetry's: the default one, and others beside it. */
+static int add_index_list(struct requirements *r, const struct json *list,
+                          const char *folder, const char *shown, struct error *err)
 {
-    const struct json *list =
-        json_get(json_get(json_get(document, "tool"), "uv"), "index");
-
     for (const struct json *item = json_first(list); item != NULL;
          item = json_next(item)) {
         const char *url = json_string(json_get(item, "url"));
-        CLEANUP_FREE char *line = xasprintf(
-            "%s %s",
-            json_bool(json_get(item, "default")) ? "--index-url" : "--extra-index-url",
-            url != NULL ? url : "");
+        const char *priority = json_string(json_get(item, "priority"));
+        bool is_default = json_bool(json_get(item, "default")) ||
+                          (priority != NULL && strcmp(priority, "default") == 0);
+        bool is_explicit = json_bool(json_get(item, "explicit")) ||
+                           (priority != NULL && strcmp(priority, "explicit") == 0);
+        CLEANUP_FREE char *line =
+            xasprintf("%s %s", is_default ? "--index-url" : "--extra-index-url",
+                      url != NULL ? url : "");
 
-        if (url == NULL || json_bool(json_get(item, "explicit"))) {
-            continue;
-        }
-        if (requirements_line(r, line, folder, shown, false, err) < 0) {
+        if (url != NULL && !is_explicit &&
+            requirements_line(r, line, folder, shown, false, err) < 0) {
             return -1;
         }
     }
     return 0;
+}
+
+static int add_indexes(struct requirements *r, const struct json *document,
+                       const char *folder, const char *shown, struct error *err)
+{
+    const struct json *tool = json_get(document, "tool");
+    const struct json *of_uv = json_get(json_get(tool, "uv"), "index");
+    const struct json *of_poetry = json_get(json_get(tool, "poetry"), "source");
+
+    return add_index_list(r, of_uv, folder, shown, err) < 0
+               ? -1
+               : add_index_list(r, of_poetry, folder, shown, err);
 }
 
 static int add_project(struct requirements *r, const struct json *document,
@@ -371,6 +386,12 @@ int pyproject_expand(struct requirements *r, const char *folder, const char *ext
     if (!json_is_object(project) || is_dynamic(project, "dependencies") ||
         (extras[0] != '\0' && is_dynamic(project, "optional-dependencies"))) {
         return 0;
+    }
+    if (is_there(top, "poetry.lock", S_IFREG)) {
+        strvec_pushf(&r->notes,
+                     "%s: poetry.lock is not read; poetry export -o requirements.txt "
+                     "writes its versions where they are",
+                     shown);
     }
     return add_project(r, document, shown, folder, extras, err);
 }

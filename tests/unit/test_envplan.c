@@ -100,6 +100,9 @@ static void assert_refused(const struct scratch *s, const char *wish,
     "{\"format\":1,\"kind\":\"packages\",\"requirements\":[\"six==1.0\"],\"source\":"    \
     "\"" source "\"}"
 
+/* What local content has until its snapshot is made. */
+#define NO_DIGEST "0000000000000000000000000000000000000000000000000000000000000000"
+
 static void what_lies_beside_the_script_is_found_in_order(void **state)
 {
     CLEANUP_SCRATCH struct scratch *s = scratch_new();
@@ -122,6 +125,15 @@ static void what_lies_beside_the_script_is_found_in_order(void **state)
     assert_definition(s, NULL, "src/train.py",
                       "{\"format\":1,\"kind\":\"packages\",\"paths\":[\"src\"],"
                       "\"requirements\":[\"six==1.0\"],\"source\":\"pyproject.toml\"}");
+    scratch_write(s, "pyproject.toml",
+                  "[tool.poetry.dependencies]\nsix = '1.0'\nlib = {path = 'lib'}\n");
+    scratch_mkdir(s, "lib");
+    scratch_write(s, "lib/pyproject.toml", "[project]\ndependencies = ['idna==3.0']\n");
+    assert_definition(s, NULL, "src/train.py",
+                      "{\"format\":1,\"kind\":\"packages\",\"paths\":[\"src\"],"
+                      "\"requirements\":[\"six==1.0\",{\"digest\":\"" NO_DIGEST
+                      "\",\"kind\":\"d\",\"name\":\"lib\",\"path\":\"lib\"}],"
+                      "\"source\":\"pyproject.toml\"}");
     scratch_write(s, "src/requirements.txt", "six==1.0\n");
     assert_definition(s, NULL, "src/train.py", SIX("src/requirements.txt"));
     scratch_write(
