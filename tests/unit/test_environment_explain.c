@@ -82,6 +82,9 @@ static const struct {
      ERR_UNSUPPORTED, "the node has no compiler"},
     {"      cext.c:1:10: fatal error: Python.h: No such file or directory\n",
      ERR_UNSUPPORTED, "the node has no Python.h"},
+    {"error: Failed to build `x @ file:///n/envs/ab/20261128T125043Z-cfc9/inputs/0/p`\n"
+     "  cause: The build backend returned an error\n",
+     ERR_UNSUPPORTED, "x, which is part of the project, cannot be built"},
     {"error: Failed to build `badsetup==1.0`\n  cause: The build backend returned an "
      "error\n",
      ERR_UNSUPPORTED, "badsetup==1.0 has no wheel for this Python and machine"},
