@@ -10,6 +10,8 @@
 #include "common/fdio.h"
 
 #define NAME "engine"
+/* Each line says all that is known, so the last ones are enough. */
+#define TAIL_BYTES (4 * ENGINE_LINE_MAX)
 
 /* What only an attendant reads in its lines. */
 static int take_own(struct enginelog *log, const char *line, size_t length,
@@ -204,6 +206,24 @@ static int take_any(void *context, const char *line, size_t length, struct error
     return 0;
 }
 
+/* The last lines of a file, from the beginning of one. */
+static int read_tail(int fd, struct strbuf *out, struct error *err)
+{
+    off_t end = lseek(fd, 0, SEEK_END);
+    off_t from = end > TAIL_BYTES ? end - TAIL_BYTES : 0;
+    if (end < 0 || lseek(fd, from, SEEK_SET) < 0) {
+        return error_sys(err, "read the run's file " NAME);
+    }
+    if (fdio_read_all(fd, NAME, out, err) < 0) {
+        return -1;
+    }
+    const char *newline = memchr(out->data, '\n', out->length);
+    if (from > 0 && newline != NULL) {
+        strbuf_consume(out, (size_t)(newline + 1 - out->data));
+    }
+    return 0;
+}
+
 int enginelog_read(int run_fd, int64_t attempt, struct run_engine *out,
                    struct engine_line *last, struct error *err)
 {
@@ -217,7 +237,7 @@ int enginelog_read(int run_fd, int64_t attempt, struct run_engine *out,
     if (fd < 0) {
         return errno == ENOENT ? 0 : error_sys(err, "open the run's file " NAME);
     }
-    return fdio_read_all(fd, NAME, &text, err) < 0 ||
+    return read_tail(fd, &text, err) < 0 ||
                    each_line(&text, take_any, &r, &whole, err) < 0
                ? -1
                : 0;

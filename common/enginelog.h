@@ -1,9 +1,9 @@
 /*
  * enginelog: an attendant's own journal: a run's file `engine`.            [wire]
  *
- * One JSON object a line (FORMATS.md 4.8), synced before what it says is acted upon: that
- * a job may be there from now on before it is submitted, its id the moment it is known,
- * and where the next bytes of driver.log come from before they are written. So an
+ * One JSON object a line (FORMATS.md 4.11), synced before what it says is acted upon:
+ * that a job may be there from now on before it is submitted, its id the moment it is
+ * known, and where the next bytes of driver.log come from before they are written. So an
  * attendant that is started anew knows where its predecessor was. One writer at a time,
  * which the run's supervisors see to; a torn last line is cut off.
  *
@@ -53,8 +53,8 @@ int enginelog_append(struct enginelog *log, enum engine_event event, const char 
                      struct error *err);
 void enginelog_close(struct enginelog *log);
 
-/* Fold a run's whole `engine` without writing; what it says of attempt is in *out, its
- * last sentence in text. A run without that file has none. Errors: by errno,
+/* Fold the last lines of a run's `engine` without writing; what they say of attempt is in
+ * *out, their last sentence in text. A run without that file has none. Errors: by errno,
  * ERR_CORRUPT. */
 int enginelog_read(int run_fd, int64_t attempt, struct run_engine *out,
                    struct engine_line *last, struct error *err);

@@ -3,7 +3,7 @@
  * [wire]
  *
  * Fixed arrays, so that it may be copied and be kept by who allocates nothing. It is made
- * by folding the lines of the run's file `engine` (FORMATS.md 4.8), which its attendant
+ * by folding the lines of the run's file `engine` (FORMATS.md 4.11), which its attendant
  * writes, and stands in the run's last journal line.
  */
 #ifndef COMMON_RUNENGINE_H

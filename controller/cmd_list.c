@@ -20,6 +20,7 @@ struct listing {
     struct table *table;
     struct json *runs;
     struct refresh_old old;
+    bool has_application;
 };
 
 static void listing_release(struct listing *listing)
@@ -70,8 +71,12 @@ static int add_row(struct listing *listing, const struct history_run *run,
         clock_format_duration(duration, end - status->started_utc_ms);
     }
     const char *const cells[] = {
-        run->id, run->experiment, run->target, state.data, exit.data, age, duration,
+        run->id,     run->experiment,
+        run->target, state.data,
+        exit.data,   age,
+        duration,    status->engine.application,
     };
+    listing->has_application |= status->engine.application[0] != '\0';
     table_add(listing->table, cells);
     return 0;
 }
@@ -98,6 +103,9 @@ static int print(struct command_context *context, const struct list_args *args,
         return command_print_json(context, document);
     }
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    if (!listing->has_application) {
+        table_drop_last(listing->table);
+    }
     table_write(listing->table, &text);
     if (text.length == 0) {
         bool is_narrowed =
@@ -112,8 +120,10 @@ static int print(struct command_context *context, const struct list_args *args,
 static int run(void *opaque, void *opaque_args, char *const *operands,
                size_t operand_count)
 {
-    static const char *const heads[] = {"RUN",  "EXPERIMENT", "TARGET", "STATUS",
-                                        "EXIT", "AGE",        "TOOK",   NULL};
+    static const char *const heads[] = {
+        "RUN", "EXPERIMENT", "TARGET",      "STATUS", "EXIT",
+        "AGE", "TOOK",       "APPLICATION", NULL,
+    };
     struct command_context *context = opaque;
     const struct list_args *args = opaque_args;
     (void)operands, (void)operand_count;

@@ -200,7 +200,9 @@ struct json *command_run_to_json(const struct history_run *run, const struct hom
         add_log(document, run, home);
         add_metrics(document, run, home);
         add_environment(document, &status->environment);
-        add_engine(document, &status->engine);
+    }
+    add_engine(document, &status->engine);
+    if (!is_short) {
         add_outputs(document, status);
     }
     json_add_time(document, "created", run->created_utc_ms);

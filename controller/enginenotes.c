@@ -18,8 +18,12 @@ static void tell(struct enginenotes *notes)
 {
     struct engine_line said;
     if (run_engine_take(&notes->engine, notes->line.data, notes->line.length, &said,
-                        NULL) < 0 ||
-        said.text[0] == '\0' || strcmp(said.text, notes->told) == 0) {
+                        NULL) < 0) {
+        return;
+    }
+    notes->is_new = true;
+    if (notes->terminal == NULL || said.text[0] == '\0' ||
+        strcmp(said.text, notes->told) == 0) {
         return;
     }
     memcpy(notes->told, said.text, sizeof(notes->told));

@@ -2,7 +2,7 @@
  * enginenotes: shows where a run's job is in an engine outside the node. [controller]
  *
  * Fed with what comes of the run's file `engine`: each sentence of its attendant is a
- * line on stderr, once.
+ * line on stderr, once. What is known is kept, for who asks later.
  */
 #ifndef CONTROLLER_ENGINENOTES_H
 #define CONTROLLER_ENGINENOTES_H
@@ -11,8 +11,9 @@
 #include "controller/terminal.h"
 
 struct enginenotes {
-    struct terminal *terminal; /* borrowed */
-    struct run_engine engine;
+    struct terminal *terminal;   /* borrowed; NULL: nothing is shown */
+    struct run_engine engine;    /* as the last line said */
+    bool is_new;                 /* set by each further line, for who keeps it */
     struct strbuf line;          /* what has come of one that is not whole */
     char told[ENGINE_TEXT_SIZE]; /* the last sentence */
 };

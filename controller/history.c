@@ -431,6 +431,26 @@ int history_add_lines(struct history *h, const char *id, const struct strvec *li
     return history_finish(h, rc, err);
 }
 
+int history_set_engine(struct history *h, const char *id, const struct run_engine *engine,
+                       struct error *err)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    CLEANUP_JSON struct json *j = run_engine_to_json(engine);
+    json_write(j, false, &text);
+    const struct sql_value values[] = {SQL_TEXT(id), SQL_TEXT(HISTORY_ENGINE_TAG),
+                                       SQL_TEXT(text.data)};
+    bool is_known = run_engine_is_known(engine);
+    if (history_begin(h, err) != 0) {
+        return -1;
+    }
+    int rc = sql_do(h->db,
+                    is_known ? "INSERT OR REPLACE INTO tags (store, run, key, value)"
+                               " SELECT store, id, ?2, ?3 FROM runs WHERE id = ?1"
+                             : "DELETE FROM tags WHERE run = ?1 AND key = ?2",
+                    values, is_known ? 3 : 2, err);
+    return history_finish(h, rc, err);
+}
+
 int history_set_collected(struct history *h, const char *id, struct error *err)
 {
     if (history_begin(h, err) != 0) {

@@ -61,6 +61,10 @@ int history_set_accepted(struct history *h, const char *id, const char *store,
  * ignored. Errors: ERR_CORRUPT (no such line can follow: none was added). */
 int history_add_lines(struct history *h, const char *id, const struct strvec *lines,
                       struct error *err);
+/* Where the run's job is, as its node says while it goes on; what the journal says counts
+ * more. Not known: forget what was known. */
+int history_set_engine(struct history *h, const char *id, const struct run_engine *engine,
+                       struct error *err);
 int history_set_collected(struct history *h, const char *id, struct error *err);
 /* What git said of the project when the run was submitted. */
 int history_set_git(struct history *h, const char *id, const struct gitinfo *git,
@@ -81,6 +85,8 @@ int history_set_given_up(struct history *h, const char *id, const char *reason,
  * which is not among history_run's tags.
  */
 #define HISTORY_NOTE_TAG "errand.note"
+/* So is where a run's job is, until its journal says it: as JSON. */
+#define HISTORY_ENGINE_TAG "errand.engine"
 /* A run that only prepares an environment has this one: it is not the last run, and is
  * listed where it is asked for. */
 #define HISTORY_PREPARATION_TAG "errand.prepare"

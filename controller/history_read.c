@@ -69,6 +69,15 @@ static int load_lines(struct history *h, struct history_run *run, struct error *
     }
 }
 
+/* What was said of it while it went on. */
+static void take_engine(struct history_run *run, const char *text)
+{
+    CLEANUP_JSON struct json *j = json_parse(text, strlen(text), NULL);
+    if (j != NULL && !run_state_is_final(run->status.state)) {
+        (void)run_engine_from_json(j, &run->status.engine, NULL);
+    }
+}
+
 static int load_tags(struct history *h, struct history_run *run, struct error *err)
 {
     const struct sql_value values[] = {SQL_TEXT(run->store), SQL_TEXT(run->id)};
@@ -79,7 +88,9 @@ static int load_tags(struct history *h, struct history_run *run, struct error *e
     for (; rc > 0; rc = sql_step(query, err)) {
         CLEANUP_FREE char *key = copy_text(query, 0);
         CLEANUP_FREE char *value = copy_text(query, 1);
-        if (strcmp(key, HISTORY_NOTE_TAG) != 0) {
+        if (strcmp(key, HISTORY_ENGINE_TAG) == 0) {
+            take_engine(run, value);
+        } else if (strcmp(key, HISTORY_NOTE_TAG) != 0) {
             strvec_pushf(&run->tags, "%s=%s", key, value);
         } else if (run->note == NULL) {
             run->note = TAKE_PTR(value);

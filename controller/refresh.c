@@ -82,6 +82,19 @@ static int take_answer(struct asking *asking, const char *id, bool is_known,
     return result;
 }
 
+/* A node says it of runs that have a job elsewhere and go on. */
+static int take_engine(const struct asking *asking, const char *id,
+                       const struct json *engine, struct error *err)
+{
+    struct run_engine now;
+    run_engine_init(&now);
+    if (engine == NULL ||
+        (!json_is_null(engine) && run_engine_from_json(engine, &now, err) != 0)) {
+        return engine == NULL ? 0 : -1;
+    }
+    return history_set_engine(asking->context->history, id, &now, err);
+}
+
 /* One run of a REPORT. */
 static int take_run(struct asking *asking, const struct json *item, struct error *err)
 {
@@ -105,7 +118,9 @@ static int take_run(struct asking *asking, const struct json *item, struct error
          line = json_next(line)) {
         strvec_push(&lines, json_is_string(line) ? json_string(line) : "");
     }
-    return history_add_lines(asking->context->history, id, &lines, err);
+    return history_add_lines(asking->context->history, id, &lines, err) != 0
+               ? -1
+               : take_engine(asking, id, json_get(item, "engine"), err);
 }
 
 static int take_report(void *context, const struct json *report, struct error *err)

@@ -8,6 +8,7 @@
 
 struct table {
     size_t column_count;
+    size_t shown_count;  /* of them, from the left */
     struct strvec cells; /* the heads, then row by row */
 };
 
@@ -27,6 +28,7 @@ struct table *table_new(const char *const *heads)
     while (heads[table->column_count] != NULL) {
         table->column_count++;
     }
+    table->shown_count = table->column_count;
     add_row(table, heads);
     return table;
 }
@@ -42,6 +44,11 @@ void table_free(struct table *table)
 void table_add(struct table *table, const char *const *cells)
 {
     add_row(table, cells);
+}
+
+void table_drop_last(struct table *table)
+{
+    table->shown_count = table->column_count - 1;
 }
 
 /* Columns on the screen: one a character. */
@@ -67,7 +74,10 @@ void table_write(const struct table *table, struct strbuf *out)
     }
     for (size_t i = 0; i < table->cells.count; i++) {
         const char *cell = table->cells.items[i];
-        bool is_last = i % columns == columns - 1;
+        bool is_last = i % columns == table->shown_count - 1;
+        if (i % columns >= table->shown_count) {
+            continue;
+        }
         size_t pad = is_last ? 0 : widths[i % columns] - width_of(cell) + 2;
         strbuf_printf(out, "%s%*s%s", cell, (int)pad, "", is_last ? "\n" : "");
     }

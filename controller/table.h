@@ -21,6 +21,8 @@ DEFINE_CLEANUP_FREE(table)
 
 /* Append a row: as many cells as there are columns; NULL or "" is shown as "-". */
 void table_add(struct table *table, const char *const *cells);
+/* Leave the last column out of what is written: one in which no row has anything. */
+void table_drop_last(struct table *table);
 /* Append the heads and the rows; nothing where there are no rows. */
 void table_write(const struct table *table, struct strbuf *out);
 

@@ -17,7 +17,7 @@ struct tailing {
     struct runlog log;
     struct screen *screen;
     struct preparing *preparing; /* NULL: not shown */
-    struct enginenotes notes;    /* shown where preparing is */
+    struct enginenotes notes;
     uint32_t stream;
     bool is_done; /* END or ERROR came, or the interrupt */
     bool has_end;
@@ -53,6 +53,19 @@ static int take_at(struct tailing *f, const struct json *body, struct error *err
     return 0;
 }
 
+/* Kept too, so that who asks meanwhile need not ask the node. */
+static int take_engine(struct tailing *f, const struct peer_event *event,
+                       struct error *err)
+{
+    enginenotes_feed(&f->notes, event->data, event->length);
+    if (!f->notes.is_new) {
+        return 0;
+    }
+    f->notes.is_new = false;
+    return history_set_engine(f->watch->context->history, f->run->id, &f->notes.engine,
+                              err);
+}
+
 static int take_data(struct tailing *f, const struct peer_event *event, struct error *err)
 {
     if (runlog_data(&f->log, event->data, event->length, err) != 0) {
@@ -65,8 +78,8 @@ static int take_data(struct tailing *f, const struct peer_event *event, struct e
         preparing_feed(f->preparing, event->data, event->length);
         f->watch->prepare_shown = f->log.files[RUN_FILE_PREPARE_LOG].offset;
     }
-    if (f->preparing != NULL && f->log.current == RUN_FILE_ENGINE) {
-        enginenotes_feed(&f->notes, event->data, event->length);
+    if (f->log.current == RUN_FILE_ENGINE && take_engine(f, event, err) != 0) {
+        return -1;
     }
     if (f->screen == NULL || f->log.current != RUNLOG_DRIVER) {
         return 0;
@@ -333,7 +346,8 @@ static void end_preparing(struct tailing *f)
 int watch_run(struct watch *watch, struct history_run *run, struct error *err)
 {
     struct tailing f = {.watch = watch, .run = run};
-    enginenotes_init(&f.notes, watch->context->terminal);
+    enginenotes_init(&f.notes,
+                     watch->options.want_screen ? watch->context->terminal : NULL);
     history_run_reopen(run);
     if (runlog_open(&f.log, watch->context->home, run->id, err) != 0) {
         return -1;

@@ -1,5 +1,6 @@
 #include "executor/service.h"
 
+#include "common/enginelog.h"
 #include "executor/rundir.h"
 #include "executor/runview.h"
 #include "executor/supervise.h"
@@ -81,6 +82,23 @@ static void add_sizes(struct json *entry, const struct runview *view)
     }
 }
 
+/* Where its job is as long as the journal does not say it: the final line will. */
+static void add_engine(struct json *entry, const struct runview *view)
+{
+    struct run_engine engine;
+    struct engine_line last;
+    struct stat st;
+    if (view->run_fd < 0 || run_state_is_final(view->status.state) ||
+        fstatat(view->run_fd, run_file_name(RUN_FILE_ENGINE), &st, AT_SYMLINK_NOFOLLOW) <
+            0) {
+        return;
+    }
+    (void)enginelog_read(view->run_fd, view->status.attempt, &engine, &last, NULL);
+    json_add(entry, "engine",
+             run_engine_is_known(&engine) ? run_engine_to_json(&engine)
+                                          : json_new_null());
+}
+
 /* One entry of a REPORT, from s->next and s->next_line on. */
 static struct json *report_run(struct status *s, size_t *out_bytes)
 {
@@ -108,6 +126,7 @@ static struct json *report_run(struct status *s, size_t *out_bytes)
         *out_bytes += strlen(view.lines.items[line]);
     }
     add_sizes(entry, &view);
+    add_engine(entry, &view);
     char digest[OID_HEX_SIZE];
     oid_to_hex(&view.spec, digest);
     json_add_string(entry, "spec", digest);

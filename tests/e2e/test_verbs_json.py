@@ -113,6 +113,18 @@ SHORT_RUN = {
     "created": TIME,
     "started": Maybe(TIME),
     "ended": Maybe(TIME),
+    "engine": Maybe(
+        {
+            "kind": TEXT,
+            "application": Maybe(TEXT),
+            "tag": Maybe(TEXT),
+            "queue": Maybe(TEXT),
+            "state": Maybe(TEXT),
+            "final_status": Maybe(TEXT),
+            "tracking_url": Maybe(TEXT),
+            "diagnostics": Maybe(TEXT),
+        }
+    ),
 }
 RUN = SHORT_RUN | {
     "node": {"id": Maybe(DIGEST), "store": Maybe(TEXT)},
@@ -139,18 +151,6 @@ RUN = SHORT_RUN | {
             "reused": BOOL,
             "spent_ms": Maybe(COUNT),
             "packages": Maybe(COUNT),
-        }
-    ),
-    "engine": Maybe(
-        {
-            "kind": TEXT,
-            "application": Maybe(TEXT),
-            "tag": Maybe(TEXT),
-            "queue": Maybe(TEXT),
-            "state": Maybe(TEXT),
-            "final_status": Maybe(TEXT),
-            "tracking_url": Maybe(TEXT),
-            "diagnostics": Maybe(TEXT),
         }
     ),
     "outputs": Maybe({"root": Maybe(DIGEST), "files": COUNT, "size_bytes": COUNT}),

@@ -162,6 +162,33 @@ static void tags_and_the_note_follow_a_run_to_its_store(void **state)
     assert_tags(h, "aaaa", "lr=;", "none");
 }
 
+/* What is known of the run's job elsewhere, "" where nothing is. */
+static void assert_application(struct history *h, const char *expected)
+{
+    CLEANUP_RUN struct history_run run;
+    find(h, "aaaa", &run);
+    assert_string_equal(run.status.engine.application, expected);
+    assert_int_equal(run.tags.count, 1);
+}
+
+static void where_a_job_is_counts_until_the_journal_has_the_last_word(void **state)
+{
+    const struct run_engine one = {.kind = "yarn", .application = "a_1"}, none = {0};
+    const struct place *p = *state;
+    CLEANUP_HISTORY struct history *h = open_history(p);
+    assert_int_equal(add(h, "aaaa", 1000, NULL), 0);
+    accept(h, "aaaa");
+    assert_int_equal(history_set_engine(h, "aaaa", &one, NULL), 0);
+    assert_application(h, "a_1");
+    assert_int_equal(history_set_engine(h, "aaaa", &none, NULL), 0);
+    assert_application(h, "");
+    assert_int_equal(history_set_engine(h, "aaaa", &one, NULL), 0);
+    assert_int_equal(add_lines(h, "aaaa", 0, 2, NULL), 0);
+    assert_application(h, "a_1");
+    assert_int_equal(add_lines(h, "aaaa", 2, 3, NULL), 0);
+    assert_application(h, "");
+}
+
 static void what_is_no_tag_changes_nothing(void **state)
 {
     static const struct {
@@ -712,6 +739,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         place_test(a_run_is_remembered_byte_for_byte),
         place_test(tags_and_the_note_follow_a_run_to_its_store),
+        place_test(where_a_job_is_counts_until_the_journal_has_the_last_word),
         place_test(what_is_no_tag_changes_nothing),
         place_test(a_run_that_was_removed_leaves_no_row),
         place_test(a_runs_environment_is_remembered),
