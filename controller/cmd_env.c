@@ -34,7 +34,19 @@ static void format_age(const struct json *entry, const char *key,
     }
 }
 
-static void add_row(struct table *table, const struct json *entry)
+/* Of the newest run of ours that had it; "" where none did. */
+static void find_experiment(const struct environments *e, const struct json *entry,
+                            struct strbuf *out)
+{
+    struct history *history = command_history(e->context, NULL);
+    if (history != NULL) {
+        (void)history_environment_experiment(history, client_node(e->client)->store,
+                                             text_of(entry, "identity"), out, NULL);
+    }
+}
+
+static void add_row(const struct environments *e, struct table *table,
+                    const struct json *entry)
 {
     char age[CLOCK_TEXT_SIZE], size[FILES_SIZE_TEXT] = "";
     const struct json *bytes = json_get(entry, "size_bytes");
@@ -47,6 +59,8 @@ static void add_row(struct table *table, const struct json *entry)
                                    ? xasprintf("%lld", (long long)json_integer(packages))
                                    : xstrdup("");
     CLEANUP_FREE char *users = xasprintf("%zu", json_count(json_get(entry, "used_by")));
+    CLEANUP_STRBUF struct strbuf experiment = STRBUF_INIT;
+    find_experiment(e, entry, &experiment);
     if (json_is_integer(bytes)) {
         files_format_size(size, (uint64_t)json_integer(bytes));
     }
@@ -54,6 +68,7 @@ static void add_row(struct table *table, const struct json *entry)
     const char *const cells[] = {
         identity,
         text_of(entry, "name"),
+        experiment.data,
         text_of(entry, "python"),
         count,
         size,
@@ -96,14 +111,14 @@ static int print_json(struct command_context *context, const struct json *list)
 
 static int print_table(const struct environments *e)
 {
-    static const char *const heads[] = {"ENVIRONMENT", "FROM",  "PYTHON",
-                                        "PACKAGES",    "SIZE",  "RUNS",
-                                        "UNUSED",      "STATE", NULL};
+    static const char *const heads[] = {"ENVIRONMENT", "FROM", "EXPERIMENT", "PYTHON",
+                                        "PACKAGES",    "SIZE", "RUNS",       "UNUSED",
+                                        "STATE",       NULL};
     CLEANUP(table_cleanup) struct table *table = table_new(heads);
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     for (const struct json *entry = json_first(environments_list(e)); entry != NULL;
          entry = json_next(entry)) {
-        add_row(table, entry);
+        add_row(e, table, entry);
     }
     table_write(table, &text);
     if (text.length == 0) {
@@ -138,7 +153,8 @@ const struct cli_command cmd_env_list = {
     .name = "env list",
     .usage = "[options]",
     .help = "list the environments that a target has",
-    .details = "RUNS counts the runs that use it and have not ended; UNUSED is how long "
+    .details = "EXPERIMENT is of the newest run here that had it. RUNS counts the runs "
+               "that use it and have not ended; UNUSED is how long "
                "ago one last began to. errand node gc removes those that nobody used for "
                "long.",
     .options = list_options,

@@ -141,6 +141,11 @@ int history_base_root(struct history *h, const char *target, const char *store,
  * append its bytes; nothing where there is none. */
 int history_prepared_spec(struct history *h, const char *store, const char *project,
                           struct strbuf *out, struct error *err);
+/* The experiment of the newest run on that store which had this environment: appended;
+ * nothing where there is none. */
+int history_environment_experiment(struct history *h, const char *store,
+                                   const char *identity, struct strbuf *out,
+                                   struct error *err);
 int history_set_last_root(struct history *h, const char *target, const char *store,
                           const char *node, const struct oid *root, struct error *err);
 /* The node has answered for the store now; when it last did (0: never). */

@@ -446,3 +446,23 @@ int history_prepared_spec(struct history *h, const char *store, const char *proj
     const void *bytes = sql_blob(query, 0, &length);
     return strbuf_add(out, bytes, length, err);
 }
+
+int history_environment_experiment(struct history *h, const char *store,
+                                   const char *identity, struct strbuf *out,
+                                   struct error *err)
+{
+    const struct sql_value values[] = {SQL_TEXT(store), SQL_TEXT(identity)};
+    __attribute__((cleanup(sql_query_cleanup))) struct sql_query *query =
+        sql_query(h->db,
+                  "SELECT experiments.name FROM environments JOIN runs ON runs.id ="
+                  " environments.run AND runs.store = environments.store JOIN experiments"
+                  " ON experiments.id = runs.experiment WHERE environments.store = ?1"
+                  " AND environments.identity = ?2"
+                  " ORDER BY runs.created DESC, runs.rowid DESC LIMIT 1",
+                  values, ARRAY_SIZE(values), err);
+    int rc = query == NULL ? -1 : sql_step(query, err);
+    if (rc > 0) {
+        strbuf_puts(out, sql_text(query, 0));
+    }
+    return rc < 0 ? -1 : 0;
+}

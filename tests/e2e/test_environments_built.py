@@ -73,6 +73,8 @@ def test_the_first_run_builds_and_the_second_does_not(errand, target, builder, t
     assert "errand: environment ready (used before): 1 package, " in again.errors
     assert "  | " not in again.errors
     assert len(tiny.asked) == asked, "no package manager was started"
+    listed = errand.ok("env", "list", "--target", target).text.splitlines()[1].split()
+    assert listed[1:3] == ["requirements.txt", errand.json("list")["runs"][0]["experiment"]]
     shown = errand.show()["environment"]
     assert (shown["kind"], shown["reused"], shown["packages"]) == ("packages", True, 1)
     listed = errand.json("env", "list", "--target", target)["environments"]

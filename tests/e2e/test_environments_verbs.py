@@ -52,10 +52,10 @@ def test_environments_are_listed_with_who_uses_them(errand, target, root, tmp_pa
     failed = ("88" * 32, None, [], False)
     assert found == [(ONE, OLD, [], True), (ONE, NEW, [], True), (TWO, OLD, [run], True), failed]
     lines = [line.split() for line in errand.ok("env", "list", "--target", target).text.splitlines()]
-    assert lines[0] == ["ENVIRONMENT", "FROM", "PYTHON", "PACKAGES", "SIZE", "RUNS", "UNUSED", "STATE"]
-    assert lines[1] == [ONE[:12], "requirements.txt", "3.11.7", "2", "71", "MB", "-", "40", "d", "replaced"]
-    assert lines[3] == [TWO[:12], "environment.yml", "3.11.7", "2", "71", "MB", "1", "2", "d", "ready"]
-    assert lines[4] == ["88" * 6, *"-----", "-", "failed"]
+    assert lines[0] == ["ENVIRONMENT", "FROM", "EXPERIMENT", "PYTHON", "PACKAGES", "SIZE", "RUNS", "UNUSED", "STATE"]
+    assert lines[1] == [ONE[:12], "requirements.txt", "-", "3.11.7", "2", "71", "MB", "-", "40", "d", "replaced"]
+    assert lines[3] == [TWO[:12], "environment.yml", "-", "3.11.7", "2", "71", "MB", "1", "2", "d", "ready"]
+    assert lines[4] == ["88" * 6, *"------", "-", "failed"]
     (tmp_path / "gate").touch()
     errand.ok("wait", run)
     assert errand.json("env", "list", "--target", target)["environments"][2]["used_by"] == []
