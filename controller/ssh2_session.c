@@ -374,12 +374,12 @@ ssize_t ssh2_session_read(struct ssh2_session *s, void *out, size_t size)
     ssize_t got = 0;
     /* No more than is taken: what libssh2 holds is lost when the connection is cut. */
     ssh2_socket_begin_turn(&s->socket, size);
+    /* Before the stream: each of the two takes from the socket what is there for both,
+     * and nobody is told of what it leaves for the other. */
+    take_stderr(s);
     while (total < size && (got = libssh2_channel_read(s->channel, (char *)out + total,
                                                        size - total)) > 0) {
         total += (size_t)got;
-    }
-    if (got <= 0) {
-        take_stderr(s);
     }
     (void)ssh2_session_flush(s); /* window adjustments */
     if (total > 0) {
@@ -473,8 +473,12 @@ int ssh2_session_exit_status(struct ssh2_session *s, struct strbuf *how)
     return status;
 }
 
-const struct strbuf *ssh2_session_stderr(const struct ssh2_session *s)
+const struct strbuf *ssh2_session_stderr(struct ssh2_session *s)
 {
+    if (s->channel != NULL) {
+        ssh2_socket_begin_turn(&s->socket, SSH2_SOCKET_TURN);
+        take_stderr(s);
+    }
     return &s->words;
 }
 

@@ -111,8 +111,9 @@ void ssh2_session_send_eof(struct ssh2_session *session);
 /* How the command ended, waited for a moment: its exit status, 128 where a signal ended
  * it, 0 also where it did not tell. how: "exited with status 1", appended. */
 int ssh2_session_exit_status(struct ssh2_session *session, struct strbuf *how);
-/* What the far end's command said on its stderr so far: its last words. Borrowed. */
-const struct strbuf *ssh2_session_stderr(const struct ssh2_session *session);
+/* What the far end's command said on its stderr so far: its last words. Borrowed. For
+ * when the stream is over: what comes of it meanwhile waits for the next ready socket. */
+const struct strbuf *ssh2_session_stderr(struct ssh2_session *session);
 
 /* Why the last step failed. */
 enum ssh2_cause {

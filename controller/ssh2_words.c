@@ -52,8 +52,7 @@ const char *ssh2_hint_of_cause(enum ssh2_cause cause)
     return hints[cause];
 }
 
-void ssh2_append_said(const struct ssh2_session *session, const char *noise,
-                      struct strbuf *out)
+void ssh2_append_said(struct ssh2_session *session, const char *noise, struct strbuf *out)
 {
     CLEANUP_STRBUF struct strbuf safe = STRBUF_INIT;
     if (session != NULL) {

@@ -13,7 +13,7 @@ const char *ssh2_hint_of_connect(int code);
 const char *ssh2_hint_of_cause(enum ssh2_cause cause);
 /* "; it said: ...": the last line of the far end's stderr, or noise where that is empty:
  * append. session may be NULL. */
-void ssh2_append_said(const struct ssh2_session *session, const char *noise,
+void ssh2_append_said(struct ssh2_session *session, const char *noise,
                       struct strbuf *out);
 
 #endif

@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+from support import inject
 from support.errand import Result, strip_controls
 from support.faultproxy import Fault
 from support.links import Link, log_of
@@ -51,6 +52,26 @@ def reset_all(link: Link) -> None:
 def causes(result: Result) -> list[str]:
     """Why there was no connection, line by line."""
     return re.findall(r"errand: node(?: [^:]*)?: (.*); (?:trying again|no connection for)", result.errors)
+
+
+# ---- slow and whole ----
+
+
+@pytest.mark.skipif(not inject.is_possible("strace"), reason="strace may not trace here")
+@pytest.mark.usefixtures("traced")
+def test_what_comes_between_two_looks_at_the_socket_is_heard(make_link, tmp_path):
+    """Each look ends 30 ms late, so that something has come since. libssh2's read for the far end's stderr took what
+    was stdout's, and nobody asked for that before the next packet, which could be the answer to a PING, or before the
+    executor was given up."""
+    link = make_link()
+    link.check(link.run(lines=10))
+    link.marks.unlink()
+    words = ("run", "--target", link.target, *link.script(lines=2000, output_bytes=3000))
+    report = tmp_path / "calls"
+    late = inject.failing("recvfrom,read", extra="delay_exit=30000", when="1+", report=report, also="poll")
+    link.check(link.errand.run(*words, prefix=late))
+    waits_in_vain = re.findall(r"poll\(.*, \d{5,}\) += 0 \(Timeout\)", report.read_text(errors="replace"))
+    assert not waits_in_vain
 
 
 # ---- away and back ----

@@ -22,15 +22,19 @@ def failing(
     when: str | int = 1,
     path: str | Path | None = None,
     extra: str = "",
+    report: str | Path = "/dev/null",
+    also: str = "",
 ) -> list[str]:
     """The `when`-th of these calls ("3", "2+", "1+2") in each process fails with the error ("ENOSPC"), or the process
-    gets the signal ("KILL") there. `path` limits it to calls on that file; `call` may be several ("write,pwrite64")."""
+    gets the signal ("KILL") there. `path` limits it to calls on that file; `call` may be several ("write,pwrite64").
+    `report` gets all of them, and those of `also`, which are left as they are."""
     how = [f"error={error}"] if error else []
     how += [f"signal={signal}"] if signal else []
     how += [extra] if extra else []
     only = ["-P", str(path)] if path else []
     rule = f"inject={call}:{':'.join(how)}:when={when}"
-    return ["strace", "-f", "-qq", "-o", "/dev/null", *only, "-e", f"trace={call}", "-e", rule]
+    seen = f"{call},{also}" if also else call
+    return ["strace", "-f", "-qq", "-o", str(report), *only, "-e", f"trace={seen}", "-e", rule]
 
 
 def counting(call: str, report: Path) -> list[str]:
