@@ -189,6 +189,13 @@ static bool wait_for_go(int go_fd)
     return go_fd < 0 || fdio_read(go_fd, &byte, 1) == 1;
 }
 
+/* So it is no end of the script's, whoever reads this process's status. */
+static int give_up_untold(const struct launch *l)
+{
+    return give_up(l, STAGE_STEP_GO, EXIT_FAILED,
+                   "its supervisor died before it was to begin");
+}
+
 static void report(int report_fd, const struct stage_report *said)
 {
     if (report_fd >= 0) {
@@ -202,7 +209,7 @@ static int become(struct launch *l, const struct arguments *args, const char *lo
     char text[EXITSLOT_TEXT_MAX];
     struct error err = ERROR_INIT;
     if (!wait_for_go(args->go_fd)) {
-        return EXIT_FAILED;
+        return give_up_untold(l);
     }
     if (open_streams(l, log, &err) < 0) {
         return give_up(l, "exec", EXIT_FAILED, err.text);
@@ -306,7 +313,7 @@ static int start_container(struct launch *l, const struct arguments *args)
     const struct stage_report said = {.word = STAGE_REPORT_NOW,
                                       .checkout_us = l->checkout_ns / NS_PER_US};
     if (!wait_for_go(args->go_fd)) {
-        return EXIT_FAILED;
+        return give_up_untold(l);
     }
     int result =
         container_run(&c, &l->environment, &said, &report_fd, &status, &code, &err);
@@ -351,7 +358,7 @@ static int start_livy(struct launch *l, const struct arguments *args)
         return give_up(l, "livy", EXIT_FAILED, err.text);
     }
     if (!wait_for_go(args->go_fd)) {
-        return EXIT_FAILED;
+        return give_up_untold(l);
     }
     return launch_livy_run(&livy, &said, &report_fd, &slot, &status) ? note_end(l, &slot)
                                                                      : end_like(status);
@@ -394,7 +401,7 @@ static int start_spark(struct launch *l, const struct arguments *args)
     const struct stage_report said = {.word = STAGE_REPORT_NOW,
                                       .checkout_us = l->checkout_ns / NS_PER_US};
     if (!wait_for_go(args->go_fd)) {
-        return EXIT_FAILED;
+        return give_up_untold(l);
     }
     command_offer_to_oom_killer();
     launch_spark_run(&spark, &said, &report_fd, &slot);

@@ -24,6 +24,9 @@
 
 #include <sys/types.h>
 
+/* The step of a slot's failure that says so: nobody said "go", nothing was executed. */
+#define STAGE_STEP_GO "go"
+
 /* What the child says on its report descriptor, a struct as it is: that it executes the
  * script now; that this failed, and its slot says why. */
 struct stage_report {

@@ -182,6 +182,17 @@ static bool may_try_again(const struct supervisor *s, const struct run_exit *exi
     return has_failed && s->attempt < s->spec.attempts && s->survivors == 0;
 }
 
+static enum phase begin_again(struct supervisor *s)
+{
+    s->has_end = s->was_executed = s->is_adopted = s->is_ordered = false;
+    s->restarts = 0;
+    s->deadline_ns = 0;
+    s->process = (struct process_id){.pid = 0};
+    s->end = (struct exitslot){.attempt = 0};
+    supervisor_note(s, EVENT_BEGIN);
+    return PHASE_IDLE;
+}
+
 static enum phase try_again(struct supervisor *s, const struct run_exit *exit)
 {
     char how[REASON_SIZE];
@@ -199,13 +210,16 @@ static enum phase try_again(struct supervisor *s, const struct run_exit *exit)
     }
     cluster_outputs_clear_failure(s->run_fd);
     s->attempt++;
-    s->has_end = s->was_executed = s->is_adopted = s->is_ordered = false;
-    s->restarts = 0;
-    s->deadline_ns = 0;
-    s->process = (struct process_id){.pid = 0};
-    s->end = (struct exitslot){.attempt = 0};
-    supervisor_note(s, EVENT_BEGIN);
-    return PHASE_IDLE;
+    return begin_again(s);
+}
+
+/* The stage's parent died before it said "go", and no other cause ends the run: nothing
+ * was executed, so that the same attempt may begin. */
+static bool was_never_begun(const struct supervisor *s)
+{
+    return s->has_end && s->cause == CAUSE_NONE && s->survivors == 0 &&
+           s->end.exit.kind == RUN_EXIT_COULD_NOT_START &&
+           strcmp(s->end.step, STAGE_STEP_GO) == 0;
 }
 
 enum phase supervisor_conclude(struct supervisor *s)
@@ -213,6 +227,10 @@ enum phase supervisor_conclude(struct supervisor *s)
     struct run_exit exit = decide_exit(s);
     if (supervisor_needs_attendant(s)) {
         return supervisor_restart(s);
+    }
+    if (was_never_begun(s) &&
+        exitslot_clear(s->exit_fd, s->attempt, STAGE_RUN, NULL) == 0) {
+        return begin_again(s);
     }
     if (may_try_again(s, &exit)) {
         return try_again(s, &exit);

@@ -2,10 +2,11 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 from support import inject, processes
-from support.supervision import open_gate, wait_gate
+from support.supervision import EXECUTOR, open_gate, wait_gate
 from support.waiting import wait_for
 
 needs_mount = pytest.mark.skipif(not inject.is_possible("mount"), reason="no mount namespace of our own here")
@@ -115,6 +116,20 @@ def test_an_accepted_run_that_nobody_started_is_started_by_an_adopter(node):
     run.adopt()
     assert run.end()["state"] == "Completed"
     assert (run.folder / "once").read_text() == "once\n"
+
+
+def test_a_launch_whose_parent_died_before_it_said_go_is_no_end(node):
+    """Its status was taken for the script's: exited with 125."""
+    run = node.shell("exit 7")
+    go, parents_end = os.pipe()
+    os.close(parents_end)
+    argv = [EXECUTOR, "launch", "--root", node.root, "--run", run.id, "--attempt", "1", "--go-fd", str(go)]
+    launch = subprocess.run(argv, pass_fds=(go,), env=node.environment, check=False, timeout=60)
+    os.close(go)
+    assert launch.returncode == 125
+    assert "its supervisor died before it was to begin" in run.control()
+    run.adopt()
+    assert run.end()["exit"] == {"kind": "exited", "code": 7}
 
 
 def test_adoption_finds_every_run_but_young_ones_whose_secrets_their_submitter_has(node):
