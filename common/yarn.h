@@ -129,6 +129,7 @@ bool yarn_script_status(const char *diagnostics, int *out_status);
 /* What the driver's container ended with ("exitCode: 137"): its own number, or YARN's
  * below 0. */
 bool yarn_container_status(const char *diagnostics, int *out_status);
+#define YARN_CONTAINER_UNLAUNCHED (-1000) /* it never ran: its files could not be had */
 /* Why YARN, not the script, ended a container: the words for a number such as -104 or
  * 137; NULL where there are none. Static storage. */
 const char *yarn_container_reason(int status);

@@ -240,8 +240,10 @@ static void say(struct attend_verdict *out, const char *format, ...)
     va_end(args);
 }
 
-/* What the table knows of the end of a file of the run, or of text; "" where nothing. */
-static void explain_text(const char *text, size_t length, char *out, size_t size)
+/* What the table knows of the end of a file of the run, or of text; "" where nothing.
+ * Returns the row's code. */
+static enum error_code explain_text(const char *text, size_t length, char *out,
+                                    size_t size)
 {
     struct error said = ERROR_INIT;
     out[0] = '\0';
@@ -249,6 +251,7 @@ static void explain_text(const char *text, size_t length, char *out, size_t size
         snprintf(out, size, "%.250s%s%.250s", said.text, said.hint[0] != '\0' ? "; " : "",
                  said.hint);
     }
+    return said.code;
 }
 
 /* The last bytes of a file of the run; 0 where there is none. */
@@ -268,7 +271,7 @@ static void explain_file(struct attendance *a, const char *name, char *out, size
 {
     char tail[TAIL_MAX];
     size_t length = read_tail(a, name, tail);
-    explain_text(tail, length, out, size);
+    (void)explain_text(tail, length, out, size);
 }
 
 bool attendance_lacks_files(struct attendance *a)
@@ -303,12 +306,17 @@ static void judge_unsubmitted(struct attendance *a, struct attend_verdict *out)
     }
 }
 
-/* Why YARN ended it otherwise than the script did. */
+/* Why YARN ended it otherwise than the script did. What became of the script when YARN's
+ * patience was over is no end of its own. */
 static void explain_failure(struct attendance *a, struct attend_verdict *out)
 {
     char why[sizeof(out->text)];
     int status;
-    explain_text(a->app.diagnostics, strlen(a->app.diagnostics), why, sizeof(why));
+    enum error_code code =
+        explain_text(a->app.diagnostics, strlen(a->app.diagnostics), why, sizeof(why));
+    if (code == ERR_TIMED_OUT) {
+        out->exit = (struct run_exit){.kind = RUN_EXIT_TIMED_OUT};
+    }
     const char *reason = yarn_container_status(a->app.diagnostics, &status)
                              ? yarn_container_reason(status)
                              : NULL;
@@ -323,14 +331,20 @@ static void explain_failure(struct attendance *a, struct attend_verdict *out)
     }
 }
 
-/* The script's end as YARN tells it, without the wrapper's word. */
+/* The script's end as YARN tells it, without the wrapper's word. An application that was
+ * refused has no container, and one whose files a node could not fetch no process. */
 static struct run_exit exit_by_yarn(const struct attendance *a)
 {
-    int status;
+    int status = 0;
+    bool has_status = yarn_container_status(a->app.diagnostics, &status);
+    bool had_container = a->app.driver_logs[0] != '\0' || a->log.container.attempt != 0;
+    if (!had_container || status == YARN_CONTAINER_UNLAUNCHED) {
+        return (struct run_exit){.kind = RUN_EXIT_COULD_NOT_START, .code = 126};
+    }
     if (yarn_script_status(a->app.diagnostics, &status) && status <= 255) {
         return (struct run_exit){.kind = RUN_EXIT_EXITED, .code = status};
     }
-    if (!yarn_container_status(a->app.diagnostics, &status)) {
+    if (!has_status) {
         return (struct run_exit){.kind = RUN_EXIT_EXITED, .code = 1};
     }
     if (status > 128 && status < 128 + 65) {

@@ -15,7 +15,6 @@
 
 /* At the end of each slot: '#', 16 digits, newline. */
 #define TRAILER 18
-#define STATUS_MAX 255 /* that a process can exit with */
 
 static const char *const stage_names[] = {
     [STAGE_PREPARE] = "prepare", [STAGE_RUN] = "run", [STAGE_FINALIZE] = "finalize"};
@@ -62,19 +61,27 @@ static void checksum(const char *data, size_t length, char out[17])
     bytes_to_hex(out, digest.digest, 8);
 }
 
+static const char *const kind_names[RUN_EXIT_COUNT] = {
+    [RUN_EXIT_NONE] = "exited",
+#define ROW(symbol, name, meaning) [RUN_EXIT_##symbol] = name,
+    RUN_EXIT_TABLE(ROW)
+#undef ROW
+};
+
+/* What a slot may say: the ends that a process or an attendant sees. */
+#define KINDS                                                                            \
+    (1U << RUN_EXIT_EXITED | 1U << RUN_EXIT_SIGNALED | 1U << RUN_EXIT_COULD_NOT_START |  \
+     1U << RUN_EXIT_TIMED_OUT | 1U << RUN_EXIT_UNKNOWN)
+
 static void format_slot(struct jsonline *l, const struct exitslot *slot, size_t max_text)
 {
     jsonline_integer(l, "attempt", slot->attempt);
     jsonline_integer(l, "stage", (int64_t)slot->stage);
+    jsonline_string(l, "kind", kind_names[slot->exit.kind]);
     if (slot->exit.kind == RUN_EXIT_SIGNALED) {
-        jsonline_string(l, "kind", "signaled");
         jsonline_string(l, "signal", subprocess_signal_name(slot->exit.signal));
-    } else if (slot->exit.kind == RUN_EXIT_UNKNOWN) {
-        jsonline_string(l, "kind", "unknown");
-    } else {
-        jsonline_string(l, "kind",
-                        slot->exit.kind == RUN_EXIT_COULD_NOT_START ? "could_not_start"
-                                                                    : "exited");
+    } else if (slot->exit.kind != RUN_EXIT_UNKNOWN &&
+               slot->exit.kind != RUN_EXIT_TIMED_OUT) {
         jsonline_integer(l, "code", slot->exit.code);
     }
     jsonline_time(l, "time", slot->utc_ms);
@@ -116,30 +123,7 @@ static void copy_text(char *out, size_t size, const char *s)
 /* How the stage ended. False: the slot does not say it as a process can end. */
 static bool parse_exit(const struct json *j, struct run_exit *out)
 {
-    const char *kind = json_string(json_get(j, "kind"));
-    const char *name = json_string(json_get(j, "signal"));
-    int64_t code = 0;
-    *out = (struct run_exit){.kind = RUN_EXIT_NONE};
-    if (kind != NULL && strcmp(kind, "signaled") == 0 && name != NULL) {
-        out->kind = RUN_EXIT_SIGNALED;
-        out->signal = run_signal_parse(name);
-        return true;
-    }
-    if (kind != NULL && strcmp(kind, "unknown") == 0) {
-        out->kind = RUN_EXIT_UNKNOWN;
-        return true;
-    }
-    if (kind == NULL ||
-        json_get_integer(j, "exit slot", "code", 0, STATUS_MAX, &code, NULL) < 0) {
-        return false;
-    }
-    out->code = (int)code;
-    if (strcmp(kind, "exited") == 0) {
-        out->kind = RUN_EXIT_EXITED;
-    } else if (strcmp(kind, "could_not_start") == 0) {
-        out->kind = RUN_EXIT_COULD_NOT_START;
-    }
-    return out->kind != RUN_EXIT_NONE;
+    return run_exit_from_json(j, out, NULL) == 0 && (KINDS & 1U << out->kind) != 0;
 }
 
 static bool parse_slot(const struct json *j, struct exitslot *out)

@@ -117,9 +117,34 @@ static void describe_preparation(const struct supervisor *s, char *out)
              REASON_SIZE / 2, how);
 }
 
-static void describe(const struct supervisor *s, const struct run_exit *exit, char *out)
+/* An attendant was told to end its job, and says more than that it did. */
+static void describe_attended_end(const struct supervisor *s, char *out)
+{
+    size_t used = strlen(out);
+    if (s->has_end && s->end.text[0] != '\0' && attended_is(s->run_fd, s->attempt)) {
+        snprintf(out + used, REASON_SIZE - used, "; %s", s->end.text);
+    }
+}
+
+/* By us, or by who has limits of its own. */
+static void describe_time_out(const struct supervisor *s, char *out)
 {
     char limit[CLOCK_TEXT_SIZE];
+    if (s->cause != CAUSE_LIMIT) {
+        snprintf(out, REASON_SIZE, "%s",
+                 s->end.text[0] != '\0' ? s->end.text : meanings[RUN_EXIT_TIMED_OUT]);
+        return;
+    }
+    clock_format_duration(limit, s->spec.time_limit_ms);
+    snprintf(out, REASON_SIZE, "%s%s",
+             s->was_executed ? "reached its time limit of "
+                             : "its checkout did not come to an end",
+             s->was_executed ? limit : "");
+    describe_attended_end(s, out);
+}
+
+static void describe(const struct supervisor *s, const struct run_exit *exit, char *out)
+{
     out[0] = '\0';
     switch (exit->kind) {
     case RUN_EXIT_EXITED:
@@ -138,20 +163,14 @@ static void describe(const struct supervisor *s, const struct run_exit *exit, ch
         describe_disk(s, out);
         break;
     case RUN_EXIT_TIMED_OUT:
-        clock_format_duration(limit, s->spec.time_limit_ms);
-        snprintf(out, REASON_SIZE, "%s%s",
-                 s->was_executed ? "reached its time limit of "
-                                 : "its checkout did not come to an end",
-                 s->was_executed ? limit : "");
+        describe_time_out(s, out);
         break;
     case RUN_EXIT_CANCELED:
         snprintf(out, REASON_SIZE, "%s%s%s%s", "canceled",
                  s->cancel.by[0] != '\0' ? " by " : "", s->cancel.by,
                  s->cancel.reason[0] != '\0' ? ": " : "");
         snprintf(out + strlen(out), REASON_SIZE - strlen(out), "%s", s->cancel.reason);
-        if (s->has_end && s->end.text[0] != '\0' && attended_is(s->run_fd, s->attempt)) {
-            snprintf(out + strlen(out), REASON_SIZE - strlen(out), "; %s", s->end.text);
-        }
+        describe_attended_end(s, out);
         break;
     case RUN_EXIT_COULD_NOT_START:
         snprintf(out, REASON_SIZE, "could not start: %s", s->end.text);

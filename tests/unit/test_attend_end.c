@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include "executor/attend_inside.h"
@@ -85,6 +86,50 @@ static void what_may_have_been_submitted_long_ago_is_unknown(void **state)
     enginelog_close(&a.engine);
 }
 
+/* Judge a failed application whose driver said this of itself, or nothing. */
+static struct run_exit judge_failed(struct scratch *scratch, struct run_exit word,
+                                    const char *logs, const char *diagnostics)
+{
+    struct attend_verdict out;
+    struct attendance a;
+    struct attend_yarn what;
+    struct log log;
+    begin(&a, &what, &log, scratch);
+    a.log.word.exit = word;
+    a.app.state = YARN_FAILED;
+    a.app.final = YARN_FINAL_FAILED;
+    snprintf(a.app.driver_logs, sizeof(a.app.driver_logs), "%s", logs);
+    snprintf(a.app.diagnostics, sizeof(a.app.diagnostics), "%s", diagnostics);
+    attendance_judge(&a, &out);
+    enginelog_close(&a.engine);
+    return out.exit;
+}
+
+#define LOGS "http://node:8042/node/containerlogs/container_1_2_01_000001/me"
+
+/* It was told as the status that its ApplicationMaster ended with, or as SIGTERM. */
+static void a_driver_that_yarn_waited_for_in_vain_has_timed_out(void **state)
+{
+    static const char said[] = "exited with  exitCode: 13\nException: Futures timed out "
+                               "after [100000 milliseconds]";
+    const struct run_exit none = {.kind = RUN_EXIT_NONE};
+    const struct run_exit ended = {.kind = RUN_EXIT_SIGNALED, .signal = 15};
+    assert_int_equal(judge_failed(*state, none, LOGS, said).kind, RUN_EXIT_TIMED_OUT);
+    assert_int_equal(judge_failed(*state, ended, LOGS, said).kind, RUN_EXIT_TIMED_OUT);
+}
+
+/* It was told as if the script had exited with 1. */
+static void what_yarn_never_started_could_not_start(void **state)
+{
+    const struct run_exit none = {.kind = RUN_EXIT_NONE};
+    assert_int_equal(judge_failed(*state, none, "", "to unknown queue: x\n").kind,
+                     RUN_EXIT_COULD_NOT_START);
+    assert_int_equal(judge_failed(*state, none, LOGS, "exited with  exitCode: -1000").kind,
+                     RUN_EXIT_COULD_NOT_START);
+    assert_int_equal(judge_failed(*state, none, LOGS, "exited with  exitCode: 5").kind,
+                     RUN_EXIT_EXITED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -94,6 +139,10 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_may_have_been_submitted_long_ago_is_unknown,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_driver_that_yarn_waited_for_in_vain_has_timed_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_yarn_never_started_could_not_start, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

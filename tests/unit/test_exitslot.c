@@ -34,6 +34,8 @@ static void each_kind_of_end_reads_back(void **state)
         {.kind = RUN_EXIT_EXITED, .code = 255},
         {.kind = RUN_EXIT_SIGNALED, .signal = 9},
         {.kind = RUN_EXIT_COULD_NOT_START, .code = 127},
+        {.kind = RUN_EXIT_TIMED_OUT},
+        {.kind = RUN_EXIT_UNKNOWN},
     };
     CLEANUP_FD int fd = open_exit(*state);
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {

@@ -65,7 +65,7 @@ static void test_known_words_are_sentences(void **state)
     } rows[] = {
         {"java.util.concurrent.TimeoutException: Futures timed out after [100000 "
          "milliseconds]",
-         "the script made no SparkContext within 100000 ms, and YARN waits no longer"},
+         "the script made no SparkContext within 100 s, and YARN waits no longer"},
         {"Exception: Python in worker has different version (3, 8) than that in driver "
          "3.11, PySpark cannot run",
          "the executors' Python is (3, 8) and the driver's is 3.11"},
