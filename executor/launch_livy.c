@@ -45,6 +45,7 @@ static bool read_result(const struct launch_livy *l, struct exitslot *slot)
     }
     snprintf(slot->text, sizeof(slot->text), "%.*s", (int)sizeof(slot->text) - 1,
              why != NULL ? why : "");
+    snprintf(slot->by, sizeof(slot->by), "attend"); /* it is what that said */
     return true;
 }
 
@@ -88,15 +89,13 @@ bool launch_livy_run(const struct launch_livy *l, const struct stage_report *sai
         return true;
     }
     if (read_result(l, slot)) {
-        snprintf(slot->by, sizeof(slot->by), "attend"); /* it is what that said */
-    } else {
-        if (WIFSIGNALED(*out_status)) {
-            return false;
-        }
-        slot->exit =
-            (struct run_exit){.kind = RUN_EXIT_COULD_NOT_START, .code = EXIT_FAILED};
-        snprintf(slot->text, sizeof(slot->text),
-                 "what looks after the run on Livy failed; control.log says why");
+        return true;
     }
+    if (WIFSIGNALED(*out_status)) {
+        return false;
+    }
+    slot->exit = (struct run_exit){.kind = RUN_EXIT_COULD_NOT_START, .code = EXIT_FAILED};
+    snprintf(slot->text, sizeof(slot->text),
+             "what looks after the run on Livy failed; control.log says why");
     return true;
 }

@@ -229,21 +229,6 @@ static int prepare_submit(struct launch_spark *l, struct error *err)
     return 0;
 }
 
-/* Where there is no node but a Livy server: the controller's attendant. */
-static void prepare_livy(struct launch_spark *l)
-{
-    CLEANUP_FREE char *folder = xasprintf("%s/runs/%s", l->root->path, l->spec->run);
-
-    l->is_attended = true;
-    strvec_push(&l->argv, l->spec->spark->attendant);
-    strvec_push(&l->argv, "attend");
-    strvec_push(&l->argv, "livy");
-    strvec_push(&l->argv, "--run-folder");
-    strvec_push(&l->argv, folder);
-    strvec_push(&l->argv, "--attempt");
-    strvec_pushf(&l->argv, "%lld", (long long)l->attempt);
-}
-
 /* In cluster mode: our own attendant. */
 static void prepare_attendant(struct launch_spark *l)
 {
@@ -277,10 +262,6 @@ static int refuse_second_place(const struct launch_spark *l, struct error *err)
 
 int launch_spark_prepare(struct launch_spark *l, struct error *err)
 {
-    if (l->spec->spark->livy != NULL) {
-        prepare_livy(l);
-        return 0;
-    }
     if (find_node(l, err) < 0) {
         return -1;
     }

@@ -366,6 +366,21 @@ def test_a_verdict_that_was_written_down_outlives_its_attendant(errand: Errand, 
 
 
 @pytest.mark.usefixtures("livy")
+def test_a_verdict_that_it_could_not_start_is_not_asked_for_again(errand: Errand, project: Path):
+    """It is the attendant's own word, and none that a further start failed."""
+    write(project, "import time\nprint('begun', flush=True)\ntime.sleep(10)\n")
+    run = errand.submit("--target", "web", "job.py")
+    begun(errand, run)
+    (pid,) = attendants(run)
+    folder = errand.home / "state" / "local" / "runs" / run
+    (folder / "driver.result.1").write_text('{"kind":"could_not_start","text":"the cluster has no room"}\n')
+    os.kill(processes.stat(pid)[1], signal.SIGKILL)
+    assert "the cluster has no room" in errand.run("follow", run, code=125).errors
+    assert errand.show(run)["status"] == "Failed"
+    assert control_log(errand, run).count("it is started again") == 1
+
+
+@pytest.mark.usefixtures("livy")
 def test_metrics_that_were_half_brought_are_not_there_twice(errand: Errand, project: Path, tmp_path: Path):
     line, go = '{"name":"loss","value":0.5,"step":1}\n', tmp_path / "go"
     write(
