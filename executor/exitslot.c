@@ -61,10 +61,9 @@ static void checksum(const char *data, size_t length, char out[17])
     bytes_to_hex(out, digest.digest, 8);
 }
 
-static const char *const kind_names[RUN_EXIT_COUNT] = {
-    [RUN_EXIT_NONE] = "exited",
+static const char *const kind_names[RUN_EXIT_COUNT] = {[RUN_EXIT_NONE] = "exited",
 #define ROW(symbol, name, meaning) [RUN_EXIT_##symbol] = name,
-    RUN_EXIT_TABLE(ROW)
+                                                       RUN_EXIT_TABLE(ROW)
 #undef ROW
 };
 

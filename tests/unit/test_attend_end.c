@@ -124,8 +124,9 @@ static void what_yarn_never_started_could_not_start(void **state)
     const struct run_exit none = {.kind = RUN_EXIT_NONE};
     assert_int_equal(judge_failed(*state, none, "", "to unknown queue: x\n").kind,
                      RUN_EXIT_COULD_NOT_START);
-    assert_int_equal(judge_failed(*state, none, LOGS, "exited with  exitCode: -1000").kind,
-                     RUN_EXIT_COULD_NOT_START);
+    assert_int_equal(
+        judge_failed(*state, none, LOGS, "exited with  exitCode: -1000").kind,
+        RUN_EXIT_COULD_NOT_START);
     assert_int_equal(judge_failed(*state, none, LOGS, "exited with  exitCode: 5").kind,
                      RUN_EXIT_EXITED);
 }
