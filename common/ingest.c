@@ -11,6 +11,7 @@
 #include "common/dirstack.h"
 #include "common/fdio.h"
 #include "common/ingest_file.h"
+#include "common/store.h"
 #include "common/strbuf.h"
 
 /* One walk. What is large lives here and not in the frames of the recursion, which is up
@@ -459,4 +460,13 @@ int ingest_folder(int dir_fd, const struct ingest_hooks *hooks, struct oid *out,
     }
     out_totals->files = in->files;
     return 0;
+}
+
+int ingest_put(void *store, enum object_kind kind, const struct oid *oid,
+               const void *body, size_t length, const char *path, uint64_t offset,
+               struct error *err)
+{
+    (void)path;
+    (void)offset;
+    return store_put(store, kind, oid, body, length, err);
 }

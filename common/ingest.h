@@ -83,6 +83,11 @@ struct ingest_hooks {
 int ingest_folder(int dir_fd, const struct ingest_hooks *hooks, struct oid *out,
                   struct tree_totals *out_totals, struct error *err);
 
+/* An ingest_hooks.put into the store that is its context (store.h). */
+int ingest_put(void *store, enum object_kind kind, const struct oid *oid,
+               const void *body, size_t length, const char *path, uint64_t offset,
+               struct error *err);
+
 /*
  * True where following target (the text of a symbolic link at path) leaves the top
  * folder, judged by the text alone: absolute, or more ".." than folders above it.

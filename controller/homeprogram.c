@@ -83,19 +83,10 @@ static int check_machine(int fd, const char *platform, struct error *err)
                      platform);
 }
 
-static int put_object(void *context, enum object_kind kind, const struct oid *oid,
-                      const void *body, size_t length, const char *path, uint64_t offset,
-                      struct error *err)
-{
-    (void)path;
-    (void)offset;
-    return store_put(context, kind, oid, body, length, err);
-}
-
 int homeprogram_put(const char *path, const char *platform, struct store *store,
                     struct tree_entry *out, struct error *err)
 {
-    const struct ingest_hooks hooks = {.context = store, .put = put_object};
+    const struct ingest_hooks hooks = {.context = store, .put = ingest_put};
     CLEANUP(file_reader_cleanup) struct file_reader *reader = file_reader_new(&hooks);
     CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct error problem = ERROR_INIT;

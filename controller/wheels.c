@@ -274,15 +274,6 @@ static int write_note(const char *path, const struct wheels *wheels, struct erro
 
 /* ---- into the store ---- */
 
-static int put_object(void *context, enum object_kind kind, const struct oid *oid,
-                      const void *body, size_t length, const char *path, uint64_t offset,
-                      struct error *err)
-{
-    (void)path;
-    (void)offset;
-    return store_put(context, kind, oid, body, length, err);
-}
-
 /* Nothing but wheels is in it; all of them were made by the tool just now. */
 static int refuse_problem(void *context, const char *path, enum ingest_problem problem,
                           const struct error *err, struct error *stop_err)
@@ -296,7 +287,7 @@ static int refuse_problem(void *context, const char *path, enum ingest_problem p
 static int keep(struct store *store, int work_fd, struct wheels *out, struct error *err)
 {
     const struct ingest_hooks hooks = {
-        .context = store, .put = put_object, .problem = refuse_problem};
+        .context = store, .put = ingest_put, .problem = refuse_problem};
     struct tree_totals totals = {0};
     CLEANUP_FD int fd = files_open_dir(work_fd, WHEELS_FOLDER, err);
     if (fd < 0 || ingest_folder(fd, &hooks, &out->folder, &totals, err) < 0 ||

@@ -26,15 +26,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static int put(void *context, enum object_kind kind, const struct oid *oid,
-               const void *body, size_t length, const char *path, uint64_t offset,
-               struct error *err)
-{
-    (void)path;
-    (void)offset;
-    return store_put(context, kind, oid, body, length, err);
-}
-
 static int complain(void *context, const char *path, enum ingest_problem problem,
                     const struct error *err, struct error *stop_err)
 {
@@ -54,7 +45,8 @@ static int do_ingest(struct noderoot *root, char **args, struct error *err)
 {
     CLEANUP(store_cleanup) struct store *store = open_store(root, err);
     CLEANUP_FD int fd = files_open_dir(AT_FDCWD, args[0], err);
-    struct ingest_hooks hooks = {.context = store, .put = put, .problem = complain};
+    struct ingest_hooks hooks = {
+        .context = store, .put = ingest_put, .problem = complain};
     struct oid oid;
     struct tree_totals totals;
     char hex[OID_HEX_SIZE];
