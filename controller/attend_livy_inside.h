@@ -70,6 +70,19 @@ int attendance_keep(const struct attendance *a, const char *file, int64_t number
                     struct error *err);
 int64_t attendance_kept(const struct attendance *a, const char *file);
 
+/* attend_livy_send.c. The project, by its digest: what is there is not sent again. name:
+ * in place. Errors: livy_place.h's, archive.h's. */
+int attendance_send_project(struct attendance *a, const char *name, struct error *err);
+/* A list of files: what lies in the project is brought to the attempt's folder, each in
+ * one of its own, called after kind, so that it keeps its name. out: their URIs. Errors:
+ * also ERR_UNSUPPORTED (it leads out of the project). */
+int attendance_send_files(struct attendance *a, const char *kind,
+                          const struct strvec *items, struct strvec *out,
+                          struct error *err);
+/* The driver with this attempt's settings. archive: the project's URI. */
+int attendance_send_driver(struct attendance *a, const char *archive, const char *name,
+                           struct error *err);
+
 /* attend_livy_submit.c: everything up to a batch whose id is known. Errors: what cannot
  * pass; ERR_CANCELED, also out of the middle of a POST: a batch may be there. */
 int attendance_submit(struct attendance *a, struct error *err);

@@ -1,0 +1,210 @@
+/* attend_livy, what the cluster gets before a batch is asked for: project, files, the
+ * driver.
+ */
+#define _GNU_SOURCE /* O_NOFOLLOW, realpath */
+#include "controller/attend_livy_inside.h"
+
+#include "common/archive.h"
+#include "common/bytes.h"
+#include "common/fdio.h"
+#include "common/files.h"
+#include "common/mem.h"
+#include "common/store.h"
+#include "common/variables.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+extern const char livy_driver_base_text[], livy_driver_text[];
+
+/* ---- Files */
+
+static int leave_out(void *context, const char *path, const char *target,
+                     struct error *err)
+{
+    struct attendance *a = context;
+    (void)err;
+    log_line(&a->log, "%s is not sent: it is a link out of the project, to %s", path,
+             target);
+    return 0;
+}
+
+static int write_archive(struct attendance *a, int fd, struct archive_facts *facts,
+                         struct error *err)
+{
+    const struct archive_request request = {
+        .out_fd = fd, .leads_out = leave_out, .context = a};
+    CLEANUP_FREE char *path = files_join(a->run_folder, "../../store");
+    CLEANUP(store_cleanup) struct store *store = store_open(path, err);
+    if (store == NULL) {
+        return -1;
+    }
+    struct object_source source = store_source(store);
+    return archive_snapshot(&request, &source, &a->spec.root, facts, err);
+}
+
+int attendance_send_project(struct attendance *a, const char *name, struct error *err)
+{
+    CLEANUP_FREE char *file = files_join(a->run_folder, "project.tar");
+    struct archive_facts facts = {.archive_bytes = 0};
+    uint64_t size = 0;
+    bool is_there = false;
+    char text[FILES_SIZE_TEXT];
+    if (livy_place_size(&a->place, name, &is_there, &size, err) < 0) {
+        return -1;
+    }
+    if (is_there && size > 0) {
+        log_line(&a->log, "the project is there already");
+        return 0;
+    }
+    CLEANUP_FD int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return error_sys(err, "make %s", file);
+    }
+    int result = write_archive(a, fd, &facts, err);
+    if (result == 0) {
+        result = livy_place_put_once(&a->place, name, 0644, file, err);
+    }
+    (void)unlink(file);
+    if (result == 0) {
+        files_format_size(text, facts.archive_bytes);
+        attendance_say(a, ENGINE_NOTE, "sent the project to the cluster: %s", text);
+    }
+    return result;
+}
+
+/* Where a file of the work tree is, malloc'ed. What a symbolic link names outside is any
+ * file of this machine, which is not the project's to send. No code of the project runs
+ * here, so the tree is as errand wrote it. */
+static char *find_file(const struct attendance *a, const char *path, struct error *err)
+{
+    CLEANUP_FREE char *work = files_join(a->run_folder, "work");
+    CLEANUP_FREE char *top = realpath(work, NULL);
+    CLEANUP_FREE char *named = files_join(work, path);
+    CLEANUP_FREE char *found = top != NULL ? realpath(named, NULL) : NULL;
+    if (found == NULL) {
+        error_sys(err, "send %s", path);
+        return NULL;
+    }
+    size_t length = strlen(top);
+    if (strncmp(found, top, length) != 0 || found[length] != '/') {
+        error_set(err, ERR_UNSUPPORTED, "send %s: it leads out of the project", path);
+        return NULL;
+    }
+    return TAKE_PTR(found);
+}
+
+int attendance_send_files(struct attendance *a, const char *kind,
+                          const struct strvec *items, struct strvec *out,
+                          struct error *err)
+{
+    for (size_t i = 0; i < items->count; i++) {
+        const char *item = items->items[i];
+        if (spark_is_uri(item)) {
+            strvec_push(out, item);
+            continue;
+        }
+        size_t length = strcspn(item, "#");
+        CLEANUP_FREE char *path = xstrndup(item, length);
+        CLEANUP_FREE char *file = find_file(a, path, err);
+        const char *slash = strrchr(path, '/');
+        CLEANUP_FREE char *folder = xasprintf("%s/%s%zu", a->folder, kind, i);
+        CLEANUP_FREE char *name = files_join(folder, slash != NULL ? slash + 1 : path);
+        if (file == NULL || livy_place_make_dir(&a->place, folder, err) < 0 ||
+            livy_place_put(&a->place, name, 0644, file, err) < 0) {
+            return -1;
+        }
+        CLEANUP_FREE char *uri = livy_place_uri(&a->place, name);
+        strvec_pushf(out, "%s%s", uri, item + length);
+    }
+    return 0;
+}
+
+/* ---- The driver */
+
+static void add_bytes_array(struct json *j, const char *key, const struct strvec *items)
+{
+    struct json *array = json_add(j, key, json_new_array());
+    for (size_t i = 0; i < items->count; i++) {
+        (void)json_append(array,
+                          json_new_bytes(items->items[i], strlen(items->items[i])));
+    }
+}
+
+static void add_variable(struct json *map, const char *name, const char *value)
+{
+    if (json_get(map, name) == NULL) {
+        json_add_bytes(map, name, value, strlen(value));
+    }
+}
+
+/* The script's variables and secrets, then errand's own. */
+static void add_variables(const struct attendance *a, struct json *j, bool *has_secrets)
+{
+    struct json *map = json_add(j, "variables", json_new_object());
+    for (size_t i = 0; i < a->spec.secrets.count; i++) {
+        const char *name = a->spec.secrets.items[i];
+        const char *value = getenv(name);
+        if (value != NULL && strncmp(name, VARIABLES_OWN, strlen(VARIABLES_OWN)) != 0) {
+            add_variable(map, name, value);
+            *has_secrets = true;
+        }
+    }
+    for (size_t i = 0; i < a->spec.variables.count; i++) {
+        const char *pair = a->spec.variables.items[i];
+        CLEANUP_FREE char *name = xstrndup(pair, strcspn(pair, "="));
+        add_variable(map, name, pair + strlen(name) + (pair[strlen(name)] == '='));
+    }
+    CLEANUP_FREE char *attempt = xasprintf("%lld", (long long)a->attempt);
+    add_variable(map, "ERRAND_RUN_ID", a->spec.run);
+    /* Where Livy is on this machine: it is none of the processes that are ended with the
+     * run's stage (executor/processes.h). */
+    add_variable(map, "ERRAND_ROLE", "engine");
+    add_variable(map, "ERRAND_EXPERIMENT", a->spec.experiment);
+    add_variable(map, "ERRAND_ATTEMPT", attempt);
+}
+
+/* One file: both halves of the driver, and the settings of this attempt. Nothing goes by
+ * arguments, which the cluster's pages show. */
+static void write_driver(const struct attendance *a, const char *archive,
+                         struct strbuf *out, bool *has_secrets)
+{
+    CLEANUP_JSON struct json *j = json_new_object();
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    CLEANUP_FREE char *folder = livy_place_uri(&a->place, a->folder);
+    json_add_bytes(j, "script", a->spec.script, strlen(a->spec.script));
+    add_bytes_array(j, "arguments", &a->spec.command);
+    struct json *outputs = json_add(j, "outputs", json_new_object());
+    add_bytes_array(outputs, "folders", &a->spec.outputs);
+    json_add_string(j, "folder", folder);
+    json_add_string(j, "archive", archive);
+    json_add_string(j, "tag", a->tag);
+    add_variables(a, j, has_secrets);
+    json_add_bool(j, "has_secrets", *has_secrets);
+    json_write(j, false, &text);
+    strbuf_puts(out, livy_driver_base_text);
+    strbuf_puts(out, "\n\n");
+    strbuf_puts(out, livy_driver_text);
+    strbuf_puts(out, "\nlivy_main(decode(\"");
+    bytes_to_base64(out, text.data, text.length);
+    strbuf_puts(out, "\"))\n");
+    mem_wipe(text.data, text.length);
+}
+
+int attendance_send_driver(struct attendance *a, const char *archive, const char *name,
+                           struct error *err)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    CLEANUP_FREE char *file = files_join(a->run_folder, "livy_driver.py");
+    bool has_secrets = false;
+    write_driver(a, archive, &text, &has_secrets);
+    int result = files_write_atomic(AT_FDCWD, file, text.data, text.length, 0600, err);
+    mem_wipe(text.data, text.length);
+    if (result == 0) {
+        result = livy_place_put(&a->place, name, has_secrets ? 0600 : 0644, file, err);
+        (void)unlink(file);
+    }
+    return result;
+}
