@@ -151,7 +151,10 @@ static int complain(const struct envspec *d, struct error *err)
                          d->builder != NULL ? d->builder : "");
     }
     error_set(err, ERR_NOT_FOUND, "the node has nothing to build the environment with");
-    return error_hint(err, "%.400s", hint.data);
+    return error_hint(err,
+                      "%.400s; looked for in PATH, /usr, /usr/local, /opt, ~/.local/bin "
+                      "and ~/.cargo/bin",
+                      hint.data);
 }
 
 /* 1: it can be used, and e says so; 0: a program would have to be started; -1: not. */

@@ -254,6 +254,7 @@ def test_a_builder_that_the_node_lacks_is_said_before_anything_is_sent(errand, t
     result = errand.run("run", "--target", target, "-e", "{packages: [tiny], builder: uv}", "t.py", code=125)
     assert "the node has nothing to build the environment with" in result.errors
     assert "install uv" in result.errors
+    assert "; looked for in PATH, /usr" in result.errors
     assert errand.json("list")["runs"] == []
 
 
