@@ -272,6 +272,19 @@ void http_put_status(struct strbuf *out, int status)
     }
 }
 
+const char *http_login_doubt(const struct http *http)
+{
+    switch (http->login) {
+    case HTTP_LOGIN_BASIC:
+        return "; user or password may be wrong";
+    case HTTP_LOGIN_NEGOTIATE:
+        return "; there is no valid Kerberos ticket (kinit gets one)";
+    case HTTP_LOGIN_NONE:
+        break;
+    }
+    return "";
+}
+
 static enum error_code code_of(int status)
 {
     switch (status) {

@@ -92,6 +92,7 @@ struct http {
     int (*perform)(struct http *http, const struct http_request *request,
                    struct http_response *out, struct error *err);
     void (*free)(struct http *http);
+    enum http_login login; /* how it says who one is: the carrier's */
     /* Where this is readable, perform ends at once with ERR_CANCELED; -1: nothing does.
      * The caller's, to be set and cleared at any time between two calls. */
     int stop_fd;
@@ -99,6 +100,10 @@ struct http {
      * The caller's too. */
     int64_t deadline_ns;
 };
+
+/* Why a server may not believe who one is (401), for behind a sentence: "; there is no
+ * valid Kerberos ticket (kinit gets one)". "" without a login. */
+const char *http_login_doubt(const struct http *http);
 
 void http_free(struct http *http);
 DEFINE_CLEANUP_FREE(http)

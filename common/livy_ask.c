@@ -35,8 +35,8 @@ static char *batch_path(const char *which, const char *rest)
     return strbuf_detach(&path);
 }
 
-static int fail_status(const struct http_response *answer, const char *url,
-                       struct error *err)
+static int fail_status(const struct livy *livy, const struct http_response *answer,
+                       const char *url, struct error *err)
 {
     static const struct {
         int status;
@@ -51,8 +51,9 @@ static int fail_status(const struct http_response *answer, const char *url,
     livy_put_reason(answer, &reason);
     http_put_status(&status, answer->status);
     bool is_status = strcmp(reason.data, status.data) == 0;
-    return error_set(err, code, "%s answers %s%s%s", url, status.data,
-                     is_status ? "" : ": ", is_status ? "" : reason.data);
+    return error_set(err, code, "%s answers %s%s%s%s", url, status.data,
+                     is_status ? "" : ": ", is_status ? "" : reason.data,
+                     code == ERR_LOGIN ? http_login_doubt(livy->http) : "");
 }
 
 static int ask(const struct livy *livy, const char *method, const char *path,
@@ -75,7 +76,7 @@ static int ask(const struct livy *livy, const char *method, const char *path,
             return 0;
         }
     }
-    return answer->status == 200 ? 0 : fail_status(answer, url, err);
+    return answer->status == 200 ? 0 : fail_status(livy, answer, url, err);
 }
 
 /* What cannot be read is no answer of Livy's. */

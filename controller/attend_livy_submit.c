@@ -216,11 +216,11 @@ static int refuse(struct attendance *a, const struct http_response *answer,
     bool is_there = false;
     livy_put_reason(answer, &reason);
     (void)attendance_find(a, &is_there, NULL); /* what is refused may stay as a zombie */
-    error_set(err, ERR_UNSUPPORTED, "Livy did not take the batch: %s", reason.data);
     if (answer->status == 401 || answer->status == 403) {
-        err->code = ERR_LOGIN;
-        return error_hint(err, "user or password may be wrong");
+        return error_set(err, ERR_LOGIN, "Livy did not take the batch: %s%s", reason.data,
+                         http_login_doubt(a->livy.http));
     }
+    error_set(err, ERR_UNSUPPORTED, "Livy did not take the batch: %s", reason.data);
     if (strstr(reason.data, "Local path") != NULL) {
         return error_hint(err,
                           "a folder of HDFS is named with its scheme, --base "

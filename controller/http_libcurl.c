@@ -434,7 +434,10 @@ static void free_carrier(struct http *http)
 struct http *http_libcurl_new(const struct http_settings *settings, struct error *err)
 {
     struct http_libcurl *c = xcalloc(1, sizeof *c);
-    c->http = (struct http){.perform = perform, .free = free_carrier, .stop_fd = -1};
+    c->http = (struct http){.perform = perform,
+                            .free = free_carrier,
+                            .login = settings->login,
+                            .stop_fd = -1};
     c->settings = settings;
     if (load(&c->curl, err) != 0 || check_login(c, err) != 0) {
         free(c);

@@ -31,9 +31,6 @@ static int check_server(struct target_checking *c, const struct livy *livy,
     struct error err = ERROR_INIT;
     int64_t since_ns = clock_monotonic_ns();
     if (livy_ask_version(livy, server, &err) != 0) {
-        if (err.code == ERR_LOGIN && err.hint[0] == '\0') {
-            error_hint(&err, "user or password may be wrong");
-        }
         return fail(c, "livy", since_ns, &err);
     }
     CLEANUP_FREE char *detail = xasprintf("Livy %s at %s", server->version, livy->url);

@@ -436,6 +436,7 @@ struct http *http_curl_new(const char *program, const struct http_settings *sett
     curl->http = (struct http){
         .perform = curl_perform,
         .free = curl_free,
+        .login = settings != NULL ? settings->login : HTTP_LOGIN_NONE,
         .stop_fd = -1,
     };
     curl->program = program;

@@ -404,6 +404,31 @@ static void what_the_gateway_says_is_told_apart(void **state)
     }
 }
 
+static void who_is_not_believed_is_told_why_that_may_be(void **state)
+{
+    static const struct {
+        enum http_login login;
+        const char *end;
+    } rows[] = {
+        {HTTP_LOGIN_NONE, "401 Unauthorized"},
+        {HTTP_LOGIN_BASIC, "; user or password may be wrong"},
+        {HTTP_LOGIN_NEGOTIATE, "; there is no valid Kerberos ticket (kinit gets one)"}};
+    static const struct fake_answer answer = {
+        .method = "GET", .url = URL "/version", .status = 401};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct fake_http fake;
+        struct livy livy = {.http = &fake.http, .url = URL};
+        struct livy_server server;
+        struct error err = ERROR_INIT;
+        fake_init(&fake, &answer, 1);
+        fake.http.login = rows[i].login;
+        assert_int_equal(livy_ask_version(&livy, &server, &err), -1);
+        size_t length = strlen(rows[i].end);
+        assert_string_equal(err.text + strlen(err.text) - length, rows[i].end);
+    }
+}
+
 static int count(void *context, const struct livy_batch *batch)
 {
     size_t *sum = context;
@@ -483,6 +508,7 @@ int main(void)
         cmocka_unit_test(a_job_is_written_without_what_was_not_said),
         cmocka_unit_test(a_batch_that_is_not_there_is_no_failure),
         cmocka_unit_test(what_the_gateway_says_is_told_apart),
+        cmocka_unit_test(who_is_not_believed_is_told_why_that_may_be),
         cmocka_unit_test(all_batches_are_asked_for_page_by_page),
         cmocka_unit_test(a_post_is_one_exchange_with_the_header_against_forgery),
     };
