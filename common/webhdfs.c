@@ -1,7 +1,9 @@
 #include "common/webhdfs.h"
 
+#include "common/fdio.h"
 #include "common/json.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,16 +118,24 @@ int webhdfs_make_dirs(const struct webhdfs *fs, const char *path, struct error *
 
 /* ---- Writing */
 
-/* Where the bytes are to go: the first answer's Location, as a header or (noredirect) in
- * its body; malloc'ed. NULL: err. */
-static char *find_place(const struct webhdfs *fs, const char *path, unsigned mode,
+/* Of two steps, of which the first says where the second goes. */
+struct call {
+    const char *method, *path, *op;
+    const char *more; /* of the query */
+};
+
+/* Where the body of this call is wanted: the first of its two steps sends none. The
+ * address is the redirection's, or, where the query says noredirect, in the answer's
+ * body; malloc'ed. NULL: err. */
+static char *find_place(const struct webhdfs *fs, const struct call *call,
                         struct error *err)
 {
     CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
-    CLEANUP_FREE char *more = xasprintf("&overwrite=true&permission=%o", mode);
-    CLEANUP_FREE char *url = address(fs, path, "CREATE", more);
-    const struct http_request request = {
-        .method = "PUT", .url = url, .timeout_ms = ASK_MS, .limit_bytes = ANSWER_MAX};
+    CLEANUP_FREE char *url = address(fs, call->path, call->op, call->more);
+    const struct http_request request = {.method = call->method,
+                                         .url = url,
+                                         .timeout_ms = ASK_MS,
+                                         .limit_bytes = ANSWER_MAX};
     if (http_perform(fs->http, &request, &answer, err) < 0) {
         return NULL;
     }
@@ -137,22 +147,18 @@ static char *find_place(const struct webhdfs *fs, const char *path, unsigned mod
     if (answer.status == 200 && json_is_string(place)) {
         return xstrdup(json_string(place));
     }
-    fail_status(&answer, "write", path, err);
+    fail_status(&answer, "write", call->path, err);
     return NULL;
 }
 
-/* request has the body. HttpFS wants to be told that this is the second step. */
-static int put(const struct webhdfs *fs, const char *path, unsigned mode,
-               struct http_request *request, struct error *err)
+static int carry(const struct webhdfs *fs, const struct call *call, const char *place,
+                 struct http_request *request, struct error *err)
 {
+    /* HttpFS wants to be told that this is the second step. */
     static const struct http_header headers[] = {
         {"Content-Type", "application/octet-stream"}};
     CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
-    CLEANUP_FREE char *place = find_place(fs, path, mode, err);
-    if (place == NULL || http_check_url(place, err) < 0) {
-        return -1;
-    }
-    request->method = "PUT";
+    request->method = call->method;
     request->url = place;
     request->headers = headers;
     request->header_count = ARRAY_SIZE(headers);
@@ -164,21 +170,81 @@ static int put(const struct webhdfs *fs, const char *path, unsigned mode,
     }
     return answer.status == 201 || answer.status == 200
                ? 0
-               : fail_status(&answer, "write", path, err);
+               : fail_status(&answer, "write", call->path, err);
+}
+
+/* Both steps. request has the body. */
+static int put(const struct webhdfs *fs, const struct call *call,
+               struct http_request *request, struct error *err)
+{
+    CLEANUP_FREE char *place = find_place(fs, call, err);
+    return place == NULL || http_check_url(place, err) < 0
+               ? -1
+               : carry(fs, call, place, request, err);
+}
+
+static int create(const struct webhdfs *fs, const char *path, unsigned mode,
+                  struct http_request *request, struct error *err)
+{
+    CLEANUP_FREE char *more = xasprintf("&overwrite=true&permission=%o", mode);
+    const struct call call = {"PUT", path, "CREATE", more};
+    return put(fs, &call, request, err);
 }
 
 int webhdfs_put_file(const struct webhdfs *fs, const char *path, unsigned mode,
                      const char *file, struct error *err)
 {
     struct http_request request = {.body_file = file};
-    return put(fs, path, mode, &request, err);
+    return create(fs, path, mode, &request, err);
 }
 
 int webhdfs_put_bytes(const struct webhdfs *fs, const char *path, unsigned mode,
                       const void *data, size_t length, struct error *err)
 {
     struct http_request request = {.body = data, .body_length = length};
-    return put(fs, path, mode, &request, err);
+    return create(fs, path, mode, &request, err);
+}
+
+/* What is left of the open file, behind what the cluster has of it. */
+static int append_rest(const struct webhdfs *fs, const char *path, int fd,
+                       struct error *err)
+{
+    static const struct call call = {.method = "POST", .op = "APPEND", .more = ""};
+    struct call one = call;
+    CLEANUP_FREE char *piece = xmalloc(WEBHDFS_PIECE);
+    ssize_t got;
+    one.path = path;
+    while ((got = fdio_read_full(fd, piece, WEBHDFS_PIECE)) > 0) {
+        struct http_request request = {.body = piece, .body_length = (size_t)got};
+        if (put(fs, &one, &request, err) < 0) {
+            return -1;
+        }
+    }
+    return got < 0 ? error_sys(err, "read what is sent to %s", path) : 0;
+}
+
+int webhdfs_put_pieces(const struct webhdfs *fs, const char *path, unsigned mode,
+                       const char *file, struct error *err)
+{
+    CLEANUP_FREE char *more = xasprintf("&overwrite=true&permission=%o", mode);
+    const struct call call = {"PUT", path, "CREATE", more};
+    CLEANUP_FD int fd = open(file, O_RDONLY | O_CLOEXEC);
+    CLEANUP_FREE char *piece = xmalloc(WEBHDFS_PIECE);
+    ssize_t got = fd < 0 ? -1 : fdio_read_full(fd, piece, WEBHDFS_PIECE);
+    if (got < 0) {
+        return error_sys(err, "read %s", file);
+    }
+    CLEANUP_FREE char *place = find_place(fs, &call, err);
+    if (place == NULL || http_check_url(place, err) < 0) {
+        return -1;
+    }
+    bool is_whole = got < (ssize_t)WEBHDFS_PIECE || !http_is_same_origin(place, fs->url);
+    struct http_request whole = {.body_file = file};
+    struct http_request first = {.body = piece, .body_length = (size_t)got};
+    if (is_whole) {
+        return carry(fs, &call, place, &whole, err);
+    }
+    return carry(fs, &call, place, &first, err) < 0 ? -1 : append_rest(fs, path, fd, err);
 }
 
 int webhdfs_rename(const struct webhdfs *fs, const char *from, const char *to,

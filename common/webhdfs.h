@@ -32,6 +32,16 @@ int webhdfs_put_file(const struct webhdfs *fs, const char *path, unsigned mode,
                      const char *file, struct error *err);
 int webhdfs_put_bytes(const struct webhdfs *fs, const char *path, unsigned mode,
                       const void *data, size_t length, struct error *err);
+/*
+ * The same of a large file, where a gateway may stand between: a data node answers "100
+ * Continue" unasked before the body has come, and nginx takes that for the answer and
+ * sends no more of the body than fits into a socket. So what is redirected to where it
+ * was asked goes in pieces of this size, which are appended; a failure leaves some of
+ * them.
+ */
+#define WEBHDFS_PIECE ((size_t)2 << 20)
+int webhdfs_put_pieces(const struct webhdfs *fs, const char *path, unsigned mode,
+                       const char *file, struct error *err);
 /* Errors: ERR_EXISTS where it was not done, which is what a target that is there comes
  * to. */
 int webhdfs_rename(const struct webhdfs *fs, const char *from, const char *to,

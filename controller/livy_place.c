@@ -54,7 +54,7 @@ static int hdfs_make_dir(const struct livy_place *place, const char *path,
 static int hdfs_put(const struct livy_place *place, const char *path, unsigned mode,
                     const char *file, struct error *err)
 {
-    return webhdfs_put_file(&place->fs, path, mode, file, err);
+    return webhdfs_put_pieces(&place->fs, path, mode, file, err);
 }
 
 static int hdfs_rename(const struct livy_place *place, const char *from, const char *to,

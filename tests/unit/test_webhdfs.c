@@ -5,7 +5,9 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/webhdfs.h"
 #include "tests/unit/http_fake.h"
@@ -69,6 +71,59 @@ static void a_gateway_points_at_itself_and_gets_the_password(void **state)
     fake_init(&fake, answers, ARRAY_SIZE(answers));
     assert_int_equal(webhdfs_put_bytes(&fs, "/a", 0644, "b", 1, NULL), 0);
     assert_false(fake.is_foreign[1]);
+}
+
+/* nginx sends no more of a body than fits into a socket once a data node has said "100
+ * Continue", which data nodes say unasked. */
+static void a_large_file_goes_through_a_gateway_in_pieces(void **state)
+{
+    static const struct fake_answer answers[] = {
+        {.method = "PUT",
+         .url = ROOT "/a?op=CREATE&overwrite=true&permission=644",
+         .status = 307,
+         .location = ROOT "/data/a"},
+        {.method = "PUT", .url = ROOT "/data/a", .status = 201},
+        {.method = "POST",
+         .url = ROOT "/a?op=APPEND",
+         .status = 307,
+         .location = ROOT "/data/a?more"},
+        {.method = "POST", .url = ROOT "/data/a?more", .status = 200},
+    };
+    struct fake_http fake;
+    struct webhdfs fs = {.http = &fake.http, .url = ROOT};
+    char path[] = "/tmp/test-webhdfs-XXXXXX";
+    int fd = mkstemp(path);
+    (void)state;
+    assert_int_equal(ftruncate(fd, WEBHDFS_PIECE), 0);
+    assert_int_equal(pwrite(fd, "rest", 4, WEBHDFS_PIECE), 4);
+    close(fd);
+    fake_init(&fake, answers, ARRAY_SIZE(answers));
+    assert_int_equal(webhdfs_put_pieces(&fs, "/a", 0644, path, NULL), 0);
+    fake_assert_done(&fake);
+    assert_string_equal(fake.body[3], "rest");
+    unlink(path);
+}
+
+static void a_large_file_goes_whole_to_a_data_node(void **state)
+{
+    static const struct fake_answer answers[] = {
+        {.method = "PUT",
+         .url = ROOT "/a?op=CREATE&overwrite=true&permission=644",
+         .status = 307,
+         .location = DATA},
+        {.method = "PUT", .url = DATA, .status = 201},
+    };
+    struct fake_http fake;
+    struct webhdfs fs = {.http = &fake.http, .url = ROOT};
+    char path[] = "/tmp/test-webhdfs-XXXXXX";
+    int fd = mkstemp(path);
+    (void)state;
+    assert_int_equal(ftruncate(fd, 2 * WEBHDFS_PIECE), 0);
+    close(fd);
+    fake_init(&fake, answers, ARRAY_SIZE(answers));
+    assert_int_equal(webhdfs_put_pieces(&fs, "/a", 0644, path, NULL), 0);
+    fake_assert_done(&fake);
+    unlink(path);
 }
 
 static void a_place_that_is_no_address_is_not_written_to(void **state)
@@ -210,6 +265,8 @@ int main(void)
         cmocka_unit_test(paths_are_encoded_and_a_query_goes_with_each_call),
         cmocka_unit_test(a_file_goes_where_the_answer_points_without_the_password),
         cmocka_unit_test(a_gateway_points_at_itself_and_gets_the_password),
+        cmocka_unit_test(a_large_file_goes_through_a_gateway_in_pieces),
+        cmocka_unit_test(a_large_file_goes_whole_to_a_data_node),
         cmocka_unit_test(a_place_that_is_no_address_is_not_written_to),
         cmocka_unit_test(what_hdfs_says_is_in_the_sentence),
         cmocka_unit_test(a_size_is_told_or_that_nothing_is_there),
