@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* O_NOFOLLOW */
 #include "controller/livy_place.h"
 
+#include "common/clock.h"
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/strvec.h"
@@ -270,6 +271,31 @@ static void put_argument(const char *word, const char *src, const char *dst,
     strvec_push(argv, text.data);
 }
 
+/* As long as the exchanges that go on beside it: a cancel ends it, and has only so long
+ * itself. */
+static int run_command(const struct livy_place *place, struct strvec *argv,
+                       struct strbuf *out, struct strbuf *said, int *status,
+                       struct error *err)
+{
+    const struct http *http = place->fs.http;
+    int64_t left_ms = COMMAND_MS;
+    struct subprocess sp;
+    if (http->deadline_ns != 0) {
+        left_ms = (http->deadline_ns - clock_monotonic_ns()) / NS_PER_MS;
+    }
+    if (left_ms <= 0) {
+        return error_set(err, ERR_TIMED_OUT, "there is no time left to copy by %s",
+                         argv->items[0]);
+    }
+    if (subprocess_capture_start(&sp, (const char *const *)strvec_argv(argv), true, err) <
+        0) {
+        return -1;
+    }
+    sp.stop_fd = http->stop_fd;
+    sp.has_stop = http->stop_fd >= 0;
+    return subprocess_capture_finish(&sp, out, said, (int)left_ms, status, err);
+}
+
 static int copy_by_command(const struct livy_place *place, const char *src,
                            const char *dst, struct error *err)
 {
@@ -281,8 +307,7 @@ static int copy_by_command(const struct livy_place *place, const char *src,
     for (size_t i = 0; i < place->livy->upload_command.count; i++) {
         put_argument(place->livy->upload_command.items[i], src, dst, &argv);
     }
-    int result = subprocess_capture((const char *const *)strvec_argv(&argv), &out, &said,
-                                    COMMAND_MS, &status, err);
+    int result = run_command(place, &argv, &out, &said, &status, err);
     if (result == 0 && status != 0) {
         CLEANUP_STRBUF struct strbuf how = STRBUF_INIT;
         subprocess_describe_status(status, &how);

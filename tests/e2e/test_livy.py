@@ -63,6 +63,49 @@ def begun(errand: Errand, run: str, word: bytes = b"begun") -> None:
     wait_for(lambda: word in log.read_bytes(), "the script's first line", SECONDS)
 
 
+# --- a command that copies ------------------------------------------------------------------------------------------
+
+COPY = """#!/bin/sh
+echo "$1 $2" >> "$0.log"
+case "$2" in *projects/*) test ! -e "$0.hangs" || exec sleep 600 ;; esac
+from="${1#file://}" to="${2#file://}"
+mkdir -p "${to%/*}" && cp "$from" "$to"
+"""
+
+
+@pytest.fixture
+def copier(errand: Errand, make_livy: Callable[..., Livy], tmp_path: Path) -> Path:
+    """The target `web`, to which a command copies; what it was asked is in copy.log."""
+    path = tmp_path / "copy"
+    path.write_text(COPY)
+    path.chmod(0o755)
+    add(errand, make_livy())
+    with (errand.home / "config" / "targets.d" / "web.yaml").open("a") as file:
+        file.write(f'livy_upload_command: ["{path}", "{{src}}", "{{dst}}"]\n')
+    return path
+
+
+def test_a_command_carries_files_both_ways(errand: Errand, copier: Path, project: Path):
+    write(project, "import os\nprint('hello')\nos.makedirs('outputs')\nopen('outputs/m', 'w').write('x')\nos._exit(3)\n")
+    result = errand.run("run", "--target", "web", "job.py", code=3)
+    assert "hello" in result.text
+    assert (errand.home / "state" / "runs" / errand.last_run() / "outputs" / "m").read_text() == "x"
+    errand.run("run", "--target", "web", "job.py", code=3)
+    sent = [line for line in copier.with_name("copy.log").read_text().splitlines() if "/projects/" in line.split()[1]]
+    assert len(sent) == 1
+
+
+def test_a_cancel_ends_a_command_that_copies(errand: Errand, copier: Path, project: Path):
+    copier.with_name("copy.hangs").touch()
+    write(project, "print('never')\n")
+    run = errand.submit("--target", "web", "job.py")
+    log = copier.with_name("copy.log")
+    wait_for(lambda: log.exists() and "/projects/" in log.read_text(), "the copying", SECONDS)
+    errand.ok("cancel", run)
+    assert errand.show(run)["status"] == "Canceled"
+    assert not processes.carrying("ERRAND_RUN_ID", run)
+
+
 # --- a script's whole life ------------------------------------------------------------------------------------------
 
 
