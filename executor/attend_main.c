@@ -16,6 +16,7 @@
 
 #include "common/fdio.h"
 #include "common/files.h"
+#include "common/spark_paths.h"
 #include "common/variables.h"
 #include "executor/arguments.h"
 #include "executor/cluster_outputs.h"
@@ -235,7 +236,7 @@ static int submission(void *context, const char *token, struct strvec *argv,
                          : a->spec.interpreter != NULL ? a->spec.interpreter
                          : a->node.python[0] != '\0'   ? a->node.python
                                                        : "python3";
-    spark_ship_add_conf(&shipment, &a->spec.spark->conf, &conf);
+    spark_paths_add_conf(&shipment.python_path, &a->spec.spark->conf, &conf);
     const struct spark_submission submission = {.spec = &a->spec,
                                                 .node = &a->node,
                                                 .place = &a->place,

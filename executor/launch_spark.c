@@ -10,6 +10,7 @@
 #include "common/bytes.h"
 #include "common/fdio.h"
 #include "common/files.h"
+#include "common/spark_paths.h"
 #include "common/subprocess.h"
 #include "common/variables.h"
 #include "executor/attended.h"
@@ -203,7 +204,7 @@ static int prepare_submit(struct launch_spark *l, struct error *err)
                            : is_everywhere            ? python
                                                       : l->node.python;
     if (!l->place.is_local) {
-        spark_ship_add_conf(&l->shipment, &l->spec->spark->conf, &conf);
+        spark_paths_add_conf(&l->shipment.python_path, &l->spec->spark->conf, &conf);
     }
     if (check_versions(l, python, executor, err) < 0 || write_driver(l, work, err) < 0) {
         return -1;

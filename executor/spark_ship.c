@@ -5,11 +5,10 @@
 #include <string.h>
 
 #include "common/archive.h"
+#include "common/spark_paths.h"
 #include "executor/shipping.h"
 #include "executor/spark_environment.h"
 
-#define ALIAS_PROJECT "project"
-#define ALIAS_ENVIRONMENT "environment"
 #define NAME_SIZE 192
 
 void spark_shipment_init(struct spark_shipment *shipment)
@@ -201,7 +200,7 @@ static int send_project(const struct spark_ship *s, const struct shipping *shipp
     struct spark_ship copy = *s;
     const struct cargo cargo = {
         .name = name.text, .what = "the project", .make = make_project, .context = &copy};
-    return send(shipping, &cargo, ALIAS_PROJECT, out, err);
+    return send(shipping, &cargo, SPARK_ALIAS_PROJECT, out, err);
 }
 
 static int send_environment(const struct spark_ship *s, const struct shipping *shipping,
@@ -215,11 +214,11 @@ static int send_environment(const struct spark_ship *s, const struct shipping *s
                                 .is_costly = true,
                                 .make = make_environment,
                                 .context = &context};
-    if (send(shipping, &cargo, ALIAS_ENVIRONMENT, out, err) < 0) {
+    if (send(shipping, &cargo, SPARK_ALIAS_ENVIRONMENT, out, err) < 0) {
         return -1;
     }
     if (kind == SPARK_ENVIRONMENT_CONDA) {
-        out->python = xstrdup("./" ALIAS_ENVIRONMENT "/bin/python");
+        out->python = xstrdup("./" SPARK_ALIAS_ENVIRONMENT "/bin/python");
     }
     return 0;
 }
@@ -245,22 +244,15 @@ static int add_environment(const struct spark_ship *s, const struct shipping *sh
     return error_set(err, ERR_INTERNAL, "an environment of no kind");
 }
 
-/* The project's folders as Python finds them when the script is started by itself: its
- * own folder, then those that the environment names; then the project's top. */
 static void add_project_paths(const struct runspec *spec, struct strvec *out)
 {
-    const struct strvec *paths = &spec->environment.definition.paths;
-    const char *slash = spec->script != NULL ? strrchr(spec->script, '/') : NULL;
-    if (slash != NULL) {
-        strvec_pushf(out, ALIAS_PROJECT "/%.*s", (int)(slash - spec->script),
-                     spec->script);
+    CLEANUP_STRVEC struct strvec folders = STRVEC_INIT;
+    spark_paths_of_project(spec, &folders);
+    for (size_t i = 0; i < folders.count; i++) {
+        const char *folder = folders.items[i];
+        strvec_pushf(out, SPARK_ALIAS_PROJECT "%s%s", folder[0] != '\0' ? "/" : "",
+                     folder);
     }
-    for (size_t i = 0; spec->environment.has_definition && i < paths->count; i++) {
-        if (paths->items[i][0] != '\0') {
-            strvec_pushf(out, ALIAS_PROJECT "/%s", paths->items[i]);
-        }
-    }
-    strvec_push(out, ALIAS_PROJECT);
 }
 
 int spark_ship(const struct spark_ship *s, int64_t attempt, struct spark_shipment *out,
@@ -274,7 +266,7 @@ int spark_ship(const struct spark_ship *s, int64_t attempt, struct spark_shipmen
     }
     add_project_paths(s->spec, &out->python_path);
     if (out->archives.count > 1 && out->python == NULL) {
-        strvec_push(&out->python_path, ALIAS_ENVIRONMENT);
+        strvec_push(&out->python_path, SPARK_ALIAS_ENVIRONMENT);
     }
     if (!is_without_fs(s)) {
         out->outputs = xasprintf("%s/runs/%s-%lld/outputs.tar", base, s->spec->run,
@@ -324,31 +316,14 @@ void spark_ship_forget(const struct spark_ship *s)
     }
 }
 
-void spark_ship_add_conf(const struct spark_shipment *shipment, const struct strvec *conf,
-                         struct strvec *out)
-{
-    static const char key[] = "spark.executorEnv.PYTHONPATH=";
-    CLEANUP_STRBUF struct strbuf path = STRBUF_INIT;
-    strbuf_puts(&path, key);
-    for (size_t i = 0; i < shipment->python_path.count; i++) {
-        strbuf_printf(&path, "%s./%s", i > 0 ? ":" : "", shipment->python_path.items[i]);
-    }
-    for (size_t i = 0; i < conf->count; i++) {
-        if (begins(conf->items[i], key)) {
-            strbuf_printf(&path, ":%s", conf->items[i] + strlen(key));
-        }
-    }
-    strvec_push(out, path.data);
-}
-
 void spark_ship_add_driver_path(const struct spark_shipment *shipment,
                                 const char *project, struct strvec *out)
 {
-    size_t length = strlen(ALIAS_PROJECT);
+    size_t length = strlen(SPARK_ALIAS_PROJECT);
     for (size_t i = 0; i < shipment->python_path.count; i++) {
         const char *path = shipment->python_path.items[i];
-        bool is_project =
-            begins(path, ALIAS_PROJECT) && (path[length] == '\0' || path[length] == '/');
+        bool is_project = begins(path, SPARK_ALIAS_PROJECT) &&
+                          (path[length] == '\0' || path[length] == '/');
         strvec_pushf(out, "%s%s", is_project ? project : path,
                      is_project ? path + length : "");
     }

@@ -58,10 +58,6 @@ int spark_ship_environment(const struct spark_ship *s, struct spark_shipment *ou
                            struct error *err);
 /* True where the environment is known to be there, or none goes as an archive. */
 bool spark_ship_has_environment(const struct spark_ship *s);
-/* "spark.executorEnv.PYTHONPATH=...": append what executors need to import it, before
- * what conf ("spark.key=value") says of it. */
-void spark_ship_add_conf(const struct spark_shipment *shipment, const struct strvec *conf,
-                         struct strvec *out);
 /* Append shipment's python_path for a driver in the cluster, whose project lies in folder
  * `project`: its own copy. */
 void spark_ship_add_driver_path(const struct spark_shipment *shipment,

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "common/archive.h"
+#include "common/spark_paths.h"
 #include "executor/spark_environment.h"
 #include "executor/spark_ship.h"
 #include "tests/unit/runs.h"
@@ -159,7 +160,7 @@ static void what_the_script_imports_comes_first(void **state)
     assert_string_equal(driver.items[2], "work");
     CLEANUP_STRVEC struct strvec conf = STRVEC_INIT;
     strvec_push(&p.spec.spark->conf, "spark.executorEnv.PYTHONPATH=/opt/own");
-    spark_ship_add_conf(&out, &p.spec.spark->conf, &conf);
+    spark_paths_add_conf(&out.python_path, &p.spec.spark->conf, &conf);
     assert_string_equal(conf.items[0],
                         "spark.executorEnv.PYTHONPATH=./project/jobs/daily:"
                         "./project/src:./project:/opt/own");

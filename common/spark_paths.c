@@ -1,0 +1,37 @@
+#include "common/spark_paths.h"
+
+#include <string.h>
+
+#include "common/mem.h"
+
+void spark_paths_of_project(const struct runspec *spec, struct strvec *out)
+{
+    const struct strvec *paths = &spec->environment.definition.paths;
+    const char *slash = spec->script != NULL ? strrchr(spec->script, '/') : NULL;
+    if (slash != NULL) {
+        strvec_adopt(out, xstrndup(spec->script, (size_t)(slash - spec->script)));
+    }
+    for (size_t i = 0; spec->environment.has_definition && i < paths->count; i++) {
+        if (paths->items[i][0] != '\0') {
+            strvec_push(out, paths->items[i]);
+        }
+    }
+    strvec_push(out, "");
+}
+
+void spark_paths_add_conf(const struct strvec *python_path, const struct strvec *conf,
+                          struct strvec *out)
+{
+    static const char key[] = "spark.executorEnv.PYTHONPATH=";
+    CLEANUP_STRBUF struct strbuf path = STRBUF_INIT;
+    strbuf_puts(&path, key);
+    for (size_t i = 0; i < python_path->count; i++) {
+        strbuf_printf(&path, "%s./%s", i > 0 ? ":" : "", python_path->items[i]);
+    }
+    for (size_t i = 0; i < conf->count; i++) {
+        if (strncmp(conf->items[i], key, strlen(key)) == 0) {
+            strbuf_printf(&path, ":%s", conf->items[i] + strlen(key));
+        }
+    }
+    strvec_push(out, path.data);
+}
