@@ -200,9 +200,10 @@ static int take_any(void *context, const char *line, size_t length, struct error
         return 0;
     }
     *r->engine = engine;
-    if (said.text[0] != '\0') {
-        *r->last = said;
+    if (said.text[0] == '\0') {
+        memcpy(said.text, r->last->text, sizeof(said.text));
     }
+    *r->last = said;
     return 0;
 }
 

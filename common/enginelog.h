@@ -54,8 +54,8 @@ int enginelog_append(struct enginelog *log, enum engine_event event, const char 
 void enginelog_close(struct enginelog *log);
 
 /* Fold the last lines of a run's `engine` without writing; what they say of attempt is in
- * *out, their last sentence in text. A run without that file has none. Errors: by errno,
- * ERR_CORRUPT. */
+ * *out, and in *last the last of them, with the last sentence. A run without that file
+ * has none. Errors: by errno, ERR_CORRUPT. */
 int enginelog_read(int run_fd, int64_t attempt, struct run_engine *out,
                    struct engine_line *last, struct error *err);
 

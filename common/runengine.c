@@ -151,7 +151,7 @@ int run_engine_take(struct run_engine *engine, const char *line, size_t length,
 {
     struct error inner = ERROR_INIT;
     struct engine_line said = {.seq = 0};
-    struct run_engine next = *engine;
+    struct run_engine next;
     CLEANUP_JSON struct json *j =
         length <= ENGINE_LINE_MAX ? json_parse(line, length, &inner) : NULL;
 
@@ -163,10 +163,8 @@ int run_engine_take(struct run_engine *engine, const char *line, size_t length,
     if (take_line(j, &said, err) < 0) {
         return -1;
     }
-    if (said.attempt != next.attempt) {
-        run_engine_init(&next);
-        next.attempt = said.attempt;
-    }
+    run_engine_init(&next);
+    next.attempt = said.attempt;
     if (take_texts(j, &next, err) < 0) {
         return -1;
     }

@@ -81,8 +81,8 @@ struct engine_line {
 };
 
 /*
- * Fold one line (without newline) of `engine` into engine; an attempt that is not the
- * last line's begins anew. *out (may be NULL) is the line. Errors: ERR_CORRUPT; both are
+ * One line (without newline) of `engine`, which says all that is known: engine is as it
+ * says. *out (may be NULL) is the line. Errors: ERR_CORRUPT; both are
  * unchanged.
  */
 int run_engine_take(struct run_engine *engine, const char *line, size_t length,

@@ -6,6 +6,9 @@
  * as the job did, and on SIGTERM ends the job and proves it. It may be killed at any
  * instruction and started again: what it does next follows from the run's `engine`
  * (enginelog.h) and from what the engine says of the tag; never is a second job made.
+ *
+ * Where the driver itself runs on this node, there is nothing to be taken up again: it is
+ * looked at (attend_driver), and what its death leaves in YARN is ended (attend_end).
  */
 #ifndef EXECUTOR_ATTEND_H
 #define EXECUTOR_ATTEND_H
@@ -14,6 +17,8 @@
 #include "common/log.h"
 #include "common/runstate.h"
 #include "common/strvec.h"
+#include "common/subprocess.h"
+#include "executor/spark_node.h"
 
 /* How the job ended, and in a sentence why, "" where the exit says all. */
 struct attend_verdict {
@@ -33,7 +38,8 @@ struct attend_yarn {
     int64_t attempt; /* of the run */
     const char *tag;
     struct http *http;
-    const struct strvec *managers; /* as struct yarn has them, as what follows */
+    const struct strvec *managers; /* as struct yarn has them, as what follows; NULL:
+                                      the job is not YARN's (attend_driver) */
     const char *history;
     const char *user;
     const char *yarn; /* the program, or NULL: the node has none */
@@ -57,8 +63,27 @@ struct attend_yarn {
  */
 void attend_yarn(const struct attend_yarn *what, struct attend_verdict *out);
 
+/*
+ * A driver of this node (client mode) is looked at by who started it: `engine` says what
+ * its SparkContext is, as spark_driver.py wrote it into the run's file context, and where
+ * its application is in YARN. That there may be one is written down before the driver is
+ * started (attend_announce). Waits for the driver's end (its status as waitpid has it),
+ * and for that of its application: where this does not come, attend_end is to see to it.
+ * Errors: by errno; of the second, subprocess_wait's alone.
+ */
+int attend_announce(const struct attend_yarn *what, struct error *err);
+int attend_driver(const struct attend_yarn *what, const char *context,
+                  struct subprocess *driver, int *out_status, struct error *err);
+/* End what YARN still has of a run whose driver is gone. True: there is nothing any more.
+ * Takes a minute at most. */
+bool attend_end(const struct attend_yarn *what);
+
+/* Who asks a node's YARN, and how: fill in managers, user, yarn and http of what, which
+ * borrows from node. The carrier is also the caller's to free. */
+struct http *attend_reach(struct attend_yarn *what, const struct spark_node *node);
+
 /* The verb: `errand-executor attend yarn --root DIR --run ID --attempt N`, executed by
- * launch in the script's place. */
+ * launch in the script's place; and `attend end ...`, attend_end for the supervisors. */
 int attend_main(int argc, char **argv);
 
 #endif

@@ -116,8 +116,8 @@ void attendance_cancel(struct attendance *a)
             return;
         }
         attendance_say(a, ENGINE_NOTE,
-                       "canceled before its application was known: looking for it by "
-                       "its tag");
+                       "it ends before its application was known: looking for it by its "
+                       "tag");
         if (!attendance_find_for(a, SETTLE_NS, deadline_ns)) {
             if (a->is_silent) {
                 snprintf(a->trouble, sizeof(a->trouble),

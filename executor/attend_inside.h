@@ -19,7 +19,8 @@ struct attendance {
     struct attend_log log;
     struct yarn_app app; /* as it was seen last; id "" before */
     int term_fd, child_fd;
-    bool is_canceled; /* SIGTERM has come */
+    bool is_driver_here; /* it is no container's */
+    bool is_canceled;    /* SIGTERM has come */
     int64_t
         cancel_by_ns;   /* monotonic: by when all that a cancel needs is done; 0: none */
     bool is_silent;     /* YARN did not answer the last time, which was told */
@@ -35,6 +36,11 @@ struct attendance {
 };
 
 /* attend_yarn.c */
+/* Begin with a run: a is filled, and to be closed in any case. Errors: enginelog_open's,
+ * by errno. */
+int attendance_open(struct attendance *a, const struct attend_yarn *what,
+                    struct error *err);
+void attendance_close(struct attendance *a);
 /* Wait so long, at most until the submitting program has ended or a SIGTERM comes, which
  * sets is_canceled. Returns false where it came now. */
 bool attendance_pause(struct attendance *a, int64_t ms);

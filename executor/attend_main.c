@@ -314,24 +314,27 @@ static const char *or_null(const char *text)
     return text[0] != '\0' ? text : NULL;
 }
 
-static void attend(struct attending *a, struct attend_verdict *out)
+struct http *attend_reach(struct attend_yarn *what, const struct spark_node *node)
 {
-    bool is_kerberos = strcmp(a->node.security, "kerberos") == 0;
+    bool is_kerberos = strcmp(node->security, "kerberos") == 0;
     const struct http_settings settings = {.login = is_kerberos ? HTTP_LOGIN_NEGOTIATE
                                                                 : HTTP_LOGIN_NONE};
-    const char *curl = or_null(a->node.curl);
-    CLEANUP_HTTP struct http *http =
-        http_curl_new(curl != NULL ? curl : "curl", &settings);
+    const char *curl = or_null(node->curl);
+    what->managers = &node->rm;
+    what->user = is_kerberos ? NULL : or_null(node->user);
+    what->yarn = or_null(node->yarn);
+    what->http = http_curl_new(curl != NULL ? curl : "curl", &settings);
+    return what->http;
+}
+
+static void attend(struct attending *a, struct attend_verdict *out)
+{
     CLEANUP_FREE char *history = history_of(a->node.log_server);
-    const struct attend_yarn what = {
+    struct attend_yarn what = {
         .run_fd = a->run_fd,
         .attempt = a->attempt,
         .tag = a->tag,
-        .http = http,
-        .managers = &a->node.rm,
         .history = history,
-        .user = is_kerberos ? NULL : or_null(a->node.user),
-        .yarn = or_null(a->node.yarn),
         .submit_timeout_ms = a->spec.spark->submit_timeout_ms,
         .submission = submission,
         .forget = forget,
@@ -340,7 +343,23 @@ static void attend(struct attending *a, struct attend_verdict *out)
         .context = a,
         .log = &a->log,
     };
+    CLEANUP_HTTP struct http *http = attend_reach(&what, &a->node);
     attend_yarn(&what, out);
+}
+
+/* For the supervisors of a run whose driver was a process of this node. */
+static int end_application(struct attending *a)
+{
+    struct attend_yarn what = {
+        .run_fd = a->run_fd,
+        .attempt = a->attempt,
+        .tag = a->tag,
+        .clean = clean,
+        .context = a,
+        .log = &a->log,
+    };
+    CLEANUP_HTTP struct http *http = attend_reach(&what, &a->node);
+    return attend_end(&what) ? 0 : EXIT_FAILED;
 }
 
 /* What cannot be said by how a process ends stands in the slot. */
@@ -428,18 +447,27 @@ int attend_main(int argc, char **argv)
     environment_pin_init(&a.pin);
     spark_node_init(&a.node);
     clusterfs_init(&a.fs, NULL);
-    if (argc < 2 || strcmp(argv[1], "yarn") != 0) {
-        fprintf(stderr, "errand-executor: attend: which engine? There is yarn.\n");
+    bool is_end = argc > 1 && strcmp(argv[1], "end") == 0;
+    if (argc < 2 || (!is_end && strcmp(argv[1], "yarn") != 0)) {
+        fprintf(stderr, "errand-executor: attend: what? There are yarn and end.\n");
         return 2;
     }
     if (arguments_parse(argc - 1, argv + 1, &args, &err) < 0) {
         fprintf(stderr, "errand-executor: %s\n", err.text);
         return 2;
     }
-    if (open_run(&a, &args, &err) < 0 || find_spark(&a, &err) < 0) {
+    bool is_ready = open_run(&a, &args, &err) == 0 && find_spark(&a, &err) == 0;
+    if (is_end && !is_ready) {
+        log_line(&a.log, "%s", err.text);
+        return EXIT_FAILED;
+    }
+    if (!is_ready) {
         return give_up(&a, &err);
     }
     a.tag = spark_tag(a.spec.run, a.attempt);
+    if (is_end) {
+        return end_application(&a);
+    }
     attend(&a, &verdict);
     take_outputs(&a, verdict.word);
     write_slot(&a, &verdict);

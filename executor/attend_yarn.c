@@ -90,7 +90,11 @@ static void note_app(struct attendance *a)
     is_new |= SET(a, queue, a->app.queue);
     is_new |= SET(a, tracking_url, a->app.tracking_url);
     (void)SET(a, diagnostics, line); /* it has numbers that change all the time */
-    yarn_tell(&a->app, &text);
+    if (a->is_driver_here && yarn_phase(&a->app) == YARN_PHASE_STARTING) {
+        strbuf_printf(&text, "%s is starting", a->app.id);
+    } else {
+        yarn_tell(&a->app, &text);
+    }
     if (run_engine_set(a->told, sizeof(a->told), text.data) || is_new) {
         attendance_say(a, ENGINE_STATE, "%s", a->told);
     }
@@ -486,19 +490,41 @@ static int open_signal(int number)
     return signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-static int open_attendance(struct attendance *a, struct error *err)
+int attendance_open(struct attendance *a, const struct attend_yarn *what,
+                    struct error *err)
 {
-    a->term_fd = open_signal(SIGTERM);
-    a->child_fd = open_signal(SIGCHLD);
+    *a = (struct attendance){
+        .what = what,
+        .yarn = {.http = what->http,
+                 .managers = what->managers,
+                 .history = what->history,
+                 .user = what->user,
+                 .timeout_ms = REQUEST_TIMEOUT_MS},
+        .engine.fd = -1,
+        .log = {.driver_fd = -1, .spool_fd = -1},
+        .term_fd = open_signal(SIGTERM),
+        .child_fd = open_signal(SIGCHLD),
+        .submit.pid = -1,
+    };
     if (a->term_fd < 0 || a->child_fd < 0) {
         return error_sys(err, "make the descriptors for signals");
     }
-    if (enginelog_open(&a->engine, a->what->run_fd, "yarn", a->what->attempt, err) < 0) {
+    if (enginelog_open(&a->engine, what->run_fd, what->managers != NULL ? "yarn" : "",
+                       what->attempt, err) < 0) {
         return -1;
     }
-    SET(a, tag, a->what->tag);
-    a->what->http->stop_fd = a->term_fd;
+    SET(a, tag, what->tag);
+    what->http->stop_fd = a->term_fd;
     return 0;
+}
+
+void attendance_close(struct attendance *a)
+{
+    attend_log_close(&a->log);
+    enginelog_close(&a->engine);
+    a->what->http->stop_fd = -1;
+    fdio_close(&a->term_fd);
+    fdio_close(&a->child_fd);
 }
 
 static void run(struct attendance *a)
@@ -533,29 +559,13 @@ static void run(struct attendance *a)
 void attend_yarn(const struct attend_yarn *what, struct attend_verdict *out)
 {
     struct error err = ERROR_INIT;
-    struct attendance a = {
-        .what = what,
-        .yarn = {.http = what->http,
-                 .managers = what->managers,
-                 .history = what->history,
-                 .user = what->user,
-                 .timeout_ms = REQUEST_TIMEOUT_MS},
-        .engine.fd = -1,
-        .log = {.driver_fd = -1, .spool_fd = -1},
-        .term_fd = -1,
-        .child_fd = -1,
-        .submit.pid = -1,
-    };
-    if (open_attendance(&a, &err) < 0) {
+    struct attendance a;
+    if (attendance_open(&a, what, &err) < 0) {
         *out = (struct attend_verdict){.exit = {.kind = RUN_EXIT_UNKNOWN}};
         snprintf(out->text, sizeof(out->text), "%.500s", err.text);
     } else {
         run(&a);
         attendance_judge(&a, out);
     }
-    attend_log_close(&a.log);
-    enginelog_close(&a.engine);
-    what->http->stop_fd = -1;
-    fdio_close(&a.term_fd);
-    fdio_close(&a.child_fd);
+    attendance_close(&a);
 }

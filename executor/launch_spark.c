@@ -13,10 +13,12 @@
 #include "common/spark_paths.h"
 #include "common/subprocess.h"
 #include "common/variables.h"
+#include "executor/attend.h"
 #include "executor/attended.h"
 #include "executor/command.h"
 
 #define DRIVER_FILE "errand_driver.py"
+#define CONTEXT_FILE "driver.context"
 #define ENGINE_LOG "engine.log"
 #define EXIT_FAILED 125
 #define EXIT_NOT_STARTED 126
@@ -150,11 +152,13 @@ static int write_driver(const struct launch_spark *l, const char *work, struct e
     bytes_to_hex(token, random, sizeof random);
     CLEANUP_FREE char *log = run_path(l, "driver.log");
     CLEANUP_FREE char *result = run_path(l, name);
+    CLEANUP_FREE char *context = run_path(l, CONTEXT_FILE);
     const struct spark_driver driver = {.spec = l->spec,
                                         .attempt = l->attempt,
                                         .project = work,
                                         .log = log,
                                         .result = result,
+                                        .context = context,
                                         .token = token};
     spark_driver_write(&driver, &text);
     return files_write_atomic(l->run_fd, DRIVER_FILE, text.data, text.length, 0600, err);
@@ -436,11 +440,19 @@ void launch_spark_run(struct launch_spark *l, const struct stage_report *said,
     struct result result;
     char name[64];
     int status = 0;
+    CLEANUP_FREE char *tag = spark_tag(l->spec->run, l->attempt);
+    struct attend_yarn what = {
+        .run_fd = l->run_fd, .attempt = l->attempt, .tag = tag, .log = l->log};
+    CLEANUP_HTTP struct http *http = attend_reach(&what, &l->node);
 
+    if (!l->place.is_yarn || l->node.rm.count == 0) {
+        what.managers = NULL;
+    }
     result_name(l, name);
     (void)unlinkat(l->run_fd, name, 0); /* a started attempt of before a restart */
+    (void)unlinkat(l->run_fd, CONTEXT_FILE, 0);
     command_stay();
-    if (start(l, &sp, &err) < 0) {
+    if (attend_announce(&what, &err) < 0 || start(l, &sp, &err) < 0) {
         slot->exit =
             (struct run_exit){.kind = RUN_EXIT_COULD_NOT_START, .code = EXIT_NOT_STARTED};
         snprintf(slot->text, sizeof(slot->text), "%.300s", err.text);
@@ -448,7 +460,7 @@ void launch_spark_run(struct launch_spark *l, const struct stage_report *said,
     }
     (void)fdio_write(*report_fd, said, sizeof(*said));
     fdio_close(report_fd);
-    if (subprocess_wait(&sp, &status, &err) < 0) {
+    if (attend_driver(&what, CONTEXT_FILE, &sp, &status, &err) < 0) {
         slot->exit = (struct run_exit){.kind = RUN_EXIT_UNKNOWN};
         return;
     }

@@ -10,7 +10,8 @@ Settings (texts are byte strings as FORMATS.md 2 has them):
   python_path                  folders for the front of PYTHONPATH, relative to where this program began
   variables                    more environment variables
   log                          file that the script's output goes to: no pipe, and not Spark, stands between
-  result                       file that says how the script goes (write_result); where there is none, the trailer does
+  result                       file that says how the script goes (write_file); where there is none, the trailer does
+  context                      file that says which SparkContext the script has, or none
   has_group                    the script is the leader of a process group of its own
   token, attempt               the trailer's, which nobody else can know
   copy_of                      folder that `project` becomes a copy of: what a cluster unpacked is others' too
@@ -27,6 +28,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 
 try:
@@ -37,6 +39,9 @@ except ImportError:  # a Python that was built without it
 PR_SET_PDEATHSIG = 1
 ORPHAN_GRACE_S = 5.0
 TRAILER_WAIT_S = 30.0
+# How often the JVM is asked for the script's SparkContext: until there is one, and for another.
+LOOK_SOON_S = 0.5
+LOOK_S = 3.0
 
 
 def decode(text):
@@ -81,10 +86,10 @@ def make_environment(settings):
     return variables
 
 
-def write_result(settings, result):
-    """Put the result where the executor looks for it: whole or not at all."""
-    path = to_bytes(settings["result"])
-    text = (json.dumps(result) + "\n").encode("ascii")
+def write_file(path, value):
+    """Put it where the executor looks for it: whole or not at all."""
+    path = to_bytes(path)
+    text = (json.dumps(value) + "\n").encode("ascii")
     fd = os.open(path + b".tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         os.write(fd, text)
@@ -119,7 +124,7 @@ def write_trailer(settings, result):
 def say(settings, result):
     """Say how the script goes or ended."""
     if settings.get("result"):
-        write_result(settings, result)
+        write_file(settings["result"], result)
     elif result["kind"] != "started":
         write_trailer(settings, result)
 
@@ -174,14 +179,50 @@ def pack_outputs(settings, path):
     return True
 
 
-def put_file(path, uri):
-    """Put a file into the cluster's file system: Spark's JVM knows all kinds of them, and has the tickets."""
+def reach_jvm():
+    """Spark's JVM, by a connection of our own beside the script's."""
     from py4j.java_gateway import GatewayParameters, JavaGateway  # noqa: PLC0415 - Spark brings it, where there is one
 
     parameters = {"port": int(os.environ["PYSPARK_GATEWAY_PORT"])}
     if os.environ.get("PYSPARK_GATEWAY_SECRET"):
         parameters["auth_token"] = os.environ["PYSPARK_GATEWAY_SECRET"]
-    gateway = JavaGateway(gateway_parameters=GatewayParameters(**parameters))
+    return JavaGateway(gateway_parameters=GatewayParameters(**parameters))
+
+
+def find_context(gateway):
+    """The script's SparkContext; None: it has none now."""
+    active = getattr(getattr(gateway.jvm.org.apache.spark, "SparkContext$"), "MODULE$").getActive()
+    if not active.isDefined():
+        return None
+    context = active.get()
+    page = context.uiWebUrl()
+    return {
+        "application": context.applicationId(),
+        "master": context.master(),
+        "page": page.get() if page.isDefined() else "",
+    }
+
+
+def watch_context(path):
+    """Write down which SparkContext the script has, when that changes, for as long as it runs."""
+    gateway, told = None, None
+    while True:
+        time.sleep(LOOK_S if told else LOOK_SOON_S)
+        try:
+            gateway = gateway or reach_jvm()
+            found = find_context(gateway)
+            if found and found != told:
+                write_file(path, found)
+                told = found
+        except ImportError:
+            return
+        except Exception:  # noqa: BLE001, S112 - it begins or ends: what is not known is not told
+            continue
+
+
+def put_file(path, uri):
+    """Put a file into the cluster's file system: Spark's JVM knows all kinds of them, and has the tickets."""
+    gateway = reach_jvm()
     try:
         jvm = gateway.jvm
         target = jvm.org.apache.hadoop.fs.Path(uri)
@@ -321,6 +362,10 @@ def main(settings, own_file=None):
     except (IOError, OSError, ValueError) as error:
         say(settings, {"kind": "could_not_start", "text": str(error)})
         os._exit(126)
+    if settings.get("context"):
+        watcher = threading.Thread(target=watch_context, args=(settings["context"],))
+        watcher.daemon = True
+        watcher.start()
     status = wait(child, orphan)
     result = result_of(status)
     if settings.get("outputs"):

@@ -242,6 +242,7 @@ void spark_driver_write(const struct spark_driver *driver, struct strbuf *out)
     json_add(j, "variables", variables_object(driver->variables));
     add_text(j, "log", driver->log);
     add_text(j, "result", driver->result);
+    add_text(j, "context", driver->context);
     json_add_string(j, "token", driver->token);
     json_add_integer(j, "attempt", driver->attempt);
     add_text(j, "copy_of", driver->copy_of);

@@ -51,12 +51,12 @@ void spark_submit_arguments(const struct spark_submission *s, struct strvec *arg
 struct spark_driver {
     const struct runspec *spec;
     int64_t attempt;
-    const char *project;              /* the script's working folder, where it runs */
-    const struct strvec *python_path; /* for the front of PYTHONPATH there; or NULL */
-    const struct strvec *variables;   /* more of them, "K=V"; or NULL */
-    const char *log, *result;         /* absolute; NULL: not on this node */
-    const char *copy_of;              /* the folder that project becomes a copy of; NULL:
-                                         it is there */
+    const char *project;                /* the script's working folder, where it runs */
+    const struct strvec *python_path;   /* for the front of PYTHONPATH there; or NULL */
+    const struct strvec *variables;     /* more of them, "K=V"; or NULL */
+    const char *log, *result, *context; /* absolute; NULL: not on this node */
+    const char *copy_of; /* the folder that project becomes a copy of; NULL:
+                            it is there */
     const char *outputs; /* URI of the archive of its outputs; NULL: they stay
                             where they are */
     const char *token;   /* for the trailer */

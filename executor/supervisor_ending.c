@@ -3,8 +3,11 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 
 #include "common/clock.h"
+#include "common/enginelog.h"
+#include "common/subprocess.h"
 #include "executor/attended.h"
 #include "executor/container.h"
 
@@ -12,6 +15,7 @@
 #define ROUND_MAX_MS 100
 #define UNKILLABLE_NS (60 * NS_PER_S)
 #define LEFTOVERS_NS (10 * NS_PER_S)
+#define APPLICATION_MS 120000
 
 /* Who ends a job elsewhere and proves it is not hurried. */
 static int64_t grace_ms(struct supervisor *s)
@@ -91,9 +95,34 @@ static bool container_has_ended(struct supervisor *s)
     return false;
 }
 
+/* Nor an application in YARN whose driver was a process of this node: with its driver
+ * killed it may go on, or wait for its turn first. Blocks, as above. */
+static bool application_has_ended(struct supervisor *s)
+{
+    struct run_engine engine;
+    struct engine_line last;
+    CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
+    struct error err = ERROR_INIT;
+    int status = 0;
+    if (enginelog_read(s->run_fd, s->attempt, &engine, &last, NULL) < 0 ||
+        strcmp(engine.kind, "yarn") != 0 || last.event == ENGINE_ENDED ||
+        attended_is(s->run_fd, s->attempt)) {
+        return true;
+    }
+    CLEANUP_FREE char *self = noderoot_program();
+    CLEANUP_FREE char *attempt = xasprintf("%lld", (long long)s->attempt);
+    const char *const argv[] = {self,    "attend",    "end",       "--root", s->root->top,
+                                "--run", s->spec.run, "--attempt", attempt,  NULL};
+    if (subprocess_capture(argv, &out, NULL, APPLICATION_MS, &status, &err) < 0) {
+        log_line(&s->log, "%s", err.text);
+        return false;
+    }
+    return status == 0;
+}
+
 static enum phase ended(struct supervisor *s, size_t left, bool is_proven)
 {
-    if (left == 0 && !container_has_ended(s)) {
+    if (left == 0 && (!container_has_ended(s) || !application_has_ended(s))) {
         left = 1;
         is_proven = false;
     }

@@ -1,5 +1,5 @@
-"""What is seen of a run's job in an engine outside the node, while it goes on. The script stands in for the attendant: it
-writes the run's file `engine` itself, as attendants do."""
+"""What is seen of a run's job in an engine outside the node, while it goes on. The script stands in for its attendant:
+it writes the run's file `engine` itself, as attendants do."""
 
 import json
 from pathlib import Path

@@ -58,6 +58,64 @@ print("to stderr", file=sys.stderr)
     assert "INFO SparkContext: Running Spark version stand-in" in engine
 
 
+# What py4j is to the driver: a JVM with a SparkContext as soon as there is a file "context".
+PY4J = """
+import os
+
+class Option:
+    def __init__(self, value): self.value = value
+    def isDefined(self): return self.value is not None
+    def get(self): return self.value
+
+class Context:
+    def applicationId(self): return open("context").read()
+    def master(self): return "spark://h:7077"
+    def uiWebUrl(self): return Option("http://node:4040")
+
+class Anything:
+    def __getattr__(self, name): return self
+    def getActive(self): return Option(Context() if os.path.exists("context") else None)
+
+class JavaGateway:
+    def __init__(self, **_): self.jvm = Anything()
+
+GatewayParameters = dict
+"""
+
+
+def test_a_driver_tells_its_application_while_it_runs(errand, spark, tmp_path):
+    write_files(spark.home, {"python/py4j/__init__.py": "", "python/py4j/java_gateway.py": PY4J})
+    script = "import os, time\nopen('new', 'w').write('app-1')\nos.rename('new', 'context')\n"
+    script += f"while not os.path.exists({str(tmp_path / 'gate')!r}): time.sleep(0.05)\n"
+    write_files(errand.cwd, {"job.py": script})
+    errand.more_env.update(PYTHONPATH=f"{spark.home}/python")
+    run = errand.submit("--framework", "pyspark", "job.py")
+    following = errand.follow(run)
+    following.wait_output("errand: app-1 is RUNNING; its page is http://node:4040\n", "err")
+    engine = {
+        "kind": "standalone",
+        "application": "app-1",
+        "tag": f"errand-{run}-1",
+        "queue": None,
+        "state": "RUNNING",
+        "final_status": None,
+        "tracking_url": "http://node:4040",
+        "diagnostics": None,
+    }
+    assert errand.show(run)["engine"] == engine
+    (tmp_path / "gate").touch()
+    assert following.finish().code == 0
+    ended = {"state": "FINISHED", "final_status": "SUCCEEDED", "tracking_url": None}
+    assert errand.show(run)["engine"] == engine | ended, "the driver's page went with it"
+
+
+@pytest.mark.usefixtures("spark")
+def test_a_driver_whose_context_nobody_knows_has_no_engine(errand):
+    write_files(errand.cwd, {"job.py": ""})
+    errand.ok("run", "--framework", "pyspark", "job.py")
+    assert errand.show()["engine"] is None
+
+
 ENDS = [
     ("import sys; sys.exit(7)", 7, {"kind": "exited", "code": 7}),
     ("raise ValueError('no')", 1, {"kind": "exited", "code": 1}),

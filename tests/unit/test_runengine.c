@@ -18,7 +18,7 @@ static int take(struct run_engine *engine, const char *line, struct engine_line 
     return run_engine_take(engine, line, strlen(line), out, NULL);
 }
 
-static void lines_are_folded(void **state)
+static void a_line_says_all_that_is_known(void **state)
 {
     struct run_engine e;
     struct engine_line said;
@@ -30,19 +30,20 @@ static void lines_are_folded(void **state)
         take(&e, LINE(1, 1, "submitting", ",\"kind\":\"yarn\",\"tag\":\"t\""), &said), 0);
     assert_int_equal(said.event, ENGINE_SUBMITTING);
     assert_string_equal(said.text, "");
-    assert_int_equal(take(&e,
-                          LINE(2, 1, "state",
-                               ",\"application\":\"a_1\",\"state\":\"RUNNING\",\"text\":"
-                               "\"it\\nruns\",\"log\":{},\"other\":7"),
-                          &said),
-                     0);
+    assert_int_equal(
+        take(&e,
+             LINE(2, 1, "state",
+                  ",\"kind\":\"yarn\",\"application\":\"a_1\",\"state\":"
+                  "\"RUNNING\",\"text\":\"it\\nruns\",\"log\":{},\"other\":7"),
+             &said),
+        0);
     assert_string_equal(said.text, "it runs");
     assert_int_equal(said.seq, 2);
     assert_true(run_engine_is_known(&e));
     CLEANUP_JSON struct json *j = run_engine_to_json(&e);
     json_write(j, false, &text);
-    assert_string_equal(text.data, "{\"kind\":\"yarn\",\"application\":\"a_1\",\"tag\":"
-                                   "\"t\",\"state\":\"RUNNING\"}");
+    assert_string_equal(
+        text.data, "{\"kind\":\"yarn\",\"application\":\"a_1\",\"state\":\"RUNNING\"}");
     struct run_engine back;
     assert_int_equal(run_engine_from_json(j, &back, NULL), 0);
     assert_string_equal(back.application, "a_1");
@@ -103,7 +104,7 @@ static void members_are_cut_at_a_character(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines_are_folded),
+        cmocka_unit_test(a_line_says_all_that_is_known),
         cmocka_unit_test(a_further_attempt_begins_anew),
         cmocka_unit_test(what_is_no_line_changes_nothing),
         cmocka_unit_test(members_are_cut_at_a_character),
