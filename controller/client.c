@@ -114,26 +114,21 @@ static void offer_room(struct client *c)
     }
 }
 
-int client_flush(struct client *c, struct error *err)
+/* Write what is queued as far as it goes. Where nothing can be sent any more, what has
+ * come is still taken: the link's end is where reading finds it. */
+static void flush(struct client *c)
 {
-    for (;;) {
-        size_t length = 0;
-        const void *data = peer_output(c->peer, &length);
-        if (length == 0) {
-            break;
-        }
+    size_t length = 0;
+    const void *data = peer_output(c->peer, &length);
+    while (length > 0 && c->send_failure == 0) {
         ssize_t written = link_write(c->link, data, length);
-        if (written < 0 && errno == EAGAIN) {
-            return 0;
-        }
         if (written < 0) {
-            lost(c, strerror(errno));
-            *err = c->failure;
-            return -1;
+            c->send_failure = errno != EAGAIN ? errno : 0;
+            return;
         }
         peer_output_done(c->peer, (size_t)written);
+        data = peer_output(c->peer, &length);
     }
-    return 0;
 }
 
 /* Hand out the events that have come, until there are no more or one pauses. */
@@ -180,7 +175,8 @@ static void link_ready(void *context, unsigned events)
         return;
     }
     if (length <= 0) {
-        lost(c, length == 0 ? "the far end closed it" : strerror(errno));
+        int cause = length < 0 ? errno : c->send_failure;
+        lost(c, cause == 0 ? "the far end closed it" : strerror(cause));
         return;
     }
     c->heard_ns = clock_monotonic_ns();
@@ -389,12 +385,12 @@ int client_step(struct client *c, struct error *err)
         }
         return c->has_failed ? -1 : 0;
     }
-    if (!c->has_failed && client_flush(c, err) != 0) {
-        return -1;
+    if (!c->has_failed) {
+        flush(c);
     }
     offer_room(c);
     if (!c->has_failed) {
-        bool has_more = peer_pending(c->peer) > 0;
+        bool has_more = peer_pending(c->peer) > 0 && c->send_failure == 0;
         link_watch(c->link, c->loop, LOOP_READ | (has_more ? LOOP_WRITE : 0), link_ready,
                    c);
         if (loop_step(c->loop, -1, err) != 0) {

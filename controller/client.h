@@ -130,9 +130,6 @@ void client_disown(struct client *client);
 const struct json *client_facts(const struct client *client);
 const struct keeper_place *client_place(const struct client *client);
 
-/* Write what is queued as far as it goes without blocking. Errors: ERR_LINK. */
-int client_flush(struct client *client, struct error *err);
-
 /* Write what can be written and wait for events once. Errors: as client_run. */
 int client_step(struct client *client, struct error *err);
 /* Handle events until *done is true. Errors: ERR_LINK, ERR_PROTOCOL, or a handler's. */

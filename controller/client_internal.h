@@ -41,8 +41,9 @@ struct client {
     int64_t heard_ns; /* when something last came */
     int64_t idle_ns;  /* silence after which the link is dead */
     struct loop_timer *liveness;
-    uint8_t *buffer; /* CLIENT_READ_SIZE bytes */
-    bool is_paused;  /* what came is kept until the next step */
+    uint8_t *buffer;  /* CLIENT_READ_SIZE bytes */
+    bool is_paused;   /* what came is kept until the next step */
+    int send_failure; /* errno: nothing can be sent any more; 0: not so */
     bool has_failed;
     struct error failure; /* the first one; final */
 };

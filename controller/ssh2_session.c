@@ -347,9 +347,11 @@ enum ssh2_step ssh2_session_exec(struct ssh2_session *s, const char *command)
             return step_of(s, libssh2_session_last_errno(s->ssh));
         }
     }
-    return step_of(s,
-                   libssh2_channel_process_startup(s->channel, "exec", strlen("exec"),
+    enum ssh2_step step =
+        step_of(s, libssh2_channel_process_startup(s->channel, "exec", strlen("exec"),
                                                    command, (unsigned)strlen(command)));
+    s->socket.is_stream = step == SSH2_DONE;
+    return step;
 }
 
 /* ---- the stream ---- */
@@ -372,7 +374,7 @@ ssize_t ssh2_session_read(struct ssh2_session *s, void *out, size_t size)
 {
     size_t total = 0;
     ssize_t got = 0;
-    /* No more than is taken: what libssh2 holds is lost when the connection is cut. */
+    /* No more than is taken: what libssh2 holds beyond it would only grow. */
     ssh2_socket_begin_turn(&s->socket, size);
     /* Before the stream: each of the two takes from the socket what is there for both,
      * and nobody is told of what it leaves for the other. */
@@ -388,7 +390,7 @@ ssize_t ssh2_session_read(struct ssh2_session *s, void *out, size_t size)
     if (got == 0 && libssh2_channel_eof(s->channel)) {
         return 0;
     }
-    if (got == LIBSSH2_ERROR_EAGAIN || got == 0) {
+    if (!s->socket.has_ended && (got == LIBSSH2_ERROR_EAGAIN || got == 0)) {
         errno = EAGAIN;
         return -1;
     }

@@ -61,6 +61,7 @@ static ssize_t receive(struct ssh2_socket *s, void *out, size_t size)
     if (got < 0) {
         int code = errno == EINTR ? EAGAIN : errno;
         s->broken = code != EAGAIN ? code : s->broken;
+        s->has_ended = s->has_ended || code != EAGAIN;
         return -code;
     }
     s->has_ended = s->has_ended || got == 0;
@@ -111,7 +112,7 @@ ssize_t ssh2_socket_take(struct ssh2_socket *s, void *out, size_t size)
     if (s->is_closing || s->is_late || s->does_babble) {
         return -ECONNABORTED;
     }
-    if (s->turn == 0) {
+    if (s->turn == 0 || (s->is_stream && s->has_ended)) {
         return -EAGAIN;
     }
     ssize_t got = s->version_given < VERSION_LENGTH ? take_version(s, out, size)
@@ -119,13 +120,13 @@ ssize_t ssh2_socket_take(struct ssh2_socket *s, void *out, size_t size)
     if (got > 0) {
         acknowledge_at_once(s->fd);
     }
-    return got;
+    return got <= 0 && s->is_stream ? -EAGAIN : got;
 }
 
 ssize_t ssh2_socket_queue(struct ssh2_socket *s, const void *data, size_t length)
 {
     if (s->broken != 0) {
-        return -s->broken;
+        return s->is_stream ? (ssize_t)length : -s->broken;
     }
     return strbuf_add(&s->queue, data, length, NULL) == 0 ? (ssize_t)length : -ENOBUFS;
 }

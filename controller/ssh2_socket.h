@@ -4,6 +4,8 @@
  *
  * What is sent is always taken; what is read has a deadline, a limit until the login is
  * over, and a share for each turn, so that a fast server leaves time for other things.
+ * Once the stream is there, the session hears nothing of an end or a broken connection:
+ * libssh2 would drop what has come before it.
  * Life: ssh2_socket_init -> ... -> ssh2_socket_release.
  */
 #ifndef CONTROLLER_SSH2_SOCKET_H
@@ -20,8 +22,9 @@ struct ssh2_socket { /* fields are for reading; "set" ones for the session to se
     int fd;
     bool is_closing;    /* set: nothing is read any more */
     bool has_logged_in; /* set: no limit any more */
+    bool is_stream;     /* set: who reads it looks at has_ended, who writes at broken */
     int64_t deadline_ns;
-    bool has_ended;   /* the other end closed it */
+    bool has_ended;   /* nothing more comes */
     bool is_late;     /* the deadline passed */
     bool does_babble; /* the limit was passed */
     int broken;       /* errno, or 0 */
@@ -48,7 +51,7 @@ void ssh2_socket_begin_turn(struct ssh2_socket *socket, size_t size);
  * which libssh2 gives up where one is empty: -errno on failure, -EAGAIN also where this
  * turn's share is used up. */
 ssize_t ssh2_socket_take(struct ssh2_socket *socket, void *out, size_t size);
-/* Take all of data; -errno on failure. */
+/* Take all of data, to drop it where nothing can be sent any more; -errno on failure. */
 ssize_t ssh2_socket_queue(struct ssh2_socket *socket, const void *data, size_t length);
 /* Write what is queued as far as it goes. False: the connection is broken. */
 bool ssh2_socket_flush(struct ssh2_socket *socket);

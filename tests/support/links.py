@@ -12,12 +12,12 @@ from support.projects import write_files
 from support.sshd import Sshd
 from support.waiting import wait_for
 
-# Arguments: a file that gets a line for each start, lines of log, bytes of outputs, and a file to wait for in the
-# middle of the log ("" for none).
+# Arguments: a file that gets a line for each start, lines of log, bytes of outputs, in how many files, and a file to
+# wait for in the middle of the log ("" for none).
 SCRIPT = r"""
 import hashlib, os, sys
 from time import sleep
-marks, lines, output_bytes, gate = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+marks, lines, output_bytes, output_files, gate = sys.argv[1], *map(int, sys.argv[2:5]), sys.argv[5]
 with open(marks, "a") as file:
     file.write(os.environ["ERRAND_RUN_ID"] + "\n")
 out = sys.stdout.buffer
@@ -30,9 +30,9 @@ for i in range(lines):
 out.flush()
 if output_bytes:
     os.makedirs("outputs/deep")
-    for name in ("one", "deep/two"):
+    for name in ("one", "deep/two", *("deep/%d" % n for n in range(2, output_files))):
         with open("outputs/" + name, "wb") as file:
-            for i in range(0, output_bytes // 2, 64):
+            for i in range(0, output_bytes // output_files, 64):
                 file.write(hashlib.sha512(b"%s %d" % (name.encode(), i)).digest())
 """
 
@@ -42,12 +42,11 @@ def log_of(lines: int) -> bytes:
     return b"".join(b"%08d %s\n" % (i, b"." * (i % 90)) for i in range(lines))
 
 
-def outputs_of(output_bytes: int) -> dict[str, bytes]:
+def outputs_of(output_bytes: int, output_files: int) -> dict[str, bytes]:
     """What SCRIPT leaves in outputs/."""
-    return {
-        name: b"".join(hashlib.sha512(b"%s %d" % (name.encode(), i)).digest() for i in range(0, output_bytes // 2, 64))
-        for name in (("one", "deep/two") if output_bytes else ())
-    }
+    names = ("one", "deep/two", *(f"deep/{n}" for n in range(2, output_files))) if output_bytes else ()
+    offsets = range(0, output_bytes // output_files, 64)
+    return {name: b"".join(hashlib.sha512(b"%s %d" % (name.encode(), i)).digest() for i in offsets) for name in names}
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
@@ -74,6 +73,7 @@ class Link:
         self.gate = self.folder / "gate"
         self.lines = 0
         self.output_bytes = 0
+        self.output_files = 0
         arguments = self.sshd.target_arguments(self.proxy.port)
         transport = "ssh2" if self.is_kept else self.transport
         self.errand.add_target(self.target, f"--transport={transport}", *arguments)
@@ -111,11 +111,14 @@ class Link:
         self.proxy.refuse()
         self.proxy.cut("rst")
 
-    def script(self, lines: int = 100, output_bytes: int = 0, is_gated: bool = False) -> list[str]:
+    def script(
+        self, lines: int = 100, output_bytes: int = 0, output_files: int = 2, is_gated: bool = False
+    ) -> list[str]:
         self.lines = lines
         self.output_bytes = output_bytes
+        self.output_files = output_files
         gate = str(self.gate) if is_gated else ""
-        return ["work.py", str(self.marks), str(lines), str(output_bytes), gate]
+        return ["work.py", str(self.marks), str(lines), str(output_bytes), str(output_files), gate]
 
     def run(self, *options: str, **how) -> Result:
         """`errand run` of script(**how) to its end."""
@@ -153,7 +156,7 @@ class Link:
         assert self.log_at_home(run) == log_of(self.lines)
         assert not (self.home(run) / "driver.log.1").exists()
         outputs = self.home(run) / "outputs"
-        assert files_below(outputs) == outputs_of(self.output_bytes)
+        assert files_below(outputs) == outputs_of(self.output_bytes, self.output_files)
         assert self.starts().count(run) == 1
         shown = self.errand.show(run)
         assert (shown["status"], shown["exit"]) == ("Completed", {"kind": "exited", "code": 0})
