@@ -86,7 +86,9 @@ def copier(errand: Errand, make_livy: Callable[..., Livy], tmp_path: Path) -> Pa
 
 
 def test_a_command_carries_files_both_ways(errand: Errand, copier: Path, project: Path):
-    write(project, "import os\nprint('hello')\nos.makedirs('outputs')\nopen('outputs/m', 'w').write('x')\nos._exit(3)\n")
+    write(
+        project, "import os\nprint('hello')\nos.makedirs('outputs')\nopen('outputs/m', 'w').write('x')\nos._exit(3)\n"
+    )
     result = errand.run("run", "--target", "web", "job.py", code=3)
     assert "hello" in result.text
     assert (errand.home / "state" / "runs" / errand.last_run() / "outputs" / "m").read_text() == "x"
