@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 from support.sshd import Sshd
 
-from rig import configuration, gateway, headnode, settings
+from rig import configuration, gateway, headnode, kerberos, settings
 from rig import session as rig_session
 from rig import yarn as rig_yarn
 from rig.spark import NEW
@@ -92,6 +92,14 @@ def livy_old(cluster_session: rig_session.Session) -> Iterator[ModuleType]:
     """Livy 0.5.0 is up, and the gateway: its path there is /livy-old."""
     with cluster_session.use("livy-old", "gateway"):
         yield gateway
+
+
+@pytest.fixture
+def livy_kerberos(cluster_session: rig_session.Session) -> Iterator[ModuleType]:
+    """A Livy is up that wants a ticket of Kerberos: rig.kerberos, whose log_in gets one; its port is
+    rig.settings.LIVY_KERBEROS_HTTP."""
+    with cluster_session.use("livy-kerberos"):
+        yield kerberos
 
 
 @pytest.fixture

@@ -3,17 +3,20 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rig import configuration, fetch, settings, web
+from rig import configuration, fetch, kerberos, settings, web
 
 
 @dataclass(frozen=True)
 class Livy:
-    """master: what its batches run on; lines: more of livy.conf."""
+    """master: what its batches run on; lines: more of livy.conf; java: more options of its JVM; is_open: it answers
+    whoever asks."""
 
     version: str
     port: int
     master: str
     lines: tuple[str, ...] = ()
+    java: tuple[str, ...] = ()
+    is_open: bool = True
 
     @property
     def name(self) -> str:
@@ -75,13 +78,13 @@ livy.server.session.state-retain.sec = 600s
 
     def command(self) -> list[str]:
         java = str(settings.java_home() / "bin" / "java")
-        options = [f"-Drig.part=livy:{self.port}", "-Xmx256m", *configuration.java_options()]
+        options = [f"-Drig.part=livy:{self.port}", "-Xmx256m", *configuration.java_options(), *self.java]
         hadoop = [str(settings.HADOOP_CONF)] if self.master == "yarn" else []
         classpath = ":".join((str(self._conf), *hadoop, f"{self._jars}/*"))
         return [java, *options, "-cp", classpath, "org.apache.livy.server.LivyServer"]
 
     def is_ready(self) -> bool:
-        return web.says(self.port, "/batches", "sessions")
+        return web.says(self.port, "/batches", "sessions") if self.is_open else web.opens(self.port)
 
 
 LIVY = Livy(settings.LIVY, settings.LIVY_HTTP, "local[2]")
@@ -102,3 +105,23 @@ ON_YARN = Livy(
 
 # The version of HDInsight 4.0.
 OLD = Livy(settings.LIVY_OLD, settings.LIVY_OLD_HTTP, "local[2]", ("livy.spark.scala-version = 2.11",))
+
+# As on a cluster with Kerberos: who asks shows a ticket.
+WITH_KERBEROS = Livy(
+    settings.LIVY,
+    settings.LIVY_KERBEROS_HTTP,
+    "local[2]",
+    (
+        "livy.server.auth.type = kerberos",
+        f"livy.server.auth.kerberos.principal = {kerberos.SERVICE}@{kerberos.REALM}",
+        f"livy.server.auth.kerberos.keytab = {kerberos.SERVICE_KEYTAB}",
+        "livy.server.auth.kerberos.name-rules = DEFAULT",
+    ),
+    (
+        f"-Djava.security.krb5.conf={kerberos.CONF}",
+        # Hadoop 2's library of authentication, which Livy brings along, looks inside Java.
+        "--add-exports=java.security.jgss/sun.security.jgss=ALL-UNNAMED",
+        "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
+    ),
+    is_open=False,
+)

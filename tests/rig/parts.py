@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rig import configuration, fetch, gateway, headnode, settings, web
-from rig.livy import LIVY, OLD, ON_YARN, Livy
+from rig import configuration, fetch, gateway, headnode, kerberos, settings, web
+from rig.livy import LIVY, OLD, ON_YARN, WITH_KERBEROS, Livy
 from rig.spark import NEW, SPARK
 from rig.trouble import Trouble
 
@@ -227,6 +227,16 @@ TABLE = (
     _livy("livy-yarn", ON_YARN, ("nodemanager",)),
     _livy("livy-old", OLD),
     Part(
+        "kdc",
+        f"Kerberos: the realm {kerberos.REALM}",
+        (settings.KDC,),
+        kerberos.command,
+        lambda: web.opens(settings.KDC),
+        prepare=kerberos.prepare,
+        environment=kerberos.environment,
+    ),
+    _livy("livy-kerberos", WITH_KERBEROS, ("kdc",)),
+    Part(
         "gateway",
         "TLS and a password before Livy, YARN, WebHDFS",
         (settings.GATEWAY_HTTPS,),
@@ -247,8 +257,8 @@ GROUPS = {
     "livy": ("livy-server", "gateway"),
 }
 
-# What `up` without names brings up: all but what is there to be compared with.
-USUAL = tuple(name for name in PARTS if name not in ("head-new", "livy-old"))
+# What `up` without names brings up: all but what is there to be compared with, and Kerberos.
+USUAL = tuple(name for name in PARTS if name not in ("head-new", "livy-old", "kdc", "livy-kerberos"))
 
 
 def named(words: list[str]) -> list[str]:

@@ -36,7 +36,9 @@ SPARK_WORKER_HTTP = 8082
 LIVY_HTTP = 8998
 LIVY_YARN_HTTP = 8997
 LIVY_OLD_HTTP = 8996
+LIVY_KERBEROS_HTTP = 8995
 GATEWAY_HTTPS = 8443
+KDC = 8850
 # One machine with two addresses, as HDInsight's head nodes, and another whose Spark is the standalone cluster's.
 HEAD_SSH = (8022, 8023)
 EDGE_SSH = 8024
@@ -63,6 +65,7 @@ HEAD = HOME / "head"
 EDGE = HOME / "edge"
 HEAD_NEW = HOME / "head-new"
 GATEWAY = HOME / "gateway"
+KERBEROS = HOME / "kerberos"
 LOGS = HOME / "logs"
 RUN = HOME / "run"
 DATA = HOME / "data"
