@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/ticket.h"
 #include "common/variables.h"
 
 #include <stdio.h>
@@ -277,6 +278,15 @@ static enum step post_once(struct attendance *a, const struct livy_job *job,
     return STEP_AGAIN;
 }
 
+static void warn_of_ticket(struct attendance *a)
+{
+    CLEANUP_STRBUF struct strbuf warning = STRBUF_INIT;
+    if (a->settings.login == HTTP_LOGIN_NEGOTIATE &&
+        ticket_warn(a->spec.time_limit_ms, &warning)) {
+        attendance_say(a, ENGINE_NOTE, "%s", warning.data);
+    }
+}
+
 static int post(struct attendance *a, const struct posting *p, struct error *err)
 {
     const struct runspec_spark *spark = a->spark;
@@ -295,6 +305,7 @@ static int post(struct attendance *a, const struct posting *p, struct error *err
         .conf = &p->conf,
     };
     int64_t since_ns = clock_monotonic_ns();
+    warn_of_ticket(a);
     attendance_say(a, ENGINE_SUBMITTING, "asking Livy for the batch %s", a->tag);
     for (;;) {
         enum step step = post_once(a, &job, err);

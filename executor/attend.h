@@ -53,6 +53,7 @@ struct attend_yarn {
     /* It was submitted, or will not be: what was only for that can go. May be NULL. */
     void (*submitted)(void *context);
     void *context;
+    const char *warning;   /* told before something is submitted; NULL: nothing is */
     const struct log *log; /* control.log */
 };
 

@@ -17,6 +17,7 @@
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/spark_paths.h"
+#include "common/ticket.h"
 #include "common/variables.h"
 #include "executor/arguments.h"
 #include "executor/cluster_outputs.h"
@@ -330,6 +331,9 @@ struct http *attend_reach(struct attend_yarn *what, const struct spark_node *nod
 static void attend(struct attending *a, struct attend_verdict *out)
 {
     CLEANUP_FREE char *history = history_of(a->node.log_server);
+    CLEANUP_STRBUF struct strbuf warning = STRBUF_INIT;
+    bool has_warning = strcmp(a->node.security, "kerberos") == 0 &&
+                       ticket_warn(a->spec.time_limit_ms, &warning);
     struct attend_yarn what = {
         .run_fd = a->run_fd,
         .attempt = a->attempt,
@@ -341,6 +345,7 @@ static void attend(struct attending *a, struct attend_verdict *out)
         .clean = clean,
         .submitted = drop_driver,
         .context = a,
+        .warning = has_warning ? warning.data : NULL,
         .log = &a->log,
     };
     CLEANUP_HTTP struct http *http = attend_reach(&what, &a->node);

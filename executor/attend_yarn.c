@@ -367,6 +367,8 @@ static void find_or_submit(struct attendance *a)
     if (was_begun) {
         log_line(a->what->log, "there is no application with the tag %s: submitting it",
                  a->what->tag);
+    } else if (a->what->warning != NULL) {
+        attendance_say(a, ENGINE_NOTE, "%s", a->what->warning);
     }
     if (write_intent(a, &err) < 0 || start_submitting(a, &err) < 0) {
         snprintf(a->trouble, sizeof(a->trouble), "%.500s", err.text);

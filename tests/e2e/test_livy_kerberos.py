@@ -1,5 +1,6 @@
 """Livy that knows its users by Kerberos: a real KDC, real tickets."""
 
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -7,9 +8,14 @@ import pytest
 from rig import settings
 from rig.livy import WITH_KERBEROS
 from support.errand import Errand
+from support.waiting import wait_for
 
 pytestmark = pytest.mark.cluster
 
+WAITS = """import os, threading
+print("begun", flush=True)
+gate = threading.Event()
+"""
 JOB = """import sys
 from pyspark.sql import SparkSession
 spark = SparkSession.builder.getOrCreate()
@@ -33,6 +39,22 @@ def test_who_has_a_ticket_runs(errand: Errand, web: ModuleType, tmp_path: Path):
     errand.more_env.update(web.log_in(tmp_path / "tickets"))
     assert "Livy 0.7.1" in errand.ok("target", "check", "web").text
     result = errand.run("run", "--target", "web", "job.py", code=7, deadline_s=280)
+    assert "sum 4950" in result.text
+    assert re.search(r"^errand: warning: the Kerberos ticket ends in \d+ m\b", result.errors, re.M)
+
+
+def test_a_ticket_that_ends_meanwhile_loses_nothing(errand: Errand, project: Path, web: ModuleType, tmp_path: Path):
+    """It is told, and another one is taken up."""
+    gate = tmp_path / "gate"
+    (project / "job.py").write_text(WAITS + f"while not os.path.exists({str(gate)!r}):\n    gate.wait(0.1)\n" + JOB)
+    tickets = tmp_path / "tickets"
+    errand.more_env.update(web.log_in(tickets, "30s"))
+    run = errand.submit("--target", "web", "job.py")
+    notes = errand.home / "state" / "local" / "runs" / run / "engine"
+    wait_for(lambda: notes.exists() and "no valid Kerberos ticket" in notes.read_text(), "the ticket's end", 200)
+    web.log_in(tickets)
+    gate.touch()
+    result = errand.run("follow", run, code=7, deadline_s=280)
     assert "sum 4950" in result.text
 
 

@@ -93,7 +93,7 @@ def command() -> list[str]:
 
 
 def log_in(cache: Path, lifetime: str = "1h") -> dict[str, str]:
-    """Get the user a ticket into a cache of this name. The variables by which programs find it."""
-    found = {"KRB5_CONFIG": str(CONF), "KRB5CCNAME": f"FILE:{cache}"}
+    """Get the user a ticket into a cache of this name. The variables by which programs find it, klist among them."""
+    found = {"KRB5_CONFIG": str(CONF), "KRB5CCNAME": f"FILE:{cache}", "PATH": _PATH}
     _run("kinit", "-l", lifetime, "-k", "-t", str(USER_KEYTAB), f"{USER}@{REALM}", more=found)
     return found
