@@ -1,0 +1,182 @@
+"""The Spark example on each master, until its script's first line, beside plain spark-submit of the same with the same
+environment. Needs the cluster of tests/rig, and starts it where it is not up."""
+
+import os
+import shlex
+import shutil
+import statistics
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rig import configuration, headnode, session, yarn
+from support.environments import UV
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "conf" / "examples" / "spark"
+RUNS = 3  # of each side: a run takes half a minute
+# Everything is on this machine: the script says by a file when it began.
+FIRST_LINE = 'import time; open("{}", "w").write(str(time.time())); print("first line", flush=True)\n'
+SEEN = b"first line\n"
+
+
+@dataclass
+class Place:
+    what: str
+    node: headnode.HeadNode | None  # None: this machine, with the commands of HEAD, and no ssh
+    options: tuple[str, ...]  # the same for errand and for spark-submit
+    is_in_cluster: bool = False
+
+    @property
+    def is_shipped(self) -> bool:
+        """Executors are elsewhere, and get project and environment as archives."""
+        return "local[2]" not in self.options
+
+
+PLACES = [
+    Place("local", None, ("--master", "local[2]")),
+    Place("spark-local over ssh", headnode.HEAD, ("--master", "local[2]")),
+    Place("standalone", headnode.EDGE, ()),
+    Place("YARN, client mode", headnode.HEAD, ("--deploy-mode", "client")),
+    Place("YARN, cluster mode", headnode.HEAD, ("--deploy-mode", "cluster"), is_in_cluster=True),
+]
+
+
+@dataclass
+class Measured:
+    script: float  # seconds from the command's beginning to the script's first line
+    shown: float  # to its output here; 0: it never came
+    text: str  # all that was said
+
+
+class Ways:
+    """The example by errand, and by spark-submit on the same machine, with the environment that errand made."""
+
+    def __init__(self, field, place: Place):
+        self.place = place
+        name = f"{field.mark[:8]}-{PLACES.index(place)}"
+        self.base = f"/tmp/errand-bench-{name}"
+        self.folder = field.folder / f"spark-{name}"
+        self.began = field.folder / f"began-{name}"
+        shutil.copytree(EXAMPLE, self.folder)
+        job = self.folder / "job.py"
+        doc, rest = job.read_text().split("\n", 1)
+        job.write_text(f"{doc}\n{FIRST_LINE.format(self.began)}{rest}")
+        self.errand = field.errand(self.folder)
+        self.errand.configure(keep_connection="10m", bootstrap_uv=str(UV))
+        kept = {name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_"))}
+        self.env = self.errand.env(**kept)
+        self.options = ["--framework", "pyspark"]
+        if place.node:
+            self.root = field.folder / f"root-{name}"
+            where = place.node.target_arguments()
+            self.errand.add_target("node", *where, f"--root={self.root}", "--kind=spark")
+            self.options = ["--target", "node"]
+        else:
+            self.root = self.errand.home / "state" / "local"
+            self.env |= configuration.environment()
+            self.env["PATH"] = f"{headnode.HEAD.folder}/bin:{self.env['PATH']}"
+        if place.node is headnode.HEAD:
+            self.options += ["--spark-base", self.base]
+
+    def measure(self, argv: list[str]) -> Measured:
+        """Run it to its end."""
+        self.began.unlink(missing_ok=True)
+        wall, shown, out = time.time(), 0.0, b""
+        with subprocess.Popen(
+            argv,
+            cwd=self.folder,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as process:
+            while data := os.read(process.stdout.fileno(), 65536):
+                out += data
+                if not shown and SEEN in out:
+                    shown = time.time() - wall
+        text = out.decode(errors="replace")
+        if process.returncode != 0:
+            raise RuntimeError(f"exit status {process.returncode}: {shlex.join(argv)}\n{text}")
+        return Measured(float(self.began.read_text()) - wall, shown, text)
+
+    def by_errand(self) -> Measured:
+        return self.measure(self.errand.argv("run", *self.options, *self.place.options, "job.py"))
+
+    # -- the same by hand -----------------------------------------------------------------------------------------
+
+    def shipped(self) -> dict[str, tuple[int, int]]:
+        """The archives that the cluster gets: by address their size and time of change."""
+        if self.place.node is headnode.HEAD:
+            tree = yarn.hdfs_tree(self.base)
+            return {f"hdfs://{path}": (one["length"], one["modificationTime"]) for path, one in tree.items()}
+        files = [path for path in self.root.glob("shipped/files/**/*") if path.is_file()]
+        return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
+
+    def prepare_by_hand(self) -> None:
+        self.python = next(path for path in self.root.glob("envs/*/current/prefix/bin/python"))
+        if self.place.is_shipped:
+            self.packed = next(path for path in self.shipped() if "/environments/" in path)
+            shutil.make_archive(str(self.folder / "data"), "zip", self.folder / "data")
+
+    def submission(self) -> list[str]:
+        words = ["spark-submit", *self.place.options, "--py-files", "words.py"]
+        if not self.place.is_shipped:
+            return ["env", f"PYSPARK_PYTHON={self.python}", *words, "job.py"]
+        archives = f"{self.packed}#environment"
+        words += ["--conf", "spark.executorEnv.PYTHONPATH=./environment"]
+        if not self.place.is_in_cluster:
+            return ["env", f"PYSPARK_DRIVER_PYTHON={self.python}", *words, "--archives", archives, "job.py"]
+        words += ["--conf", "spark.yarn.appMasterEnv.PYTHONPATH=./environment"]
+        return [*words, "--archives", f"{archives},data.zip#data", "job.py"]
+
+    def by_hand(self) -> Measured:
+        argv = self.submission()
+        if self.place.node:
+            there = f"cd {shlex.quote(str(self.folder))} && exec {shlex.join(argv)}"
+            argv = self.place.node.ssh("sh", "-c", there)
+        return self.measure(argv)
+
+    def close(self) -> None:
+        if self.place.node:
+            self.errand.ok("target", "disconnect", "node")
+        if self.place.node is headnode.HEAD:
+            yarn.hdfs_remove(self.base)
+
+
+def median(measured: list[Measured], which: str) -> float:
+    return statistics.median(getattr(one, which) for one in measured)
+
+
+def bench_place(bench, ways: Ways) -> None:
+    what = ways.place.what
+    first = ways.by_errand()
+    bench.add(f"{what}: first line, nothing there yet", first.script, None, "s")
+    ways.prepare_by_hand()
+    before = ways.shipped()
+    ours, theirs = [], []
+    for _ in range(RUNS):
+        ours.append(ways.by_errand())
+        theirs.append(ways.by_hand())
+    peer = "ssh, spark-submit" if ways.place.node else "spark-submit"
+    bench.add(f"{what}: first line", median(ours, "script"), median(theirs, "script"), "s", "<= 1.1", peer)
+    late = median(ours, "shown") - median(ours, "script")
+    bench.add(f"{what}: from the first line to its output here", late, None, "s")
+    changed = sum(one[0] for path, one in ways.shipped().items() if before.get(path) != one and "/runs/" not in path)
+    unsent = all("nothing to send" in one.text for one in ours)
+    assert unsent, ours[0].text
+    bench.add(f"{what}: sent when nothing changed", changed, None, "bytes", "<= 0")
+
+
+def bench_spark(bench, field) -> None:
+    one = session.Session()
+    try:
+        with one.use("standalone", "yarn"):
+            for place in PLACES:
+                ways = Ways(field, place)
+                with bench.section(place.what):
+                    bench_place(bench, ways)
+                ways.close()
+    finally:
+        one.close()
+        session.end()
