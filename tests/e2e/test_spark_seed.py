@@ -16,7 +16,7 @@ pytestmark = pytest.mark.cluster
 
 LOCAL = "local[2]"
 STANDALONE = f"spark://{settings.HOST}:{settings.SPARK_MASTER}"
-# Each: the fixtures of the cluster and of its node (None: this machine), what the user says, and the master that is had.
+# Each: the fixtures of the cluster and of its node (None: this machine), what the user says, the master that counts.
 MASTERS = {
     "local": ("yarn", None, ["--framework", "pyspark", "--master", LOCAL], LOCAL),
     "local on a node": ("yarn", "yarn_node", ["--target", "node", "--master", LOCAL], LOCAL),
