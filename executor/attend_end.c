@@ -331,6 +331,23 @@ static void explain_failure(struct attendance *a, struct attend_verdict *out)
     }
 }
 
+/* What YARN did to a container (ContainerExitStatus): it used too much memory, its node
+ * was lost, or it was to end. */
+static struct run_exit exit_of_yarns(int status)
+{
+    switch (status) {
+    case -103:
+    case -104:
+        return (struct run_exit){.kind = RUN_EXIT_SIGNALED, .signal = SIGKILL};
+    case -100:
+    case -101:
+    case -108:
+        return (struct run_exit){.kind = RUN_EXIT_UNKNOWN};
+    default:
+        return (struct run_exit){.kind = RUN_EXIT_SIGNALED, .signal = SIGTERM};
+    }
+}
+
 /* The script's end as YARN tells it, without the wrapper's word. An application that was
  * refused has no container, and one whose files a node could not fetch no process. */
 static struct run_exit exit_by_yarn(const struct attendance *a)
@@ -350,11 +367,10 @@ static struct run_exit exit_by_yarn(const struct attendance *a)
     if (status > 128 && status < 128 + 65) {
         return (struct run_exit){.kind = RUN_EXIT_SIGNALED, .signal = status - 128};
     }
-    if (status == -104 || status == -103) {
-        return (struct run_exit){.kind = RUN_EXIT_SIGNALED, .signal = SIGKILL};
+    if (status < 0) {
+        return exit_of_yarns(status);
     }
-    return (struct run_exit){.kind = RUN_EXIT_EXITED,
-                             .code = status > 0 && status <= 255 ? status : 1};
+    return (struct run_exit){.kind = RUN_EXIT_EXITED, .code = status <= 255 ? status : 1};
 }
 
 static bool is_success(const struct run_exit *exit)
@@ -370,6 +386,10 @@ static void judge_killed(const struct attendance *a, struct attend_verdict *out)
             (int)strcspn(a->app.diagnostics, "\n"), a->app.diagnostics);
     } else if (a->trouble[0] != '\0') {
         say(out, "%s", a->trouble);
+    } else if (a->log.word.exit.kind != RUN_EXIT_NONE && a->app.state == YARN_FINISHED) {
+        CLEANUP_STRBUF struct strbuf how = STRBUF_INIT;
+        run_exit_describe(&a->log.word.exit, &how);
+        say(out, "its driver had ended before: %s", how.data);
     }
 }
 
@@ -427,6 +447,17 @@ static void add_script_reason(struct attendance *a, struct attend_verdict *out)
     }
 }
 
+static void add_loss(const struct attendance *a, struct attend_verdict *out)
+{
+    static const char words[] = "the end of the driver's output could not be read";
+    size_t used = strlen(out->text);
+    if (a->is_log_lost && a->log.container.attempt != 0 &&
+        strstr(out->text, words) == NULL) {
+        snprintf(out->text + used, sizeof(out->text) - used, "%s%s", used > 0 ? "; " : "",
+                 words);
+    }
+}
+
 void attendance_judge(struct attendance *a, struct attend_verdict *out)
 {
     *out = (struct attend_verdict){.exit = {.kind = RUN_EXIT_UNKNOWN}};
@@ -442,6 +473,7 @@ void attendance_judge(struct attendance *a, struct attend_verdict *out)
         judge_ended(a, out);
         add_script_reason(a, out);
     }
+    add_loss(a, out);
     snprintf(out->word, sizeof(out->word), "%s", a->log.word.text);
     attendance_say(a, ENGINE_ENDED, "%s", out->text);
 }

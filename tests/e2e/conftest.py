@@ -1,11 +1,15 @@
-"""Fixtures for the tests that speak the protocol themselves (support/wire.py)."""
+"""Fixtures for the tests that speak the protocol themselves (support/wire.py), and for runs on YARN
+(support/yarnruns.py)."""
 
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from support.errand import Errand
 from support.wire import Wire
+from support.yarnruns import Cluster, make_cluster
 
 
 @pytest.fixture
@@ -35,3 +39,19 @@ def connect(root: Path, mark: str) -> Iterator[Callable[..., Wire]]:
 def link(connect: Callable[..., Wire]) -> Wire:
     """A connection to the node."""
     return connect()
+
+
+@pytest.fixture
+def cluster(yarn: ModuleType, make_errand: Callable[..., Errand], project: Path) -> Iterator[Cluster]:
+    """A controller whose local node is a head node of the cluster."""
+    one = make_cluster(yarn, make_errand, project)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def cluster_alone(yarn_alone: ModuleType, make_errand: Callable[..., Errand], project: Path) -> Iterator[Cluster]:
+    """The same where daemons may be killed."""
+    one = make_cluster(yarn_alone, make_errand, project)
+    yield one
+    one.close()

@@ -118,6 +118,44 @@ static void a_driver_that_yarn_waited_for_in_vain_has_timed_out(void **state)
     assert_int_equal(judge_failed(*state, ended, LOGS, said).kind, RUN_EXIT_TIMED_OUT);
 }
 
+/* Each was told as if the script had exited with 1. */
+static void what_yarn_did_is_no_status_of_the_scripts(void **state)
+{
+    static const struct {
+        const char *said;
+        enum run_exit_kind kind;
+        int signal;
+    } rows[] = {
+        {"exited with  exitCode: -100", RUN_EXIT_UNKNOWN, 0}, /* its node was lost */
+        {"exited with  exitCode: -102", RUN_EXIT_SIGNALED, 15},
+        {"exited with  exitCode: -104", RUN_EXIT_SIGNALED, 9},
+        {"exited with  exitCode: 137", RUN_EXIT_SIGNALED, 9},
+    };
+    const struct run_exit none = {.kind = RUN_EXIT_NONE};
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct run_exit exit = judge_failed(*state, none, LOGS, rows[i].said);
+        assert_int_equal(exit.kind, rows[i].kind);
+        assert_int_equal(exit.signal, rows[i].signal);
+    }
+}
+
+static void a_loss_of_output_is_told(void **state)
+{
+    struct attend_verdict out;
+    struct attendance a;
+    struct attend_yarn what;
+    struct log log;
+    begin(&a, &what, &log, *state);
+    a.app.final = YARN_FINAL_FAILED;
+    a.is_log_lost = true;
+    attendance_judge(&a, &out); /* it never had a container */
+    assert_null(strstr(out.text, "could not be read"));
+    a.log.container.attempt = 1;
+    attendance_judge(&a, &out);
+    assert_non_null(strstr(out.text, "output could not be read"));
+    enginelog_close(&a.engine);
+}
+
 /* It was told as if the script had exited with 1. */
 static void what_yarn_never_started_could_not_start(void **state)
 {
@@ -142,6 +180,9 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_driver_that_yarn_waited_for_in_vain_has_timed_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_yarn_did_is_no_status_of_the_scripts, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_loss_of_output_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_yarn_never_started_could_not_start, set_up,
                                         tear_down),
     };
