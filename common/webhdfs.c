@@ -1,5 +1,6 @@
 #include "common/webhdfs.h"
 
+#include "common/clock.h"
 #include "common/fdio.h"
 #include "common/json.h"
 
@@ -11,6 +12,7 @@
 #define CARRY_MS                                                                         \
     (INT64_C(6) * 3600 * 1000) /* a file on its way; a stalled one ends before */
 #define ANSWER_MAX ((size_t)1 << 20)
+#define LIST_MAX ((size_t)32 << 20) /* of a folder with 100,000 files */
 #define SAID_MAX 500
 
 /* "ROOT/path?op=...&query": more is the rest of the query, or "". */
@@ -104,10 +106,12 @@ char *webhdfs_home(const struct webhdfs *fs, struct error *err)
     return NULL;
 }
 
-int webhdfs_make_dirs(const struct webhdfs *fs, const char *path, struct error *err)
+int webhdfs_make_dirs(const struct webhdfs *fs, const char *path, unsigned mode,
+                      struct error *err)
 {
     CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
-    CLEANUP_FREE char *url = address(fs, path, "MKDIRS", "&permission=755");
+    CLEANUP_FREE char *more = xasprintf("&permission=%o", mode);
+    CLEANUP_FREE char *url = address(fs, path, "MKDIRS", more);
     if (ask(fs, "PUT", url, &answer, err) < 0) {
         return -1;
     }
@@ -291,6 +295,53 @@ int webhdfs_size(const struct webhdfs *fs, const char *path, bool *out_is_there,
     }
     *out_size = (uint64_t)length;
     return 0;
+}
+
+/* An entry's later time; 0 where it has none. */
+static int64_t last_use(const struct json *entry)
+{
+    int64_t written = 0, read = 0;
+    (void)json_get_integer(entry, "FileStatus", "modificationTime", 0, JSON_INTEGER_MAX,
+                           &written, NULL);
+    (void)json_get_integer(entry, "FileStatus", "accessTime", 0, JSON_INTEGER_MAX, &read,
+                           NULL);
+    return written > read ? written : read;
+}
+
+int webhdfs_list(const struct webhdfs *fs, const char *path, webhdfs_visit *visit,
+                 void *context, struct error *err)
+{
+    CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
+    CLEANUP_FREE char *url = address(fs, path, "LISTSTATUS", "");
+    const struct http_request request = {
+        .method = "GET", .url = url, .timeout_ms = ASK_MS, .limit_bytes = LIST_MAX};
+    if (http_follow(fs->http, &request, &answer, err) < 0) {
+        return -1;
+    }
+    CLEANUP_JSON struct json *j = json_parse(answer.body.data, answer.body.length, NULL);
+    const struct json *list = json_get(json_get(j, "FileStatuses"), "FileStatus");
+    if (answer.status != 404 && (answer.status != 200 || list == NULL)) {
+        return fail_status(&answer, "list", path, err);
+    }
+    for (const struct json *entry = json_first(list); entry != NULL;
+         entry = json_next(entry)) {
+        const char *name = json_string(json_get(entry, "pathSuffix"));
+        if (name != NULL && name[0] != '\0') {
+            visit(context, name, last_use(entry));
+        }
+    }
+    return 0;
+}
+
+int webhdfs_touch(const struct webhdfs *fs, const char *path, struct error *err)
+{
+    CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
+    CLEANUP_FREE char *more = xasprintf("&accesstime=%lld", (long long)clock_utc_ms());
+    CLEANUP_FREE char *url = address(fs, path, "SETTIMES", more);
+    if (ask(fs, "PUT", url, &answer, err) < 0) {
+        return -1;
+    }
+    return answer.status == 200 ? 0 : fail_status(&answer, "mark", path, err);
 }
 
 /* A file that ends before the offset: the name node's words, or the data node's. */

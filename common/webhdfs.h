@@ -25,8 +25,9 @@ struct webhdfs {
 
 /* The home folder of whoever asks, "/user/me"; malloc'ed. NULL: err. */
 char *webhdfs_home(const struct webhdfs *fs, struct error *err);
-/* Make path and the folders above it. */
-int webhdfs_make_dirs(const struct webhdfs *fs, const char *path, struct error *err);
+/* Make path and the folders above it, those that are not there with this mode. */
+int webhdfs_make_dirs(const struct webhdfs *fs, const char *path, unsigned mode,
+                      struct error *err);
 /* Write a file of this machine, replacing what is there. mode: 0644 and the like. */
 int webhdfs_put_file(const struct webhdfs *fs, const char *path, unsigned mode,
                      const char *file, struct error *err);
@@ -49,6 +50,14 @@ int webhdfs_rename(const struct webhdfs *fs, const char *from, const char *to,
 /* *out_size: of a file that was closed; of one that is being written less. */
 int webhdfs_size(const struct webhdfs *fs, const char *path, bool *out_is_there,
                  uint64_t *out_size, struct error *err);
+/* Visit what lies in a folder, which may not be there: name, and when it was last written
+ * or read, as far as the cluster keeps that (UTC). */
+typedef void webhdfs_visit(void *context, const char *name, int64_t used_utc_ms);
+int webhdfs_list(const struct webhdfs *fs, const char *path, webhdfs_visit *visit,
+                 void *context, struct error *err);
+/* Say that a file is being used now, as a time of access: that of its last change is part
+ * of how YARN knows it. Errors: also where the cluster keeps no such time. */
+int webhdfs_touch(const struct webhdfs *fs, const char *path, struct error *err);
 /* What lies from offset on, at most length bytes: into answer->body, or, where sink_fd is
  * not -1, there. Nothing where the file ends before offset. */
 int webhdfs_read(const struct webhdfs *fs, const char *path, uint64_t offset,

@@ -49,7 +49,7 @@ static int too_long(const char *path, uint64_t size, struct error *err)
 static int hdfs_make_dir(const struct livy_place *place, const char *path,
                          struct error *err)
 {
-    return webhdfs_make_dirs(&place->fs, path, err);
+    return webhdfs_make_dirs(&place->fs, path, 0755, err);
 }
 
 static int hdfs_put(const struct livy_place *place, const char *path, unsigned mode,

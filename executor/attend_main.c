@@ -162,9 +162,17 @@ static void clean(void *context, const char *application)
     CLEANUP_FREE char *base = a->node.staging[0] != '\0'
                                   ? xstrdup(a->node.staging)
                                   : xasprintf("%s/user/%s", a->node.fs, a->node.user);
-    CLEANUP_FREE char *uri = xasprintf("%s/.sparkStaging/%s", base, application);
-    if (clusterfs_remove(&a->fs, uri, &err) < 0) {
-        log_line(&a->log, "the staging folder %s may still be there: %s", uri, err.text);
+    const struct spark_ship s = cargo(a);
+    CLEANUP_FREE char *outputs = spark_ship_outputs(&s, a->attempt);
+    CLEANUP_STRVEC struct strvec uris = STRVEC_INIT;
+    strvec_pushf(&uris, "%s/.sparkStaging/%s", base, application);
+    if (outputs != NULL) { /* half-way, or more */
+        strvec_push(&uris, outputs);
+        strvec_pushf(&uris, "%s.tmp", outputs);
+    }
+    if (clusterfs_remove_all(&a->fs, &uris, &err) < 0) {
+        log_line(&a->log, "the staging folder %s may still be there: %s", uris.items[0],
+                 err.text);
     }
 }
 
@@ -287,6 +295,9 @@ static void take_outputs(struct attending *a, const char *word)
         note_lost_outputs(a, err.text);
         return;
     }
+    char text[FILES_SIZE_TEXT];
+    files_format_size(text, (uint64_t)size);
+    log_line(&a->log, "brings the outputs, %s, from the cluster", text);
     const struct cluster_outputs o = {.fs = &a->fs,
                                       .uri = shipment.outputs,
                                       .size_bytes = (uint64_t)size,

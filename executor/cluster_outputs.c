@@ -64,13 +64,12 @@ static int take_all(const struct cluster_outputs *o, struct error *err)
 int cluster_outputs_take(const struct cluster_outputs *o, struct error *err)
 {
     CLEANUP_FREE char *path = files_join(o->run_path, ARCHIVE);
-    CLEANUP_FREE char *folder = clusterfs_folder_of(o->uri);
     int result =
         fetch(o, path, err) < 0 || unpack(o, err) < 0 || take_all(o, err) < 0 ? -1 : 0;
     (void)unlink(path);
     (void)files_remove_tree(o->run_fd, UNPACKED, NULL);
     if (result == 0) {
-        (void)clusterfs_remove(o->fs, folder, NULL); /* janitor tries again */
+        (void)clusterfs_remove(o->fs, o->uri, NULL); /* janitor tries again */
     }
     return result;
 }

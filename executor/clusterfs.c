@@ -1,5 +1,6 @@
 #include "executor/clusterfs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/explain.h"
 #include "common/fdio.h"
 #include "common/files.h"
@@ -236,6 +238,30 @@ int clusterfs_get(struct clusterfs *fs, const char *uri, const char *path,
                : give(err, &why);
 }
 
+int clusterfs_list(struct clusterfs *fs, const char *uri, clusterfs_visit *visit,
+                   void *context, struct error *err)
+{
+    struct error why = ERROR_INIT;
+    const struct clusterfs_way *way = way_to(fs, uri, err);
+    if (way == NULL) {
+        return -1;
+    }
+    if (way->list(fs, uri, visit, context, &why) == 0) {
+        return 0;
+    }
+    return is_other_way_worth_it(fs, way, &why)
+               ? clusterfs_shell.list(fs, uri, visit, context, err)
+               : give(err, &why);
+}
+
+void clusterfs_touch(struct clusterfs *fs, const char *uri)
+{
+    const struct clusterfs_way *way = way_to(fs, uri, NULL);
+    if (way != NULL && way->touch != NULL) {
+        way->touch(fs, uri);
+    }
+}
+
 int clusterfs_remove_all(struct clusterfs *fs, const struct strvec *uris,
                          struct error *err)
 {
@@ -353,6 +379,25 @@ static int file_get(struct clusterfs *fs, const char *uri, const char *path,
     return copy_file(clusterfs_local_path(uri), path, 0600, size_bytes, err);
 }
 
+static int file_list(struct clusterfs *fs, const char *uri, clusterfs_visit *visit,
+                     void *context, struct error *err)
+{
+    struct stat st;
+    DIR *dir = opendir(clusterfs_local_path(uri));
+    (void)fs;
+    if (dir == NULL) {
+        return errno == ENOENT ? 0 : error_sys(err, "%.300s", uri);
+    }
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode)) {
+            visit(context, entry->d_name, clock_ms_of(&st.st_mtim));
+        }
+    }
+    (void)closedir(dir);
+    return 0;
+}
+
 static int file_remove(struct clusterfs *fs, const struct strvec *uris, struct error *err)
 {
     int result = 0;
@@ -368,4 +413,5 @@ const struct clusterfs_way clusterfs_file = {.is_quick = true,
                                              .size = file_size,
                                              .put = file_put,
                                              .get = file_get,
+                                             .list = file_list,
                                              .remove = file_remove};

@@ -34,7 +34,10 @@ struct clusterfs {
     char *user;                /* who we are there */
     char *curl;                /* the node's curl program, with web */
     struct http *http;         /* by it; made when it is first needed */
+    char *base; /* our folder there, a URI without a slash at its end; NULL: not known */
 };
+/* A file's name, and when it was last written or read, as far as that is known (UTC). */
+typedef void clusterfs_visit(void *context, const char *name, int64_t used_utc_ms);
 void clusterfs_init(struct clusterfs *fs, struct programs *programs);
 void clusterfs_release(struct clusterfs *fs);
 #define CLEANUP_CLUSTERFS __attribute__((cleanup(clusterfs_release)))
@@ -54,7 +57,8 @@ bool clusterfs_is_quick(struct clusterfs *fs, const char *uri);
 int clusterfs_size(struct clusterfs *fs, const char *uri, bool *out_is_there,
                    uint64_t *out_size, struct error *err);
 /*
- * Put a file of this node, making the folders above it (0755 or as the cluster has it).
+ * Put a file of this node, making the folders above it. In the cluster all of it is for
+ * its user alone (0700, 0600; below file: 0755, 0644, where others work for the cluster).
  * mark: a word of the caller's own for what is half-way, unique among all who may put
  * the same. 1: it was sent; 0: it was there already; -1: err, and nothing is there.
  */
@@ -64,6 +68,13 @@ int clusterfs_put(struct clusterfs *fs, const char *path, const char *uri,
  * also ERR_NOT_FOUND, ERR_LIMIT, ERR_EXISTS; then there is no path. */
 int clusterfs_get(struct clusterfs *fs, const char *uri, const char *path,
                   uint64_t max_bytes, struct error *err);
+/* Visit what lies in a folder, which may not be there: as webhdfs_list. */
+int clusterfs_list(struct clusterfs *fs, const char *uri, clusterfs_visit *visit,
+                   void *context, struct error *err);
+/* Leave word for other nodes that a file is used now, where that costs little and the
+ * cluster keeps it: as a time of access, which is at most as old as clusterfs_list says.
+ */
+void clusterfs_touch(struct clusterfs *fs, const char *uri);
 /* Remove it with all below it; what is not there is success. */
 int clusterfs_remove(struct clusterfs *fs, const char *uri, struct error *err);
 /* The same with many, which are of one file system: with one Java VM. */

@@ -16,7 +16,10 @@ struct clusterfs_way {
                const char *uri, const char *mark, struct error *err);
     int (*get)(struct clusterfs *fs, const char *uri, const char *path,
                uint64_t max_bytes, struct error *err);
+    int (*list)(struct clusterfs *fs, const char *uri, clusterfs_visit *visit,
+                void *context, struct error *err);
     int (*remove)(struct clusterfs *fs, const struct strvec *uris, struct error *err);
+    void (*touch)(struct clusterfs *fs, const char *uri); /* NULL: it costs too much */
 };
 
 extern const struct clusterfs_way clusterfs_shell; /* FsShell */

@@ -25,6 +25,7 @@ void clusterfs_release(struct clusterfs *fs)
     free(fs->web_fs);
     free(fs->user);
     free(fs->curl);
+    free(fs->base);
     http_free(fs->http);
     clusterfs_init(fs, NULL);
 }
@@ -54,6 +55,7 @@ int clusterfs_write_reach(const struct clusterfs *fs, int dir_fd, struct error *
     add_text(j, "web_fs", fs->web_fs);
     add_text(j, "user", fs->user);
     add_text(j, "curl", fs->curl);
+    add_text(j, "base", fs->base);
     json_write(j, false, &text);
     strbuf_putc(&text, '\n');
     return files_write_atomic(dir_fd, CLUSTERFS_REACH_FILE, text.data, text.length, 0600,
@@ -111,5 +113,6 @@ int clusterfs_read_reach(struct clusterfs *fs, int dir_fd, struct error *err)
     take_text(j, "web_fs", &fs->web_fs);
     take_text(j, "user", &fs->user);
     take_text(j, "curl", &fs->curl);
+    take_text(j, "base", &fs->base);
     return 0;
 }

@@ -18,6 +18,7 @@
 #define CALL_MS 120000 /* for one that moves no bytes: its own retries included */
 #define BYTES_A_MS 256 /* the slowest link that is waited for */
 #define SIZE_WORD "errand-size "
+#define LIST_WORD "errand-file "
 #define NO_SUCH "No such file or directory"
 
 /* Run FsShell with these words, NULL behind them. As programs_run. */
@@ -31,6 +32,8 @@ static int run(struct clusterfs *fs, const char *const *words, uint64_t size_byt
     for (size_t i = 0; i < fs->variables.count; i++) {
         variables_set(programs_environment(fs->programs), fs->variables.items[i]);
     }
+    strvec_push(&argv, "-D"); /* what is made is for this user alone */
+    strvec_push(&argv, "fs.permissions.umask-mode=077");
     for (size_t i = 0; words[i] != NULL; i++) {
         strvec_push(&argv, words[i]);
     }
@@ -74,6 +77,29 @@ static int shell_size(struct clusterfs *fs, const char *uri, bool *out_is_there,
     }
     *out_is_there = true;
     *out_size = size_bytes;
+    return 0;
+}
+
+static int shell_list(struct clusterfs *fs, const char *uri, clusterfs_visit *visit,
+                      void *context, struct error *err)
+{
+    CLEANUP_FREE char *all = xasprintf("%s/*", uri);
+    const char *const words[] = {"-stat", LIST_WORD "%Y %n", all, NULL};
+    int status = run(fs, words, 0, err);
+    if (status != 0) {
+        return status < 0 ? -1 : said(fs, NO_SUCH) ? 0 : failed(fs, uri, err);
+    }
+    const char *at = programs_text(fs->programs)->data;
+    while ((at = strstr(at, LIST_WORD)) != NULL) {
+        char *end;
+        long long used_utc_ms = strtoll(at + strlen(LIST_WORD), &end, 10);
+        CLEANUP_FREE char *name =
+            *end == ' ' ? xstrndup(end + 1, strcspn(end + 1, "\n")) : NULL;
+        if (name != NULL) {
+            visit(context, name, used_utc_ms);
+        }
+        at = end;
+    }
     return 0;
 }
 
@@ -188,4 +214,5 @@ const struct clusterfs_way clusterfs_shell = {.is_quick = false,
                                               .size = shell_size,
                                               .put = shell_put,
                                               .get = shell_get,
+                                              .list = shell_list,
                                               .remove = shell_remove};

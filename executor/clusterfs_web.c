@@ -78,7 +78,9 @@ struct ask {
     const char *path;   /* in the cluster */
     const char *aside;  /* in the cluster, for what is half-way */
     const char *folder; /* of path */
-    const char *file;   /* here */
+    clusterfs_visit *visit;
+    void *context;
+    const char *file; /* here */
     uint64_t size_bytes;
     bool is_there;
     int sink_fd;
@@ -122,10 +124,10 @@ static int ask_put(const struct webhdfs *web, void *context, struct error *err)
 {
     const struct ask *ask = context;
     struct error why = ERROR_INIT;
-    if (webhdfs_make_dirs(web, ask->folder, err) < 0) {
+    if (webhdfs_make_dirs(web, ask->folder, 0700, err) < 0) {
         return -1;
     }
-    if (webhdfs_put_file(web, ask->aside, 0644, ask->file, &why) == 0 &&
+    if (webhdfs_put_file(web, ask->aside, 0600, ask->file, &why) == 0 &&
         check_aside(web, ask, &why) == 0 &&
         webhdfs_rename(web, ask->aside, ask->path, &why) == 0) {
         return 1;
@@ -204,6 +206,31 @@ static int web_get(struct clusterfs *fs, const char *uri, const char *path,
     return result;
 }
 
+static int ask_list(const struct webhdfs *web, void *context, struct error *err)
+{
+    const struct ask *ask = context;
+    return webhdfs_list(web, ask->path, ask->visit, ask->context, err);
+}
+
+static int web_list(struct clusterfs *fs, const char *uri, clusterfs_visit *visit,
+                    void *context, struct error *err)
+{
+    struct ask ask = {.path = path_of(fs, uri), .visit = visit, .context = context};
+    return call(fs, ask_list, &ask, err);
+}
+
+static int ask_touch(const struct webhdfs *web, void *context, struct error *err)
+{
+    const struct ask *ask = context;
+    return webhdfs_touch(web, ask->path, err);
+}
+
+static void web_touch(struct clusterfs *fs, const char *uri)
+{
+    struct ask ask = {.path = path_of(fs, uri)};
+    (void)call(fs, ask_touch, &ask, NULL);
+}
+
 static int ask_remove(const struct webhdfs *web, void *context, struct error *err)
 {
     const struct ask *ask = context;
@@ -225,4 +252,6 @@ const struct clusterfs_way clusterfs_web = {.is_quick = true,
                                             .size = web_size,
                                             .put = web_put,
                                             .get = web_get,
+                                            .list = web_list,
+                                            .touch = web_touch,
                                             .remove = web_remove};

@@ -6,6 +6,7 @@
 #include "common/fdio.h"
 #include "common/files.h"
 #include "executor/environment_list.h"
+#include "executor/shipping.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -145,6 +146,13 @@ int environment_remove(const struct noderoot *root, const char *identity,
     fdio_close(&lock);
     for (size_t i = 0; result == 0 && i < gone.count; i++) {
         result = files_remove_tree(envs_fd, gone.items[i], err);
+    }
+    CLEANUP_FREE char *archives =
+        xasprintf("environments/%s-%s%s", identity, build != NULL ? build : "",
+                  build != NULL ? ".tar" : "");
+    if (result == 0 && shipping_remove(root, archives, err) < 0) {
+        error_wrap(err, "the environment is removed here, but not in the cluster");
+        return error_hint(err, "errand node gc removes it there once it is old");
     }
     return result;
 }

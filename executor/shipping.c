@@ -48,6 +48,9 @@ static int open_records(const struct shipping *s, struct error *err)
     if (mkdirat(s->root->fd, SHIPPED_FOLDER, 0700) < 0 && errno != EEXIST) {
         return error_sys(err, "make %s/%s", s->root->path, SHIPPED_FOLDER);
     }
+    if (s->fs->base == NULL) {
+        s->fs->base = xstrdup(s->base);
+    }
     CLEANUP_FD int folder = files_open_or_make_dir(s->root->fd, name.text, err);
     if (folder < 0 || (fstatat(folder, CLUSTERFS_REACH_FILE, &st, 0) < 0 &&
                        clusterfs_write_reach(s->fs, folder, err) < 0)) {
@@ -56,8 +59,7 @@ static int open_records(const struct shipping *s, struct error *err)
     return take_fd(&folder);
 }
 
-/* A record's file has no slash in its name. */
-static char *record_name(const char *name)
+char *shipping_record_name(const char *name)
 {
     char *record = xstrdup(name);
     for (char *at = record; *at != '\0'; at++) {
@@ -74,8 +76,14 @@ static bool is_recorded(int record_fd)
     return fstat(record_fd, &st) == 0 && st.st_size > 0;
 }
 
-static void note_use(int record_fd)
+/* Here each time; in the cluster, for other nodes, the first time a day. */
+static void note_use(const struct shipping *s, int record_fd, const char *uri)
 {
+    struct stat st;
+    if (fstat(record_fd, &st) == 0 && clock_ms_of(&st.st_mtim) / SHIPPED_NOTED_MS !=
+                                          clock_utc_ms() / SHIPPED_NOTED_MS) {
+        clusterfs_touch(s->fs, uri);
+    }
     (void)futimens(record_fd, NULL);
 }
 
@@ -94,7 +102,8 @@ static int write_record(const struct shipping *s, int record_fd, const char *uri
 }
 
 /* True where it is known to be there; then it was used now. */
-static bool find_record(int folder, const char *record)
+static bool find_record(const struct shipping *s, int folder, const char *record,
+                        const char *uri)
 {
     /* Shared, so that janitor, who holds it alone, does not remove what is being used. */
     CLEANUP_FD int fd = openat(folder, record, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
@@ -106,7 +115,7 @@ static bool find_record(int folder, const char *record)
     if (fd < 0 || !is_recorded(fd)) {
         return false;
     }
-    note_use(fd);
+    note_use(s, fd, uri);
     return true;
 }
 
@@ -137,7 +146,7 @@ static int lock_record(const struct shipping *s, int folder, const char *record,
 
 /* ---- What a run needs */
 
-static int add_need(const struct shipping *s, const char *uri, struct error *err)
+int shipping_need(const struct shipping *s, const char *uri, struct error *err)
 {
     CLEANUP_FD int fd =
         openat(s->run_fd, NEEDS_FILE,
@@ -254,13 +263,15 @@ static int send_locked(const struct shipping *s, const struct cargo *cargo, int 
     bool is_there = false;
     int result = 0;
     if (is_recorded(record_fd) && !is_gone(s, uri)) { /* by who held the lock */
-        note_use(record_fd);
+        note_use(s, record_fd, uri);
         return 0;
     }
     if (look_there(s, cargo, uri, &is_there, err) < 0) {
         return error_wrap(err, "send %s to the cluster", cargo->what);
     }
-    if (!is_there) {
+    if (is_there) {
+        clusterfs_touch(s->fs, uri);
+    } else {
         result = make_and_put(s, cargo, uri, err);
     }
     return result < 0 || write_record(s, record_fd, uri, err) < 0 ? -1 : result;
@@ -270,13 +281,13 @@ int shipping_send(const struct shipping *s, const struct cargo *cargo, char **ou
                   struct error *err)
 {
     CLEANUP_FREE char *uri = xasprintf("%s/%s", s->base, cargo->name);
-    CLEANUP_FREE char *record = record_name(cargo->name);
+    CLEANUP_FREE char *record = shipping_record_name(cargo->name);
     CLEANUP_FD int folder = open_records(s, err);
-    if (folder < 0 || add_need(s, uri, err) < 0) {
+    if (folder < 0 || shipping_need(s, uri, err) < 0) {
         return -1;
     }
     int result = 0;
-    if (!find_record(folder, record) || is_gone(s, uri)) {
+    if (!find_record(s, folder, record, uri) || is_gone(s, uri)) {
         CLEANUP_FD int fd = lock_record(s, folder, record, cargo, err);
         result = fd < 0 ? -1 : send_locked(s, cargo, fd, uri, err);
     }
@@ -289,7 +300,7 @@ int shipping_send(const struct shipping *s, const struct cargo *cargo, char **ou
 bool shipping_is_known(const struct shipping *s, const char *name)
 {
     struct folder_name folder_name = records_of(s->base);
-    CLEANUP_FREE char *record = record_name(name);
+    CLEANUP_FREE char *record = shipping_record_name(name);
     struct stat st;
     CLEANUP_FD int folder = files_open_dir(s->root->fd, folder_name.text, NULL);
     return folder >= 0 && fstatat(folder, record, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -299,7 +310,7 @@ bool shipping_is_known(const struct shipping *s, const char *name)
 void shipping_forget(const struct shipping *s, const char *name)
 {
     struct folder_name folder_name = records_of(s->base);
-    CLEANUP_FREE char *record = record_name(name);
+    CLEANUP_FREE char *record = shipping_record_name(name);
     CLEANUP_FD int folder = files_open_dir(s->root->fd, folder_name.text, NULL);
     CLEANUP_FD int fd =
         folder < 0 ? -1 : openat(folder, record, O_RDWR | O_CLOEXEC | O_NOFOLLOW);

@@ -8,8 +8,9 @@
  * that ten runs at once make and send it once. A record may be wrong: somebody cleaned
  * up in the cluster. Who finds that out forgets it, and the file is sent again.
  *
- * A record's modification time is when the file was last used by this node; janitor
- * removes what was not used for long and no live run names (shipping_collect).
+ * A record's modification time is when the file was last used by this node; once a day
+ * that is noted in the cluster too, where it costs little. janitor removes what no node
+ * has used for long and no live run here names (shipping_collect).
  */
 #ifndef EXECUTOR_SHIPPING_H
 #define EXECUTOR_SHIPPING_H
@@ -53,9 +54,18 @@ bool shipping_is_known(const struct shipping *s, const char *name);
 /* It is not there any more, whatever was remembered. */
 void shipping_forget(const struct shipping *s, const char *name);
 
-/* Remove in the cluster what this node sent there, has not used for keep_ms, and no run
- * that has not ended needs; and what was left half-made here. *out_count: how many. */
+/* Note that the run needs what is at uri, or will be: nobody removes it while it lives.
+ */
+int shipping_need(const struct shipping *s, const char *uri, struct error *err);
+
+/* Remove in the cluster what this node sent there, nobody has used for keep_ms, and no
+ * run that has not ended needs; outputs that nobody fetched for as long; and what was
+ * left half-made, there and here. *out_count: how many. */
 void shipping_collect(const struct noderoot *root, int64_t keep_ms, struct sweep *sweep,
                       uint64_t *out_count);
+/* Remove in each cluster what this node sent there under a name that begins so. Errors:
+ * clusterfs.h's; what could be removed is. */
+int shipping_remove(const struct noderoot *root, const char *name_prefix,
+                    struct error *err);
 
 #endif

@@ -26,10 +26,14 @@ struct collecting {
     int64_t keep_ms;
     struct sweep *sweep;
     uint64_t count;
+    const char *prefix;   /* of the records that go whatever their age; NULL: old ones */
     struct strvec needed; /* URIs that runs need which have not ended */
     /* Of one cluster. */
     struct clusterfs fs;
     struct strvec uris, records; /* that go, side by side */
+    const char *listed;          /* the folder there that is being listed */
+    struct strvec in_use;        /* records of what somebody has used lately */
+    struct strvec leftovers;     /* URIs */
 };
 
 /* ---- What live runs need */
@@ -98,7 +102,8 @@ static void find_old(void *context, int folder, const char *record)
     struct collecting *c = context;
     CLEANUP_FREE char *uri = read_uri(folder, record);
     struct stat st;
-    if (strcmp(record, CLUSTERFS_REACH_FILE) == 0 || record[0] == '.') {
+    if (strcmp(record, CLUSTERFS_REACH_FILE) == 0 || record[0] == '.' ||
+        (c->prefix != NULL && strncmp(record, c->prefix, strlen(c->prefix)) != 0)) {
         return;
     }
     if (uri != NULL && strvec_contains(&c->needed, uri)) {
@@ -112,6 +117,61 @@ static void find_old(void *context, int folder, const char *record)
         strvec_push(&c->records, record);
     }
 }
+
+/* ---- What lies in the cluster */
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text);
+    return length >= strlen(end) && strcmp(text + length - strlen(end), end) == 0;
+}
+
+/* A file there: half-made by who was killed, outputs that nobody fetches, or an archive
+ * that another node may use. */
+static void note_there(void *context, const char *name, int64_t used_utc_ms)
+{
+    struct collecting *c = context;
+    int64_t ago_ms = clock_utc_ms() - used_utc_ms;
+    bool is_half_made =
+        strncmp(name, ".tmp.", strlen(".tmp.")) == 0 || ends_with(name, "._COPYING_");
+    bool is_output = strcmp(c->listed, SHIPPED_OUTPUTS) == 0;
+    CLEANUP_FREE char *uri = xasprintf("%s/%s/%s", c->fs.base, c->listed, name);
+    if (is_half_made
+            ? ago_ms >= HALF_MADE_MS
+            : is_output && ago_ms >= c->keep_ms && !strvec_contains(&c->needed, uri)) {
+        strvec_adopt(&c->leftovers, TAKE_PTR(uri));
+    } else if (ago_ms < c->keep_ms + SHIPPED_NOTED_MS) {
+        strvec_pushf(&c->in_use, "%s+%s", c->listed, name);
+    }
+}
+
+/* Errors: where nothing is known of what is used. */
+static int look_there(struct collecting *c, struct error *err)
+{
+    static const char *const folders[] = {"projects", "environments", SHIPPED_OUTPUTS};
+    for (size_t i = 0; c->fs.base != NULL && i < ARRAY_SIZE(folders); i++) {
+        CLEANUP_FREE char *uri = xasprintf("%s/%s", c->fs.base, folders[i]);
+        c->listed = folders[i];
+        if (clusterfs_list(&c->fs, uri, note_there, c, err) < 0) {
+            return error_wrap(err, "look for what nobody needs in %s", uri);
+        }
+    }
+    return 0;
+}
+
+static void leave_used(struct collecting *c)
+{
+    CLEANUP_STRVEC struct strvec uris = c->uris, records = c->records;
+    c->uris = c->records = (struct strvec)STRVEC_INIT;
+    for (size_t i = 0; i < records.count; i++) {
+        if (!strvec_contains(&c->in_use, records.items[i])) {
+            strvec_push(&c->uris, uris.items[i]);
+            strvec_push(&c->records, records.items[i]);
+        }
+    }
+}
+
+/* ---- Removing */
 
 /* Nobody uses it now, and nobody did since it was looked at. The lock, or -1. */
 static int lock_old(const struct collecting *c, int folder, const char *record)
@@ -148,29 +208,58 @@ static void remove_old(struct collecting *c, int folder)
     }
 }
 
+static void remove_leftovers(struct collecting *c)
+{
+    struct error why = ERROR_INIT;
+    if (!c->sweep->is_dry && clusterfs_remove_all(&c->fs, &c->leftovers, &why) < 0) {
+        error_wrap(&why, "remove what was left in the cluster");
+        sweep_warn(c->sweep, &why);
+    } else {
+        c->count += c->leftovers.count;
+    }
+}
+
+/* Where it is not known what is used there, nothing goes; that is worth a word where
+ * something would have gone. */
+static void collect_reached(struct collecting *c, int folder)
+{
+    struct error why = ERROR_INIT;
+    if (clusterfs_read_reach(&c->fs, folder, &why) < 0 ||
+        (c->prefix == NULL && look_there(c, &why) < 0)) {
+        if (c->records.count > 0) {
+            sweep_warn(c->sweep, &why);
+        }
+        return;
+    }
+    leave_used(c);
+    if (c->sweep->is_dry) {
+        c->count += c->records.count;
+    } else if (c->records.count > 0) {
+        remove_old(c, folder);
+    }
+    remove_leftovers(c);
+}
+
 static void collect_cluster(void *context, int shipped_fd, const char *name)
 {
     struct collecting *c = context;
-    struct error why = ERROR_INIT;
     CLEANUP_FD int folder = files_open_dir(shipped_fd, name, NULL);
-    if (folder < 0 || name[0] == '.') {
-        return;
+    struct stat st;
+    if (folder < 0 || name[0] == '.' ||
+        fstatat(folder, CLUSTERFS_REACH_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        return; /* the folder `files`, or one that is being made */
     }
-    c->uris = c->records = (struct strvec)STRVEC_INIT;
+    c->uris = c->records = c->in_use = c->leftovers = (struct strvec)STRVEC_INIT;
     sweep_old(folder, "*", c->keep_ms, find_old, c);
     clusterfs_init(&c->fs, c->programs);
-    if (c->records.count > 0 && c->sweep->is_dry) {
-        c->count += c->records.count;
-    } else if (c->records.count > 0) {
-        if (clusterfs_read_reach(&c->fs, folder, &why) < 0) {
-            sweep_warn(c->sweep, &why);
-        } else {
-            remove_old(c, folder);
-        }
+    if (c->prefix == NULL || c->records.count > 0) {
+        collect_reached(c, folder);
     }
     clusterfs_release(&c->fs);
     strvec_release(&c->uris);
     strvec_release(&c->records);
+    strvec_release(&c->in_use);
+    strvec_release(&c->leftovers);
 }
 
 static void remove_half_made(void *context, int dir_fd, const char *name)
@@ -203,4 +292,23 @@ void shipping_collect(const struct noderoot *root, int64_t keep_ms, struct sweep
     }
     strvec_release(&c.needed);
     *out_count = c.count;
+}
+
+int shipping_remove(const struct noderoot *root, const char *name_prefix,
+                    struct error *err)
+{
+    CLEANUP(sweep_release) struct sweep sweep = {.warnings = STRVEC_INIT};
+    CLEANUP_FREE char *prefix = shipping_record_name(name_prefix);
+    CLEANUP_FD int shipped = files_open_dir(root->fd, SHIPPED_FOLDER, NULL);
+    if (shipped < 0) {
+        return 0;
+    }
+    CLEANUP(programs_cleanup) struct programs *programs = programs_new(-1, -1);
+    struct collecting c = {
+        .root = root, .programs = programs, .prefix = prefix, .sweep = &sweep};
+    variables_inherit(programs_environment(programs));
+    sweep_old(shipped, "*", 0, collect_cluster, &c);
+    return sweep.warnings.count == 0
+               ? 0
+               : error_set(err, ERR_IO, "%s", sweep.warnings.items[0]);
 }

@@ -229,6 +229,7 @@ def put_file(path, uri):
         source = jvm.org.apache.hadoop.fs.Path("file://" + os.path.abspath(path))
         system = target.getFileSystem(jvm.org.apache.spark.deploy.SparkHadoopUtil.get().conf())
         aside = jvm.org.apache.hadoop.fs.Path(uri + ".tmp")
+        system.mkdirs(target.getParent(), jvm.org.apache.hadoop.fs.permission.FsPermission("700"))
         system.copyFromLocalFile(False, True, source, aside)
         system.delete(target, False)  # of an attempt before this one
         if not system.rename(aside, target):

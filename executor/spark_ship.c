@@ -255,6 +255,14 @@ static void add_project_paths(const struct runspec *spec, struct strvec *out)
     }
 }
 
+char *spark_ship_outputs(const struct spark_ship *s, int64_t attempt)
+{
+    CLEANUP_FREE char *base = find_base(s);
+    return is_without_fs(s) ? NULL
+                            : xasprintf("%s/outputs/%s-%lld.tar", base, s->spec->run,
+                                        (long long)attempt);
+}
+
 int spark_ship(const struct spark_ship *s, int64_t attempt, struct spark_shipment *out,
                struct error *err)
 {
@@ -268,11 +276,8 @@ int spark_ship(const struct spark_ship *s, int64_t attempt, struct spark_shipmen
     if (out->archives.count > 1 && out->python == NULL) {
         strvec_push(&out->python_path, SPARK_ALIAS_ENVIRONMENT);
     }
-    if (!is_without_fs(s)) {
-        out->outputs = xasprintf("%s/runs/%s-%lld/outputs.tar", base, s->spec->run,
-                                 (long long)attempt);
-    }
-    return 0;
+    out->outputs = spark_ship_outputs(s, attempt);
+    return out->outputs != NULL ? shipping_need(&shipping, out->outputs, err) : 0;
 }
 
 int spark_ship_environment(const struct spark_ship *s, struct spark_shipment *out,

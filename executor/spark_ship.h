@@ -53,6 +53,9 @@ void spark_shipment_release(struct spark_shipment *shipment);
  * spark_environment.h's, ERR_CANCELED; sentences for the user. */
 int spark_ship(const struct spark_ship *s, int64_t attempt, struct spark_shipment *out,
                struct error *err);
+/* The URI of what an attempt's driver in the cluster leaves, and of that with ".tmp"
+ * behind it while it does; malloc'ed. NULL: the cluster has no file system. */
+char *spark_ship_outputs(const struct spark_ship *s, int64_t attempt);
 /* The environment alone. */
 int spark_ship_environment(const struct spark_ship *s, struct spark_shipment *out,
                            struct error *err);

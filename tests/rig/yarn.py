@@ -121,6 +121,13 @@ def hdfs_write(path: str, content: bytes) -> None:
         raise OSError(f"HDFS: {path}: {answer.text}")
 
 
+def hdfs_set_times(path: str, utc_ms: int) -> None:
+    """When a file was last changed and read."""
+    answer = _webhdfs(path, "SETTIMES", "PUT", modificationtime=str(utc_ms), accesstime=str(utc_ms))
+    if answer.status != 200:
+        raise OSError(f"HDFS: {path}: {answer.text}")
+
+
 def hdfs_remove(path: str) -> None:
     _webhdfs(path, "DELETE", "DELETE", recursive="true")
 

@@ -26,14 +26,14 @@ static void place_open(struct place *p, const struct scratch *s)
     p->programs = programs_new(-1, -1);
     clusterfs_init(&p->fs, p->programs);
     runs_make_spec(&p->spec, "arun");
-    p->uri = xasprintf("file://%s/cluster/arun-1/outputs.tar", s->path);
+    p->uri = xasprintf("file://%s/cluster/outputs/arun-1.tar", s->path);
     p->run_path = scratch_path(s, "run");
     scratch_mkdir(s, "run");
     scratch_mkdir(s, "run/work");
     scratch_mkdir(s, "left");
     scratch_mkdir(s, "left/outputs");
     scratch_mkdir(s, "cluster");
-    scratch_mkdir(s, "cluster/arun-1");
+    scratch_mkdir(s, "cluster/outputs");
     p->run_fd = scratch_open_dir(s, "run");
     p->outputs = (struct cluster_outputs){.fs = &p->fs,
                                           .uri = p->uri,
@@ -56,7 +56,7 @@ static void place_close(struct place *p)
 static void leave(struct place *p)
 {
     CLEANUP_FD int in = scratch_open_dir(p->s, "left");
-    CLEANUP_FD int out = openat(p->s->fd, "cluster/arun-1/outputs.tar",
+    CLEANUP_FD int out = openat(p->s->fd, "cluster/outputs/arun-1.tar",
                                 O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     const struct archive_request request = {.out_fd = out};
     struct archive_facts facts;
@@ -82,7 +82,7 @@ static void they_take_their_place_in_the_work_tree(void **state)
     assert_file(p.s, "run/work/outputs/model", "weights");
     assert_link(p.s, "run/work/outputs/latest", "model");
     assert_false(scratch_exists(p.s, "run/work/outputs/old"));
-    assert_false(scratch_exists(p.s, "cluster/arun-1"));
+    assert_false(scratch_exists(p.s, "cluster/outputs/arun-1.tar"));
     assert_false(scratch_exists(p.s, "run/outputs.tar"));
     assert_false(scratch_exists(p.s, "run/.outputs-unpacked"));
     place_close(&p);
@@ -118,7 +118,7 @@ static void another_size_than_was_said_is_refused(void **state)
     assert_int_equal(cluster_outputs_take(&p.outputs, &err), -1);
     assert_int_equal(err.code, ERR_LIMIT);
     assert_false(scratch_exists(p.s, "run/work/outputs"));
-    assert_true(scratch_exists(p.s, "cluster/arun-1/outputs.tar"));
+    assert_true(scratch_exists(p.s, "cluster/outputs/arun-1.tar"));
     place_close(&p);
 }
 

@@ -10,9 +10,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/clock.h"
 #include "common/strvec.h"
 #include "executor/clusterfs.h"
 #include "tests/unit/scratch.h"
+#include "tests/unit/stores.h"
 
 #define BIG UINT64_MAX
 
@@ -25,9 +27,14 @@ static const char stand_in[] =
     "echo '2026-11-28 WARN util.NativeCodeLoader: Unable to load' >&2\n"
     "[ -f \"${0%/*}/say\" ] && { cat \"${0%/*}/say\" >&2; exit 1; }\n"
     "shift\n"
+    "[ \"$1 $2\" = '-D fs.permissions.umask-mode=077' ] || exit 9\n"
+    "shift 2\n"
     "at() { echo \"$top${1#x:}\"; }\n"
     "case $1 in\n"
-    "-stat) f=$(at \"$3\"); [ -e \"$f\" ] || {\n"
+    "-stat) case $2 in errand-file*) for f in \"$top\"/a/* \"$top\"/a/.[!.]*; do\n"
+    "  [ -f \"$f\" ] && echo \"errand-file $(stat -c %Y \"$f\")000 ${f##*/}\" && any=1\n"
+    "  done; [ -n \"$any\" ] && exit 0; echo \"stat: No such file or directory\" >&2\n"
+    "  exit 1;; esac; f=$(at \"$3\"); [ -e \"$f\" ] || {\n"
     "  echo \"stat: \\`$3': No such file or directory\" >&2; exit 1; }\n"
     "  echo \"errand-size $(wc -c < \"$f\" | tr -d ' ')\";;\n"
     "-mkdir) mkdir -p \"$(at \"$3\")\";;\n"
@@ -82,7 +89,7 @@ static size_t calls(const struct place *p)
     return count;
 }
 
-static int put(struct place *p, const char *uri, struct error *err)
+static int put_one(struct place *p, const char *uri, struct error *err)
 {
     CLEANUP_FREE char *path = scratch_path(p->s, "file");
 
@@ -100,12 +107,48 @@ static void a_file_is_put_once_by_fsshell(void **state)
     place_open(&p);
     assert_int_equal(clusterfs_size(&p.fs, "x:/a/b/f", &is_there, &size, &err), 0);
     assert_false(is_there);
-    assert_int_equal(put(&p, "x:/a/b/f", &err), 1);
+    assert_int_equal(put_one(&p, "x:/a/b/f", &err), 1);
     assert_int_equal(clusterfs_size(&p.fs, "x:/a/b/f", &is_there, &size, &err), 0);
     assert_true(is_there);
     assert_int_equal(size, 5);
-    assert_int_equal(put(&p, "x:/a/b/f", &err), 0);
+    assert_int_equal(put_one(&p, "x:/a/b/f", &err), 0);
     assert_file(p.s, "fs/a/b/f", "12345");
+    place_close(&p);
+}
+
+struct listed {
+    struct strvec names;
+    int64_t last_utc_ms;
+};
+
+static void note(void *context, const char *name, int64_t used_utc_ms)
+{
+    struct listed *l = context;
+    strvec_push(&l->names, name);
+    l->last_utc_ms = used_utc_ms;
+}
+
+static void a_folder_is_listed_with_when_its_files_were_used(void **state)
+{
+    struct place p;
+    struct error err = ERROR_INIT;
+    struct listed l = {.names = STRVEC_INIT};
+    (void)state;
+    place_open(&p);
+    assert_int_equal(clusterfs_list(&p.fs, "x:/a", note, &l, &err), 0);
+    assert_int_equal(l.names.count, 0);
+    assert_int_equal(put_one(&p, "x:/a/.tmp.f", &err), 1);
+    CLEANUP_FREE char *local = xasprintf("file://%s/fs/a", p.s->path);
+    const char *const uris[] = {"x:/a", local};
+    for (size_t i = 0; i < ARRAY_SIZE(uris); i++) {
+        make_old(p.s, "fs/a/.tmp.f", 1000 * (int64_t)(100 + i));
+        int64_t then = clock_utc_ms() - 100000;
+        assert_int_equal(clusterfs_list(&p.fs, uris[i], note, &l, &err), 0);
+        assert_int_equal(l.names.count, i + 1);
+        assert_string_equal(l.names.items[i], ".tmp.f");
+        assert_true(l.last_utc_ms > then - 5000 && l.last_utc_ms < then + 5000);
+    }
+    strvec_release(&l.names);
     place_close(&p);
 }
 
@@ -116,7 +159,7 @@ static void two_calls_put_a_file_where_its_folder_is_there(void **state)
 
     (void)state;
     place_open(&p);
-    assert_int_equal(put(&p, "x:/f", &err), 1);
+    assert_int_equal(put_one(&p, "x:/f", &err), 1);
     assert_int_equal(calls(&p), 2);
     place_close(&p);
 }
@@ -129,7 +172,7 @@ static void what_arrives_cut_is_taken_away_again(void **state)
     (void)state;
     place_open(&p);
     scratch_write(p.s, "cut", "");
-    assert_int_equal(put(&p, "x:/f", &err), -1);
+    assert_int_equal(put_one(&p, "x:/f", &err), -1);
     assert_int_equal(err.code, ERR_CORRUPT);
     assert_non_null(strstr(err.text, "2 bytes of 5"));
     assert_false(scratch_exists(p.s, "fs/f"));
@@ -144,7 +187,7 @@ static void a_file_of_another_size_is_not_taken_for_ours(void **state)
     (void)state;
     place_open(&p);
     scratch_write(p.s, "fs/f", "1");
-    assert_int_equal(put(&p, "x:/f", &err), -1);
+    assert_int_equal(put_one(&p, "x:/f", &err), -1);
     assert_int_equal(err.code, ERR_CORRUPT);
     place_close(&p);
 }
@@ -205,7 +248,7 @@ static void what_fsshell_says_becomes_a_sentence(void **state)
         struct error err = ERROR_INIT;
         place_open(&p);
         scratch_write(p.s, "say", cases[i].words);
-        assert_int_equal(put(&p, "x:/f", &err), -1);
+        assert_int_equal(put_one(&p, "x:/f", &err), -1);
         assert_int_equal(err.code, cases[i].code);
         if (strstr(err.text, cases[i].sentence) == NULL) {
             fail_msg("%s", err.text);
@@ -229,8 +272,8 @@ static void a_local_address_needs_no_program(void **state)
     CLEANUP_FREE char *uri = xasprintf("file://%s/shared/a/f", p.s->path);
     CLEANUP_FREE char *to = scratch_path(p.s, "here");
     assert_true(clusterfs_is_quick(&p.fs, uri));
-    assert_int_equal(put(&p, uri, &err), 1);
-    assert_int_equal(put(&p, uri, &err), 0);
+    assert_int_equal(put_one(&p, uri, &err), 1);
+    assert_int_equal(put_one(&p, uri, &err), 0);
     assert_int_equal(clusterfs_size(&p.fs, uri, &is_there, &size, &err), 0);
     assert_true(is_there && size == 5);
     assert_int_equal(scratch_stat(p.s, "shared/a/f").st_mode & 0777, 0644);
@@ -250,7 +293,7 @@ static void without_a_program_it_says_what_is_missing(void **state)
     (void)state;
     place_open(&p);
     strvec_release(&p.fs.shell);
-    assert_int_equal(put(&p, "x:/f", &err), -1);
+    assert_int_equal(put_one(&p, "x:/f", &err), -1);
     assert_int_equal(err.code, ERR_NOT_FOUND);
     assert_non_null(strstr(err.hint, "hadoop"));
     place_close(&p);
@@ -260,6 +303,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_put_once_by_fsshell),
+        cmocka_unit_test(a_folder_is_listed_with_when_its_files_were_used),
         cmocka_unit_test(two_calls_put_a_file_where_its_folder_is_there),
         cmocka_unit_test(what_arrives_cut_is_taken_away_again),
         cmocka_unit_test(a_file_of_another_size_is_not_taken_for_ours),

@@ -11,7 +11,8 @@
 #include "tests/unit/runs.h"
 #include "tests/unit/stores.h"
 
-#define NAME "things/0123.tar"
+#define NAME "projects/0123.tar"
+#define FILE_THERE "cluster/" NAME
 #define DAY_MS (24 * HOUR_MS)
 
 /* A node, a run of it, and a cluster whose file system is a folder. */
@@ -136,7 +137,7 @@ static void what_another_node_sent_is_not_made(void **state)
 
     place_open(&p, *state);
     scratch_mkdir(p.s, "cluster");
-    scratch_mkdir(p.s, "cluster/things");
+    scratch_mkdir(p.s, "cluster/projects");
     scratch_write(p.s, "cluster/" NAME, "content");
     assert_int_equal(send(&p, &err), 0);
     assert_file(p.s, "made", "");
@@ -205,7 +206,7 @@ static void age_record(const struct place *p, int64_t age_ms)
 
     oid_of_bytes(p->base, strlen(p->base), &digest);
     oid_to_hex(&digest, hex);
-    strbuf_printf(&path, "root/shipped/%.16s/things+0123.tar", hex);
+    strbuf_printf(&path, "root/shipped/%.16s/projects+0123.tar", hex);
     make_old(p->s, path.data, age_ms);
 }
 
@@ -228,6 +229,7 @@ static void what_nobody_used_for_long_goes_from_the_cluster(void **state)
     place_open(&p, *state);
     assert_int_equal(send(&p, &err), 1);
     end_run(&p);
+    make_old(p.s, FILE_THERE, 30 * DAY_MS);
     age_record(&p, DAY_MS);
     assert_int_equal(collect(&p, false), 0);
     age_record(&p, 3 * DAY_MS);
@@ -249,6 +251,76 @@ static void what_a_live_run_needs_stays_however_old(void **state)
     age_record(&p, 300 * DAY_MS);
     assert_int_equal(collect(&p, false), 0);
     assert_true(scratch_exists(p.s, "cluster/" NAME));
+    place_close(&p);
+}
+
+/* By another node, which says so once a day. */
+static void what_somebody_used_there_lately_stays(void **state)
+{
+    struct place p;
+    struct error err = ERROR_INIT;
+
+    place_open(&p, *state);
+    assert_int_equal(send(&p, &err), 1);
+    end_run(&p);
+    age_record(&p, 30 * DAY_MS);
+    make_old(p.s, FILE_THERE, 3 * DAY_MS - HOUR_MS);
+    assert_int_equal(collect(&p, false), 0);
+    assert_true(scratch_exists(p.s, FILE_THERE));
+    make_old(p.s, FILE_THERE, 3 * DAY_MS + HOUR_MS);
+    assert_int_equal(collect(&p, false), 1);
+    assert_false(scratch_exists(p.s, FILE_THERE));
+    place_close(&p);
+}
+
+static void what_the_killed_left_there_goes(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t age_ms;
+        bool stays;
+    } rows[] = {
+        {"cluster/projects/.tmp.brun.x.tar", 2 * DAY_MS, false},
+        {"cluster/projects/.tmp.crun.x.tar", HOUR_MS, true},
+        {"cluster/projects/y.tar._COPYING_", 2 * DAY_MS, false},
+        {"cluster/projects/of-another-node.tar", 300 * DAY_MS, true},
+        {"cluster/outputs/brun-1.tar", 3 * DAY_MS, false},
+        {"cluster/outputs/brun-2.tar.tmp", 3 * DAY_MS, false},
+        {"cluster/outputs/crun-1.tar", DAY_MS, true},
+        {"cluster/outputs/arun-1.tar", 3 * DAY_MS, true}, /* which lives */
+    };
+    struct place p;
+    struct error err = ERROR_INIT;
+
+    place_open(&p, *state);
+    assert_int_equal(send(&p, &err), 1);
+    CLEANUP_FREE char *needed = xasprintf("%s/outputs/arun-1.tar", p.base);
+    assert_int_equal(shipping_need(&p.shipping, needed, &err), 0);
+    scratch_mkdir(p.s, "cluster/outputs");
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        scratch_write(p.s, rows[i].name, "x");
+        make_old(p.s, rows[i].name, rows[i].age_ms);
+    }
+    assert_int_equal(collect(&p, true), 4);
+    assert_int_equal(collect(&p, false), 4);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        assert_int_equal(scratch_exists(p.s, rows[i].name), rows[i].stays);
+    }
+    place_close(&p);
+}
+
+static void what_begins_with_a_name_is_removed_at_once(void **state)
+{
+    struct place p;
+    struct error err = ERROR_INIT;
+
+    place_open(&p, *state);
+    assert_int_equal(send(&p, &err), 1);
+    assert_int_equal(shipping_remove(p.root, "projects/1", &err), 0);
+    assert_true(scratch_exists(p.s, FILE_THERE));
+    assert_int_equal(shipping_remove(p.root, "projects/012", &err), 0);
+    assert_false(scratch_exists(p.s, FILE_THERE));
+    assert_false(shipping_is_known(&p.shipping, NAME));
     place_close(&p);
 }
 
@@ -278,6 +350,9 @@ int main(void)
         NODE_TEST(of_many_at_once_one_makes_it),
         NODE_TEST(what_nobody_used_for_long_goes_from_the_cluster),
         NODE_TEST(what_a_live_run_needs_stays_however_old),
+        NODE_TEST(what_somebody_used_there_lately_stays),
+        NODE_TEST(what_the_killed_left_there_goes),
+        NODE_TEST(what_begins_with_a_name_is_removed_at_once),
         NODE_TEST(a_use_makes_it_young_again),
     };
 

@@ -106,7 +106,7 @@ static void the_project_is_there_under_its_digest(void **state)
     CLEANUP_FREE char *want =
         xasprintf("file://%s/cluster/projects/%s.tar#project", p.s->path, hex);
     CLEANUP_FREE char *outputs =
-        xasprintf("file://%s/cluster/runs/arun-2/outputs.tar", p.s->path);
+        xasprintf("file://%s/cluster/outputs/arun-2.tar", p.s->path);
     assert_true(out.has_sent);
     assert_int_equal(out.archives.count, 1);
     assert_string_equal(out.archives.items[0], want);

@@ -31,7 +31,7 @@ static void paths_are_encoded_and_a_query_goes_with_each_call(void **state)
     struct webhdfs fs = {.http = &fake.http, .url = ROOT "/?user.name=me"};
     (void)state;
     fake_init(&fake, answers, ARRAY_SIZE(answers));
-    assert_int_equal(webhdfs_make_dirs(&fs, "/user/a b?", NULL), 0);
+    assert_int_equal(webhdfs_make_dirs(&fs, "/user/a b?", 0755, NULL), 0);
     assert_int_equal(webhdfs_remove(&fs, "/x", NULL), 0);
 }
 
@@ -145,7 +145,7 @@ static void what_hdfs_says_is_in_the_sentence(void **state)
 {
     static const struct fake_answer answers[] = {
         {.method = "PUT",
-         .url = ROOT "/a?op=MKDIRS&permission=755",
+         .url = ROOT "/a?op=MKDIRS&permission=700",
          .status = 403,
          .body = "{\"RemoteException\":{\"exception\":\"AccessControlException\","
                  "\"message\":\"Permission denied: user=dr.who\\nat x\"}}"},
@@ -154,7 +154,7 @@ static void what_hdfs_says_is_in_the_sentence(void **state)
          .status = 200,
          .body = "{\"boolean\":false}"},
         {.method = "PUT",
-         .url = ROOT "/a?op=MKDIRS&permission=755",
+         .url = ROOT "/a?op=MKDIRS&permission=700",
          .status = 200,
          .body = "{\"boolean\":false}"},
     };
@@ -163,13 +163,13 @@ static void what_hdfs_says_is_in_the_sentence(void **state)
     struct error err = ERROR_INIT;
     (void)state;
     fake_init(&fake, answers, ARRAY_SIZE(answers));
-    assert_int_equal(webhdfs_make_dirs(&fs, "/a", &err), -1);
+    assert_int_equal(webhdfs_make_dirs(&fs, "/a", 0700, &err), -1);
     assert_int_equal(err.code, ERR_ACCESS);
     assert_non_null(strstr(err.text, "Permission denied: user=dr.who"));
     assert_null(strstr(err.text, "at x"));
     assert_int_equal(webhdfs_rename(&fs, "/a", "/b/c", &err), -1);
     assert_int_equal(err.code, ERR_EXISTS);
-    assert_int_equal(webhdfs_make_dirs(&fs, "/a", &err), -1);
+    assert_int_equal(webhdfs_make_dirs(&fs, "/a", 0700, &err), -1);
     assert_int_equal(err.code, ERR_PROTOCOL);
 }
 
@@ -195,6 +195,39 @@ static void a_size_is_told_or_that_nothing_is_there(void **state)
     assert_int_equal(webhdfs_size(&fs, "/a", &is_there, &size, NULL), 0);
     assert_false(is_there);
     assert_int_equal(webhdfs_size(&fs, "/a", &is_there, &size, NULL), -1);
+}
+
+static void note(void *context, const char *name, int64_t used_utc_ms)
+{
+    struct strbuf *text = context;
+    strbuf_printf(text, "%s %lld;", name, (long long)used_utc_ms);
+}
+
+/* Its own time of a file is the later one: written, or read. */
+static void a_folder_is_listed_with_when_its_files_were_used(void **state)
+{
+    static const struct fake_answer answers[] = {
+        {.method = "GET",
+         .url = ROOT "/a?op=LISTSTATUS",
+         .status = 200,
+         .body = "{\"FileStatuses\":{\"FileStatus\":["
+                 "{\"pathSuffix\":\"x\",\"accessTime\":7,\"modificationTime\":5},"
+                 "{\"pathSuffix\":\"y\",\"accessTime\":0,\"modificationTime\":6}]}}"},
+        {.method = "GET", .url = ROOT "/a?op=LISTSTATUS", .status = 404},
+        {.method = "GET", .url = ROOT "/a?op=LISTSTATUS", .status = 200, .body = "{}"},
+        {.method = "GET", .url = ROOT "/a?op=LISTSTATUS", .status = 403},
+    };
+    struct fake_http fake;
+    struct webhdfs fs = {.http = &fake.http, .url = ROOT};
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    (void)state;
+    fake_init(&fake, answers, ARRAY_SIZE(answers));
+    assert_int_equal(webhdfs_list(&fs, "/a", note, &text, NULL), 0);
+    assert_string_equal(text.data, "x 7;y 6;");
+    assert_int_equal(webhdfs_list(&fs, "/a", note, &text, NULL), 0);
+    assert_int_equal(webhdfs_list(&fs, "/a", note, &text, NULL), -1);
+    assert_int_equal(webhdfs_list(&fs, "/a", note, &text, NULL), -1);
+    assert_string_equal(text.data, "x 7;y 6;");
 }
 
 #define READ_URL ROOT "/a?op=OPEN&offset=10&length=100"
@@ -269,6 +302,7 @@ int main(void)
         cmocka_unit_test(a_large_file_goes_whole_to_a_data_node),
         cmocka_unit_test(a_place_that_is_no_address_is_not_written_to),
         cmocka_unit_test(what_hdfs_says_is_in_the_sentence),
+        cmocka_unit_test(a_folder_is_listed_with_when_its_files_were_used),
         cmocka_unit_test(a_size_is_told_or_that_nothing_is_there),
         cmocka_unit_test(reading_behind_the_end_gives_nothing),
         cmocka_unit_test(a_file_is_fetched_from_where_its_bytes_are),
