@@ -15,6 +15,7 @@ from support.livy import PASSWORD, Livy
 from support.waiting import wait_for
 
 SECONDS = 60
+FOR_EVER = "from time import sleep\nsleep(300)\n"  # lines of a script that is not to end by itself
 
 
 @pytest.fixture
@@ -47,10 +48,21 @@ def write(project: Path, text: str) -> None:
     (project / "job.py").write_text(text)
 
 
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """A file for whose appearance a script waits; see waits_for."""
+    return tmp_path / "gate"
+
+
+def waits_for(gate: Path) -> str:
+    """Lines of a script: it goes on once the file is there."""
+    return f"import os\nfrom time import sleep\nwhile not os.path.exists({str(gate)!r}):\n    sleep(0.02)\n"
+
+
 def attendants(run: str) -> list[int]:
     """The pids of its attendants."""
     found = processes.carrying("ERRAND_RUN_ID", run)
-    return [pid for pid in found if b"attend\0livy" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in found if processes.command(pid)[1:3] == ["attend", "livy"]]
 
 
 def control_log(errand: Errand, run: str) -> str:
@@ -61,6 +73,12 @@ def begun(errand: Errand, run: str, word: bytes = b"begun") -> None:
     """The script has written its first line, and it is here."""
     log = errand.home / "state" / "local" / "runs" / run / "driver.log"
     wait_for(lambda: word in log.read_bytes(), "the script's first line", SECONDS)
+
+
+def wait_noted(errand: Errand, run: str, words: str) -> None:
+    """The attendant has written these words down."""
+    log = errand.home / "state" / "local" / "runs" / run / "control.log"
+    wait_for(lambda: log.exists() and words in log.read_text(), f"{words!r} in control.log", SECONDS)
 
 
 # --- a command that copies ------------------------------------------------------------------------------------------
@@ -246,27 +264,32 @@ def test_variables_of_a_login_are_not_asked_for_there(errand: Errand, livy: Livy
 
 @pytest.mark.parametrize("dialect", ["0.5.0-incubating", "0.7.1-incubating", "0.9.0"])
 def test_a_lost_answer_makes_no_second_script(
-    errand: Errand, make_livy: Callable[..., Livy], project: Path, tmp_path: Path, dialect: str
+    errand: Errand, make_livy: Callable[..., Livy], project: Path, tmp_path: Path, gate: Path, dialect: str
 ):
     livy = add(errand, make_livy(dialect=dialect))
     count = tmp_path / "count"
-    write(project, f"import time\nopen({str(count)!r}, 'a').write('x')\ntime.sleep(4)\n")
+    write(project, f"open({str(count)!r}, 'a').write('x')\n{waits_for(gate)}")
     livy.faults = [("POST", "lost")]
-    errand.ok("run", "--target", "web", "job.py")
+    run = errand.submit("--target", "web", "job.py")
+    wait_noted(errand, run, "found the batch that Livy had begun")
+    gate.touch()
+    errand.ok("wait", run)
     assert count.read_text() == "x"
     assert len(livy.posts) == 1
-    assert "found the batch that Livy had begun" in control_log(errand, errand.last_run())
 
 
-def test_a_second_driver_of_an_attempt_starts_nothing(errand: Errand, livy: Livy, project: Path, tmp_path: Path):
+def test_a_second_driver_of_an_attempt_starts_nothing(
+    errand: Errand, livy: Livy, project: Path, tmp_path: Path, gate: Path
+):
     """Where a server without names is asked twice after all."""
     count = tmp_path / "count"
-    write(project, f"import time\nopen({str(count)!r}, 'a').write('x')\nprint('begun', flush=True)\ntime.sleep(3)\n")
+    write(project, f"open({str(count)!r}, 'a').write('x')\nprint('begun', flush=True)\n{waits_for(gate)}")
     run = errand.submit("--target", "web", "job.py")
     begun(errand, run)
     driver = livy.posts[0]["file"].removeprefix("file://")
     again = subprocess.run(["python3", driver], env=livy.env, check=False, capture_output=True)
     assert again.returncode == 125
+    gate.touch()
     errand.ok("wait", run)
     assert count.read_text() == "x"
 
@@ -280,13 +303,18 @@ def test_a_zombie_is_removed_and_the_reason_told(errand: Errand, livy: Livy, pro
     assert not livy.batches
 
 
-def test_a_crowded_server_and_a_gateway_in_trouble_are_waited_for(errand: Errand, livy: Livy, project: Path):
-    write(project, "import time\nprint('well')\ntime.sleep(5)\n")
+def test_a_crowded_server_and_a_gateway_in_trouble_are_waited_for(
+    errand: Errand, livy: Livy, project: Path, gate: Path
+):
+    write(project, f"print('well', flush=True)\n{waits_for(gate)}")
     livy.faults = [("POST", 502), ("POST", "crowded"), *[("GET", 503)] * 4]
-    result = errand.ok("run", "--target", "web", "job.py")
+    run = errand.submit("--target", "web", "job.py")
+    wait_for(lambda: not livy.faults, "an answer to each request", SECONDS)
+    gate.touch()
+    result = errand.ok("follow", run)
     assert "well" in result.text
     assert len(livy.posts) == 1
-    assert "Livy starts as many batches as it may" in control_log(errand, errand.last_run())
+    assert "Livy starts as many batches as it may" in control_log(errand, run)
 
 
 @pytest.mark.parametrize(
@@ -317,20 +345,21 @@ def test_a_certificate_of_an_unknown_authority_is_refused(errand: Errand, livy: 
 # --- Livy goes away -------------------------------------------------------------------------------------------------
 
 
-def test_a_run_outlives_a_server_that_forgets_it(errand: Errand, livy: Livy, project: Path):
-    write(project, "import time\nprint('begun', flush=True)\ntime.sleep(8)\nprint('to the end')\nraise SystemExit(4)\n")
+def test_a_run_outlives_a_server_that_forgets_it(errand: Errand, livy: Livy, project: Path, gate: Path):
+    write(project, f"print('begun', flush=True)\n{waits_for(gate)}print('to the end')\nraise SystemExit(4)\n")
     run = errand.submit("--target", "web", "job.py")
     begun(errand, run)
     livy.restart()
+    wait_noted(errand, run, "Livy knows batch 0 no more")
+    gate.touch()
     result = errand.run("follow", run, code=4)
     assert "to the end" in result.text
-    assert "Livy knows batch 0 no more" in control_log(errand, run)
     assert len(livy.posts) == 1
 
 
 @pytest.mark.usefixtures("livy")
 def test_a_driver_that_dies_without_a_word_is_not_said_to_be_well(errand: Errand, project: Path):
-    write(project, "import os, time\nprint('begun', flush=True)\nos.kill(os.getppid(), 9)\ntime.sleep(100)\n")
+    write(project, f"import os\nprint('begun', flush=True)\nos.kill(os.getppid(), 9)\n{FOR_EVER}")
     run = errand.submit("--target", "web", "job.py")
     result = errand.run("follow", run, deadline_s=90)
     assert result.code not in (0, 1)
@@ -341,7 +370,7 @@ def test_a_driver_that_dies_without_a_word_is_not_said_to_be_well(errand: Errand
 
 
 def test_cancel_ends_the_script_and_the_batch(errand: Errand, livy: Livy, project: Path, mark: str):
-    write(project, "import time\nprint('begun', flush=True)\ntime.sleep(300)\n")
+    write(project, f"print('begun', flush=True)\n{FOR_EVER}")
     run = errand.submit("--target", "web", "job.py")
     begun(errand, run)
     errand.ok("cancel", run)
@@ -353,11 +382,11 @@ def test_cancel_ends_the_script_and_the_batch(errand: Errand, livy: Livy, projec
 def scripts(mark: str) -> list[int]:
     """The pids of scripts and drivers that Livy's batches left."""
     found = processes.carrying(MARK, mark)
-    return [pid for pid in found if b"job.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in found if any("job.py" in word for word in processes.command(pid))]
 
 
 def test_cancel_ends_a_batch_whose_post_was_not_answered(errand: Errand, livy: Livy, project: Path, mark: str):
-    write(project, "import time\ntime.sleep(300)\n")
+    write(project, FOR_EVER)
     livy.faults = [("POST", "silent")]
     run = errand.submit("--target", "web", "job.py")
     wait_for(lambda: scripts(mark), "the script", SECONDS)
@@ -369,7 +398,7 @@ def test_cancel_ends_a_batch_whose_post_was_not_answered(errand: Errand, livy: L
 
 
 def test_cancel_ends_a_script_that_livy_forgot(errand: Errand, livy: Livy, project: Path, mark: str):
-    write(project, "import time\nprint('begun', flush=True)\ntime.sleep(300)\n")
+    write(project, f"print('begun', flush=True)\n{FOR_EVER}")
     run = errand.submit("--target", "web", "job.py")
     begun(errand, run)
     livy.restart()
@@ -379,16 +408,20 @@ def test_cancel_ends_a_script_that_livy_forgot(errand: Errand, livy: Livy, proje
 
 
 @pytest.mark.parametrize("which", ["attendant", "stage"])
-def test_an_attendant_that_was_killed_is_followed_by_another(errand: Errand, livy: Livy, project: Path, which: str):
+def test_an_attendant_that_was_killed_is_followed_by_another(
+    errand: Errand, livy: Livy, project: Path, gate: Path, which: str
+):
     write(
         project,
-        "from time import sleep\nprint('begun', flush=True)\n"
-        "for i in range(80):\n    print('line', i, flush=True)\n    sleep(0.1)\nraise SystemExit(5)\n",
+        "for i in range(6):\n    print('line', i, flush=True)\n" + waits_for(gate) + "for i in range(6, 80):\n"
+        "    print('line', i, flush=True)\n    sleep(0.01)\nraise SystemExit(5)\n",
     )
     run = errand.submit("--target", "web", "job.py")
     begun(errand, run, b"line 5\n")
     (pid,) = attendants(run)
     os.kill(pid if which == "attendant" else processes.stat(pid)[1], signal.SIGKILL)
+    wait_for(lambda: attendants(run) not in ([], [pid]), "another attendant", SECONDS)
+    gate.touch()
     result = errand.run("follow", run, code=5)
     lines = re.findall(r"line \d+", errand.ok("logs", run).text)
     assert lines == [f"line {i}" for i in range(80)]
@@ -399,7 +432,7 @@ def test_an_attendant_that_was_killed_is_followed_by_another(errand: Errand, liv
 
 def test_a_verdict_that_was_written_down_outlives_its_attendant(errand: Errand, livy: Livy, project: Path):
     """The folder that tells how the script ended is removed by then."""
-    write(project, "import time\nprint('begun', flush=True)\ntime.sleep(10)\n")
+    write(project, f"print('begun', flush=True)\n{FOR_EVER}")
     run = errand.submit("--target", "web", "job.py")
     begun(errand, run)
     (pid,) = attendants(run)
@@ -413,7 +446,7 @@ def test_a_verdict_that_was_written_down_outlives_its_attendant(errand: Errand, 
 @pytest.mark.usefixtures("livy")
 def test_a_verdict_that_it_could_not_start_is_not_asked_for_again(errand: Errand, project: Path):
     """It is the attendant's own word, and none that a further start failed."""
-    write(project, "import time\nprint('begun', flush=True)\ntime.sleep(10)\n")
+    write(project, f"print('begun', flush=True)\n{FOR_EVER}")
     run = errand.submit("--target", "web", "job.py")
     begun(errand, run)
     (pid,) = attendants(run)
@@ -426,20 +459,19 @@ def test_a_verdict_that_it_could_not_start_is_not_asked_for_again(errand: Errand
 
 
 @pytest.mark.usefixtures("livy")
-def test_metrics_that_were_half_brought_are_not_there_twice(errand: Errand, project: Path, tmp_path: Path):
-    line, go = '{"name":"loss","value":0.5,"step":1}\n', tmp_path / "go"
+def test_metrics_that_were_half_brought_are_not_there_twice(errand: Errand, project: Path, gate: Path):
+    line = '{"name":"loss","value":0.5,"step":1}\n'
     write(
         project,
-        f"import os\nfrom time import sleep\nopen(os.environ['ERRAND_METRICS'], 'w').write({line!r})\n"
-        "print('begun', flush=True)\n"
-        f"while not os.path.exists({str(go)!r}):\n    sleep(0.1)\n",
+        f"import os\nopen(os.environ['ERRAND_METRICS'], 'w').write({line!r})\nprint('begun', flush=True)\n"
+        + waits_for(gate),
     )
     run = errand.submit("--target", "web", "job.py")
     begun(errand, run)
     folder = errand.home / "state" / "local" / "runs" / run
     (folder / "livy.metrics").write_text("1 0\n")
     (folder / "metrics").write_text(line[:20])
-    go.touch()
+    gate.touch()
     errand.ok("follow", run)
     assert (folder / "metrics").read_text() == line
 
