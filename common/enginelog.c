@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -11,7 +12,7 @@
 
 #define NAME "engine"
 /* Each line says all that is known, so the last ones are enough. */
-#define TAIL_BYTES (4 * ENGINE_LINE_MAX)
+#define TAIL_BYTES ((off_t)4 * ENGINE_LINE_MAX)
 
 /* What only an attendant reads in its lines. */
 static int take_own(struct enginelog *log, const char *line, size_t length,
@@ -143,6 +144,9 @@ int enginelog_append(struct enginelog *log, enum engine_event event, const char 
     CLEANUP_JSON struct json *j = json_new_object();
     char plain[ENGINE_TEXT_SIZE] = "";
     int64_t now_ms = clock_utc_ms();
+    if (event == ENGINE_ENDED) {
+        log->engine.progress[0] = '\0';
+    }
     run_engine_set(plain, sizeof(plain), text);
     json_add_integer(j, "seq", log->seq + 1);
     json_add_time(j, "time", now_ms);
@@ -160,7 +164,7 @@ int enginelog_append(struct enginelog *log, enum engine_event event, const char 
     strbuf_putc(&line, '\n');
     off_t size = lseek(log->fd, 0, SEEK_END);
     if (size < 0 || fdio_write_full(log->fd, line.data, line.length) < 0 ||
-        fdatasync(log->fd) < 0) {
+        (event != ENGINE_PROGRESS && fdatasync(log->fd) < 0)) {
         int reason = errno;
         if (size >= 0) {
             (void)!ftruncate(log->fd, size); /* a torn line is cut when it is opened */
@@ -175,6 +179,15 @@ int enginelog_append(struct enginelog *log, enum engine_event event, const char 
     }
     log->has_ended = event == ENGINE_ENDED;
     return 0;
+}
+
+bool enginelog_is_followed(const struct enginelog *log)
+{
+    if (flock(log->fd, LOCK_EX | LOCK_NB) < 0) {
+        return errno == EWOULDBLOCK;
+    }
+    (void)flock(log->fd, LOCK_UN);
+    return false;
 }
 
 void enginelog_close(struct enginelog *log)

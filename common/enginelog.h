@@ -47,10 +47,14 @@ struct enginelog {
  * ERR_CORRUPT. */
 int enginelog_open(struct enginelog *log, int run_fd, const char *kind, int64_t attempt,
                    struct error *err);
-/* Append a line and sync it: log->engine, the sentence (may be ""), and with SUBMITTING
- * the token, with LOG the segment. Errors: by errno; nothing was appended. */
+/* Append a line and sync it, unless it is PROGRESS: log->engine, the sentence (may be
+ * ""), and with SUBMITTING the token, with LOG the segment; with ENDED there is no
+ * progress any more. Errors: by errno; nothing was appended. */
 int enginelog_append(struct enginelog *log, enum engine_event event, const char *text,
                      struct error *err);
+/* Does somebody read the lines as they come: hold a shared lock (flock) of the file? Who
+ * writes asks, before it finds out what only such a reader would see. */
+bool enginelog_is_followed(const struct enginelog *log);
 void enginelog_close(struct enginelog *log);
 
 /* Fold the last lines of a run's `engine` without writing; what they say of attempt is in

@@ -23,7 +23,8 @@
     ROW(state, 24) /* in the engine's own words */                                       \
     ROW(final_status, 24)                                                                \
     ROW(tracking_url, 256)                                                               \
-    ROW(diagnostics, 256) /* the first line that says something */
+    ROW(diagnostics, 256) /* the first line that says something */                       \
+    ROW(progress, 96)     /* how far it is, in a few words; only while somebody follows */
 
 struct run_engine {
     int64_t attempt; /* of the run; 0: nothing is known */
@@ -62,6 +63,7 @@ int run_engine_take_member(const struct json *line, struct run_engine *out,
     ROW(STATE, "state")                                                                  \
     ROW(LOG, "log") /* where what is appended to driver.log next comes from */           \
     ROW(NOTE, "note")                                                                    \
+    ROW(PROGRESS, "progress")                                                            \
     ROW(ENDED, "ended") /* the attendant's last word */
 
 enum engine_event {

@@ -174,6 +174,9 @@ static void put_engine(struct strbuf *out, const struct run_engine *e)
         strbuf_printf(&text, ", %s", e->final_status);
     }
     put(out, "engine", text.data);
+    if (e->progress[0] != '\0') {
+        put(out, "", e->progress);
+    }
     if (e->tracking_url[0] != '\0') {
         put(out, "", e->tracking_url);
     }

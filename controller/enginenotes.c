@@ -14,6 +14,18 @@ void enginenotes_release(struct enginenotes *notes)
     strbuf_release(&notes->line);
 }
 
+/* On a terminal one line, which is rewritten: where the script has not left its own line
+ * unended, as a progress bar of its own does. */
+static void tell_progress(struct enginenotes *notes)
+{
+    const struct run_engine *e = &notes->engine;
+    if (e->progress[0] == '\0') {
+        terminal_progress_clear(notes->terminal);
+    } else if (!terminal_is_mid_line(notes->terminal)) {
+        terminal_status(notes->terminal, "%s: %s", e->application, e->progress);
+    }
+}
+
 static void tell(struct enginenotes *notes)
 {
     struct engine_line said;
@@ -22,6 +34,9 @@ static void tell(struct enginenotes *notes)
         return;
     }
     notes->is_new = true;
+    if (notes->terminal != NULL && said.event == ENGINE_PROGRESS) {
+        tell_progress(notes);
+    }
     if (notes->terminal == NULL || said.text[0] == '\0' ||
         strcmp(said.text, notes->told) == 0) {
         return;

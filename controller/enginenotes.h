@@ -2,7 +2,8 @@
  * enginenotes: shows where a run's job is in an engine outside the node. [controller]
  *
  * Fed with what comes of the run's file `engine`: each sentence of its attendant is a
- * line on stderr, once. What is known is kept, for who asks later.
+ * line on stderr, once; how far the job is stands in a line that is rewritten. What is
+ * known is kept, for who asks later.
  */
 #ifndef CONTROLLER_ENGINENOTES_H
 #define CONTROLLER_ENGINENOTES_H

@@ -295,6 +295,11 @@ void terminal_status(struct terminal *t, const char *format, ...)
     rewrite_line(t, &text);
 }
 
+bool terminal_is_mid_line(const struct terminal *t)
+{
+    return t->is_out_mid_line;
+}
+
 void terminal_progress_clear(struct terminal *t)
 {
     if (t->has_progress) {

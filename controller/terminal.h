@@ -45,6 +45,8 @@ void terminal_progress(struct terminal *t, const char *what, uint64_t done_bytes
  * next one. */
 void terminal_status(struct terminal *t, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* True where the script's last line stands there unended. */
+bool terminal_is_mid_line(const struct terminal *t);
 /* Take away what terminal_progress or terminal_status wrote last. */
 void terminal_progress_clear(struct terminal *t);
 

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/files.h"
+#include "common/spark_progress.h"
 #include "executor/attend_inside.h"
 
 #define CONTEXT_MAX ((size_t)16 << 10)
@@ -18,6 +19,11 @@
 /* Its application ends by itself once the driver has, unless the driver was killed before
  * it was there. */
 #define END_NS (15 * NS_PER_S)
+#define PROGRESS_EVERY_NS (3 * NS_PER_S)
+#define PROGRESS_SHARE 1000 /* of its time so far: `engine` grows ever more slowly */
+#define PROGRESS_AGAIN_NS (4 * NS_PER_S) /* and twice that after each further failure */
+#define PROGRESS_FAILURES_MAX 4
+#define PROGRESS_TIMEOUT_MS 3000
 
 /* ---- What the driver's SparkContext is, as spark_driver.py wrote down */
 
@@ -73,6 +79,49 @@ static void look_at_context(struct attendance *a, const char *name, struct times
         take_context(a, j);
     }
     strbuf_release(&text);
+}
+
+/* ---- How far it is */
+
+static void set_progress(struct attendance *a, const char *text)
+{
+    if (SET(&a->engine.engine, progress, text)) {
+        attendance_say(a, ENGINE_PROGRESS, "%s", "");
+    }
+}
+
+/* A page that does not answer is left alone ever longer, and so is a job that goes on for
+ * days. */
+void attendance_look_at_progress(struct attendance *a)
+{
+    const struct run_engine *e = &a->engine.engine;
+    struct error err = ERROR_INIT;
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    int64_t now_ns = clock_monotonic_ns();
+    if (strcmp(e->state, "RUNNING") != 0 || e->tracking_url[0] == '\0' ||
+        !enginelog_is_followed(&a->engine)) {
+        set_progress(a, "");
+        return;
+    }
+    if (now_ns < a->progress_ns) {
+        return;
+    }
+    int64_t pause_ns = (now_ns - a->begin_ns) / PROGRESS_SHARE;
+    pause_ns = pause_ns > PROGRESS_EVERY_NS ? pause_ns : PROGRESS_EVERY_NS;
+    if (spark_ask_progress(a->yarn.http, e->tracking_url, e->application,
+                           PROGRESS_TIMEOUT_MS, &text, &err) < 0) {
+        strbuf_reset(&text);
+        pause_ns = PROGRESS_AGAIN_NS << a->progress_failures;
+        a->progress_failures += a->progress_failures < PROGRESS_FAILURES_MAX;
+    } else {
+        a->progress_failures = 0;
+        if (text.length > 0 && a->app.containers > 1) {
+            strbuf_printf(&text, ", %lld executor%s", (long long)a->app.containers - 1,
+                          a->app.containers == 2 ? "" : "s");
+        }
+    }
+    set_progress(a, text.data);
+    a->progress_ns = clock_monotonic_ns() + pause_ns;
 }
 
 /* ---- What YARN says of its application */
@@ -138,6 +187,9 @@ static void follow_driver(struct attendance *a, const char *context)
         if (is_in_yarn(a) && !a->is_canceled && clock_monotonic_ns() >= look_ns) {
             look_at_yarn(a);
             look_ns = clock_monotonic_ns() + LOOK_EVERY_NS;
+        }
+        if (!a->is_canceled) {
+            attendance_look_at_progress(a);
         }
         (void)attendance_pause(a, PAUSE_MS);
     }

@@ -28,8 +28,10 @@ struct attendance {
                            may have been submitted long ago */
     bool is_log_silent; /* the driver's output could not be read, which was told */
     bool is_log_lost;   /* its end could not be read at all */
-    char told[ENGINE_TEXT_SIZE]; /* the last sentence about the application */
-    struct subprocess submit;    /* pid -1: it does not run */
+    char told[ENGINE_TEXT_SIZE];   /* the last sentence about the application */
+    struct subprocess submit;      /* pid -1: it does not run */
+    int64_t begin_ns, progress_ns; /* monotonic: since when; when to ask how far it is */
+    int progress_failures;         /* one after the other, up to some */
     bool has_submitted; /* this process started it; submit_status once it has ended */
     int submit_status;
     char trouble[ENGINE_TEXT_SIZE]; /* why it was not submitted, or not ended; "" */
@@ -64,6 +66,10 @@ bool attendance_find_for(struct attendance *a, int64_t settle_ns, int64_t deadli
 bool attendance_read_log(struct attendance *a);
 /* End the submitting program, and wait for that. */
 void attendance_stop_submitting(struct attendance *a);
+
+/* attend_driver.c */
+/* How far the application is, where it is time to ask and somebody follows. */
+void attendance_look_at_progress(struct attendance *a);
 
 /* attend_end.c */
 /* End the application and prove it, as far as it can be proven. */

@@ -472,6 +472,7 @@ static void follow(struct attendance *a)
             }
             state_ns = clock_monotonic_ns() + STATE_EVERY_NS;
         }
+        attendance_look_at_progress(a);
         bool has_grown = attendance_read_log(a);
         if (a->log.word.exit.kind != RUN_EXIT_NONE) {
             state_ns = 0; /* it is about to end */
@@ -507,6 +508,7 @@ int attendance_open(struct attendance *a, const struct attend_yarn *what,
         .term_fd = open_signal(SIGTERM),
         .child_fd = open_signal(SIGCHLD),
         .submit.pid = -1,
+        .begin_ns = clock_monotonic_ns(),
     };
     if (a->term_fd < 0 || a->child_fd < 0) {
         return error_sys(err, "make the descriptors for signals");

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 
 /*
  * follow: a run's journal and logs, from where the reader is, while they grow. [executor]
@@ -355,6 +356,10 @@ static ssize_t send_file(struct follow *f, size_t i, struct error *err)
     ssize_t got = logfile_read(file, data, length, err);
     if (got < 0) {
         return -1;
+    }
+    if (i == RUN_FILE_ENGINE && file->fd >= 0 && f->is_until_end) {
+        /* Where it fails its writer is just looking: then the next change does it. */
+        (void)flock(file->fd, LOCK_SH | LOCK_NB); /* enginelog_is_followed */
     }
     bool has_jumped = file->has_jumped;
     if (has_jumped || (got > 0 && f->current != (int)i)) {

@@ -10,7 +10,8 @@ from support.waiting import wait_for
 ID = "application_1_0002"
 URL = "http://rm:8088/proxy/application_1_0002/"
 SAY = """
-import json, os, sys, time
+import json, os, sys
+from time import sleep
 
 def say(seq, event, text, attempt=1, **members):
     line = {"seq": seq, "time": "2026-11-28T10:00:00.000Z", "attempt": attempt, "event": event, "text": text, **members}
@@ -19,7 +20,7 @@ def say(seq, event, text, attempt=1, **members):
 
 def gate(name):
     while not os.path.exists(name):
-        time.sleep(0.02)
+        sleep(0.02)
 
 """
 SEEN = {"kind": "yarn", "application": ID, "tag": "t", "queue": "default", "state": "RUNNING", "tracking_url": URL}
@@ -99,6 +100,50 @@ def test_what_an_attempt_before_had_is_not_told_of_this_one(errand):
     assert show(errand, run)["application"] == ID, "this is attempt 1, whatever the file says of another"
     (gates(errand) / "end").touch()
     errand.ok("wait", run)
+
+
+def test_progress_is_a_line_of_the_terminal_and_nowhere_a_note(errand):
+    line = f"say(1, 'state', 'it runs', **{SEEN!r})"
+    steps = [
+        line,
+        "print('up', flush=True)",
+        "gate('{gates}/go')",
+        f"say(2, 'progress', '', progress='stage 3 of 7, 120/400 tasks', **{SEEN!r})",
+        "gate('{gates}/less')",
+        f"say(3, 'progress', '', **{SEEN!r})",
+        "gate('{gates}/end')",
+        f"say(4, 'ended', '', **{SEEN!r})",
+    ]
+    run = begin(errand, *steps)
+    following = errand.follow(run)
+    following.wait_output("errand: it runs", "err")
+    terminal = errand.terminal("follow", run)
+    terminal.expect(b"up")
+    (gates(errand) / "go").touch()
+    terminal.expect(f"{ID}: stage 3 of 7, 120/400 tasks".encode())
+    assert wait_engine(errand, run, progress="stage 3 of 7, 120/400 tasks")["application"] == ID
+    assert "\n            stage 3 of 7, 120/400 tasks\n" in errand.ok("show", run).text
+    (gates(errand) / "less").touch()
+    wait_engine(errand, run, progress=None)
+    (gates(errand) / "end").touch()
+    assert b"stage" not in following.finish().err
+    terminal.finish()
+
+
+def test_a_scripts_own_unended_line_is_left_alone(errand):
+    progress = f"say(2, 'progress', '', progress='stage 3 of 7', **{SEEN!r})"
+    run = begin(errand, "gate('{gates}/go')", "print(' 50%', end='', flush=True)", "gate('{gates}/say')", progress,
+                "gate('{gates}/more')", "print(' 60%')", "gate('{gates}/end')")  # fmt: skip
+    errand.wait_status(run, "Running")
+    terminal = errand.terminal("follow", run)
+    (gates(errand) / "go").touch()
+    terminal.expect(b" 50%")
+    (gates(errand) / "say").touch()
+    wait_engine(errand, run, "--offline", progress="stage 3 of 7")
+    (gates(errand) / "more").touch()
+    terminal.expect(b" 50% 60%")
+    (gates(errand) / "end").touch()
+    terminal.finish()
 
 
 def test_a_run_without_a_job_elsewhere_has_no_engine_and_no_column_for_it(errand):

@@ -4,11 +4,15 @@ import json
 import re
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from support import processes, spark_standin
 from support.projects import write_files
+from support.waiting import wait_for
 
 
 @pytest.fixture
@@ -70,7 +74,7 @@ class Option:
 class Context:
     def applicationId(self): return open("context").read()
     def master(self): return "spark://h:7077"
-    def uiWebUrl(self): return Option("http://node:4040")
+    def uiWebUrl(self): return Option(os.environ["STANDIN_PAGE"])
 
 class Anything:
     def __getattr__(self, name): return self
@@ -83,13 +87,18 @@ GatewayParameters = dict
 """
 
 
-def test_a_driver_tells_its_application_while_it_runs(errand, spark, tmp_path):
+def begin_with_context(errand, spark, gate: Path, page: str) -> str:
+    """Submit a script that has a SparkContext with that page, until the gate is there."""
     write_files(spark.home, {"python/py4j/__init__.py": "", "python/py4j/java_gateway.py": PY4J})
-    script = "import os, time\nopen('new', 'w').write('app-1')\nos.rename('new', 'context')\n"
-    script += f"while not os.path.exists({str(tmp_path / 'gate')!r}): time.sleep(0.05)\n"
+    script = "import os\nfrom time import sleep\nopen('new', 'w').write('app-1')\nos.rename('new', 'context')\n"
+    script += f"while not os.path.exists({str(gate)!r}): sleep(0.05)\n"
     write_files(errand.cwd, {"job.py": script})
-    errand.more_env.update(PYTHONPATH=f"{spark.home}/python")
-    run = errand.submit("--framework", "pyspark", "job.py")
+    errand.more_env.update(PYTHONPATH=f"{spark.home}/python", STANDIN_PAGE=page)
+    return errand.submit("--framework", "pyspark", "job.py")
+
+
+def test_a_driver_tells_its_application_while_it_runs(errand, spark, tmp_path):
+    run = begin_with_context(errand, spark, tmp_path / "gate", "http://node:4040")
     following = errand.follow(run)
     following.wait_output("errand: app-1 is RUNNING; its page is http://node:4040\n", "err")
     engine = {
@@ -101,12 +110,65 @@ def test_a_driver_tells_its_application_while_it_runs(errand, spark, tmp_path):
         "final_status": None,
         "tracking_url": "http://node:4040",
         "diagnostics": None,
+        "progress": None,
     }
     assert errand.show(run)["engine"] == engine
     (tmp_path / "gate").touch()
     assert following.finish().code == 0
     ended = {"state": "FINISHED", "final_status": "SUCCEEDED", "tracking_url": None}
     assert errand.show(run)["engine"] == engine | ended, "the driver's page went with it"
+
+
+class Page(BaseHTTPRequestHandler):
+    """A Spark's page that says of its jobs what the server has as jobs."""
+
+    def do_GET(self) -> None:  # noqa: N802 - http.server calls it so
+        self.server.asked.append(self.path)
+        body = json.dumps(self.server.jobs).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+@pytest.fixture
+def page() -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    server.asked, server.jobs = [], []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_how_far_the_jobs_are_is_asked_only_while_somebody_follows(errand, spark, page, tmp_path):
+    def wait_progress(text: str | None) -> None:
+        def event() -> bool:
+            engine = errand.show(run)["engine"]
+            return engine is not None and engine["progress"] == text
+
+        wait_for(event, f"the progress {text}")
+
+    page.jobs = [{"stageIds": [0, 1, 2], "status": "RUNNING", "numTasks": 80, "numCompletedTasks": 7}]
+    run = begin_with_context(errand, spark, tmp_path / "gate", f"http://127.0.0.1:{page.server_port}/")
+    wait_progress(None)
+    assert page.asked == []
+    following = errand.follow(run)
+    wait_progress("stage 1 of 3, 7/80 tasks")
+    assert set(page.asked) == {"/api/v1/applications/app-1/jobs?status=running"}
+    page.jobs = [{**page.jobs[0], "numCompletedStages": 1}]
+    wait_progress("stage 2 of 3, 7/80 tasks")
+    page.jobs = []
+    wait_progress(None)
+    page.jobs = [{"stageIds": [3], "status": "RUNNING", "numTasks": 9}]
+    wait_progress("stage 1 of 1, 0/9 tasks")
+    assert b"stage" not in following.kill().err, "on no terminal it is no line"
+    wait_progress(None)
+    (tmp_path / "gate").touch()
+    errand.ok("wait", run)
 
 
 @pytest.mark.usefixtures("spark")

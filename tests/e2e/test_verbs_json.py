@@ -123,6 +123,7 @@ SHORT_RUN = {
             "final_status": Maybe(TEXT),
             "tracking_url": Maybe(TEXT),
             "diagnostics": Maybe(TEXT),
+            "progress": Maybe(TEXT),
         }
     ),
 }

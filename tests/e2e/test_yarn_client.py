@@ -3,7 +3,7 @@
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -18,14 +18,15 @@ pytestmark = pytest.mark.cluster
 
 DEADLINE_S = 400
 WAITS = """
-import time
+from time import sleep
 from pyspark.sql import SparkSession
 spark = SparkSession.builder.getOrCreate()
 print("waiting", flush=True)
-time.sleep(3600)
+sleep(3600)
 """
-# As much of a node's memory as nobody else gets beside it.
-LARGE = ["--spark-conf", "spark.yarn.am.memory=5000m"]
+# More than a queue gives to applications' masters, beside a small one: nobody of another queue waits with it.
+SMALL = ["--queue", "ml"]
+LARGE = [*SMALL, "--spark-conf", "spark.yarn.am.memory=7200m"]
 
 
 class Node:
@@ -33,11 +34,13 @@ class Node:
 
     def __init__(self, errand: Errand, yarn: ModuleType) -> None:
         self.errand, self.yarn = errand, yarn
+        self.runs: list[str] = []
 
     def submit(self, *options: str, script: str = WAITS) -> str:
         write_files(self.errand.cwd, {"job.py": script})
         words = ["--framework", "pyspark", "--deploy-mode", "client", *options]
-        return self.errand.submit(*words, "job.py", deadline_s=DEADLINE_S)
+        self.runs.append(self.errand.submit(*words, "job.py", deadline_s=DEADLINE_S))
+        return self.runs[-1]
 
     def wait_engine(self, run: str, **members: str) -> dict:
         def event() -> dict | None:
@@ -73,10 +76,13 @@ class Node:
 
 
 @pytest.fixture
-def node(yarn: ModuleType, make_errand: Callable[..., Errand], project: Path) -> Node:
+def node(yarn: ModuleType, make_errand: Callable[..., Errand], project: Path) -> Iterator[Node]:
     del project
     variables = {**configuration.environment(), "PATH": f"{headnode.HEAD.folder}/bin:{headnode.STANDARD_PATH}"}
-    return Node(make_errand(**variables), yarn)
+    one = Node(make_errand(**variables), yarn)
+    yield one
+    for run in one.runs:
+        yarn.kill_apps(f"errand-{run}-1")
 
 
 @pytest.mark.usefixtures("standalone")
@@ -93,8 +99,8 @@ def test_a_driver_tells_its_application_while_it_runs(
     node: Node, tmp_path: Path, master: list[str], kind: str, form: str
 ) -> None:
     gate = tmp_path / "gate"
-    until = f"import os\nwhile not os.path.exists({str(gate)!r}):\n    time.sleep(0.2)\n"
-    run = node.submit(*master, script=WAITS.replace("time.sleep(3600)\n", until))
+    until = f"import os\nwhile not os.path.exists({str(gate)!r}):\n    sleep(0.2)\n"
+    run = node.submit(*master, script=WAITS.replace("sleep(3600)\n", until))
     engine = node.wait_engine(run, kind=kind, state="RUNNING")
     assert re.fullmatch(form, engine["application"])
     assert engine["tag"] == f"errand-{run}-1"
@@ -119,7 +125,7 @@ def test_a_driver_that_goes_leaves_no_application(node: Node, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["cancel", "driver", "all"])
 def test_one_that_waits_for_its_turn_is_taken_back(node: Node, how: str) -> None:
-    filler = node.submit(*LARGE)
+    filler = node.submit(*SMALL)
     node.wait_engine(filler, state="RUNNING")
     run = node.submit(*LARGE)
     node.wait_engine(run, state="ACCEPTED")

@@ -7,6 +7,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "common/bytes.h"
+#include "common/spark_progress.h"
 #include "common/yarn.h"
 
 static void check_text(const char *text, size_t size)
@@ -72,13 +73,27 @@ static void try_log(struct fuzz_input *in, struct error *err)
                           in->size - log.content_at - log.length);
 }
 
+/* Of the page that YARN's proxy shows. */
+static void try_progress(const char *body, size_t length, struct error *err)
+{
+    CLEANUP_STRBUF struct strbuf said = STRBUF_INIT;
+
+    if (spark_parse_progress(body, length, &said, err) < 0) {
+        fuzz_check_error(err);
+        assert(said.length == 0);
+        return;
+    }
+    assert(said.length == 0 || strstr(said.data, "stage ") != NULL);
+    assert(strchr(said.data, '-') == NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input in = {.data = data, .size = size};
     struct error err = ERROR_INIT;
     struct yarn_app app;
     size_t count = 0;
-    unsigned reader = fuzz_byte(&in) % 4;
+    unsigned reader = fuzz_byte(&in) % 5;
     const char *body = (const char *)in.data;
 
     (void)yarn_is_unknown(body, in.size);
@@ -101,8 +116,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 2:
         try_attempts(body, in.size, &err);
         break;
-    default:
+    case 3:
         try_log(&in, &err);
+        break;
+    default:
+        try_progress(body, in.size, &err);
         break;
     }
     return 0;

@@ -758,6 +758,8 @@ def yarn_answers() -> None:
     for name, asked in (("live.log.size-10", -10), ("live.ended.log.size-10", -10), ("live.log.size6", 6)):
         body = (answers / f"{name}.txt").read_bytes()
         write("yarn", f"{name}.txt", b"\3" + struct.pack("<h", asked) + body)
+    jobs = [{"jobId": 0, "stageIds": [0, 1], "status": "RUNNING", "numTasks": 80, "numCompletedTasks": 3}]
+    write("yarn", "progress", b"\4" + encode([*jobs, {**jobs[0], "numSkippedStages": 1, "numSkippedTasks": 7}]))
     write("yarn", "log-gone", b"\3" + struct.pack("<h", 5) + (answers / "live.ended.none.txt").read_bytes())
 
 
