@@ -48,6 +48,10 @@ int pep440_compare(const char *a, const char *b);
 /* True where version fits every one of the specifiers, "==3.11.*" or ">=3.9,<3.13"; ""
  * fits all. A specifier that is none fits nothing. */
 bool pep440_fits(const char *version, const char *specifiers);
+/* The length of "3.11" in "3.11.7": the series of a Python, all of which take the same
+ * compiled packages. */
+size_t pep440_series(const char *version);
+bool pep440_same_series(const char *a, const char *b);
 /* True for 3.14.0rc1 and the like. */
 bool pep440_is_early(const char *version);
 

@@ -163,3 +163,15 @@ bool pep440_fits(const char *version, const char *specifiers)
     }
     return true;
 }
+
+size_t pep440_series(const char *version)
+{
+    size_t major = strcspn(version, ".");
+    return version[major] == '\0' ? major : major + 1 + strcspn(version + major + 1, ".");
+}
+
+bool pep440_same_series(const char *a, const char *b)
+{
+    size_t length = pep440_series(a);
+    return length == pep440_series(b) && strncmp(a, b, length) == 0;
+}

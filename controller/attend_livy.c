@@ -25,6 +25,7 @@
  * (executor/attended.h). */
 #define CANCEL_NS (100 * NS_PER_S)
 #define WORD_MAX ((size_t)4 << 10)
+#define PIN_MAX ((size_t)16 << 10)
 
 /* ---- What the parts share */
 
@@ -37,6 +38,10 @@ void attendance_say(struct attendance *a, enum engine_event event, const char *f
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    if (a->task != ATTEND_LIVY_SCRIPT) {
+        (void)fprintf(stderr, "%s\n", text);
+        return;
+    }
     log_line(&a->log, "%s", text);
     if (enginelog_append(&a->engine, event, text, &err) < 0) {
         log_line(&a->log, "%s", err.text);
@@ -149,14 +154,41 @@ static int open_file(const struct attendance *a, const char *name, struct error 
     return fd < 0 ? error_sys(err, "open %s", name) : fd;
 }
 
+const char *attendance_log_name(const struct attendance *a)
+{
+    return a->task == ATTEND_LIVY_SCRIPT ? "engine.log" : "question.log";
+}
+
 static int open_files(struct attendance *a, struct error *err)
 {
-    a->log_fd = open_file(a, "driver.log", err);
-    a->engine_log_fd = a->log_fd < 0 ? -1 : open_file(a, "engine.log", err);
+    bool is_script = a->task == ATTEND_LIVY_SCRIPT;
+    a->log_fd = is_script ? open_file(a, "driver.log", err) : -1;
+    a->engine_log_fd = is_script && a->log_fd < 0 ? -1 : open_file(a, "engine.log", err);
     return a->engine_log_fd < 0 ||
-                   enginelog_open(&a->engine, a->run_fd, "livy", a->attempt, err) < 0
+                   (is_script &&
+                    enginelog_open(&a->engine, a->run_fd, "livy", a->attempt, err) < 0)
                ? -1
                : 0;
+}
+
+/* What the prepare stage pinned: of an environment that was built here. */
+static int read_pin(struct attendance *a, struct error *err)
+{
+    struct strbuf text;
+    run_environment_init(&a->environment);
+    if (!a->spec.environment.has_definition &&
+        a->spec.environment.pin_identity[0] == '\0') {
+        return 0;
+    }
+    if (a->task == ATTEND_LIVY_PYTHON) {
+        return 0;
+    }
+    strbuf_init(&text, PIN_MAX);
+    CLEANUP_JSON struct json *j = files_read(a->run_fd, "environment", &text, err) < 0
+                                      ? NULL
+                                      : json_parse(text.data, text.length, err);
+    strbuf_release(&text);
+    return j == NULL ? -1 : run_environment_from_json(j, &a->environment, err);
 }
 
 static int catch_term(struct attendance *a, struct error *err)
@@ -192,11 +224,12 @@ static int connect_server(struct attendance *a, struct error *err)
 static int begin(struct attendance *a, struct error *err)
 {
     a->run_fd = files_open_dir(AT_FDCWD, a->run_folder, err);
-    if (a->run_fd < 0 || read_spec(a, err) < 0 || open_files(a, err) < 0 ||
-        catch_term(a, err) < 0 || connect_server(a, err) < 0) {
+    if (a->run_fd < 0 || read_spec(a, err) < 0 || read_pin(a, err) < 0 ||
+        open_files(a, err) < 0 || catch_term(a, err) < 0 || connect_server(a, err) < 0) {
         return -1;
     }
-    a->tag = xasprintf("errand-%s-%lld", a->spec.run, (long long)a->attempt);
+    a->tag = xasprintf("errand-%s-%lld%s", a->spec.run, (long long)a->attempt,
+                       a->task == ATTEND_LIVY_PYTHON ? "-python" : "");
     a->folder = xasprintf("runs/%s", a->tag);
     (void)run_engine_set(a->engine.engine.tag, sizeof a->engine.engine.tag, a->tag);
     return 0;
@@ -258,7 +291,57 @@ static void look_after(struct attendance *a)
     }
 }
 
-int attend_livy(const char *run_folder, int64_t attempt)
+/* ---- Tasks of the prepare stage */
+
+int attend_livy_task_parse(const char *name, enum attend_livy_task *out,
+                           struct error *err)
+{
+    static const char *const names[] = {
+#define ROW(symbol, name) [ATTEND_LIVY_##symbol] = (name),
+        ATTEND_LIVY_TABLE(ROW)
+#undef ROW
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (strcmp(names[i], name) == 0) {
+            *out = (enum attend_livy_task)i;
+            return 0;
+        }
+    }
+    return error_set(err, ERR_USAGE, "%s is nothing that an attendant does", name);
+}
+
+/* Its sentence is the last that is said. */
+static int fail(const struct error *why)
+{
+    (void)fprintf(stderr, "%s%s%s\n", why->text, why->hint[0] != '\0' ? "; " : "",
+                  why->hint);
+    return EXIT_FAILED;
+}
+
+static int ask_python(struct attendance *a)
+{
+    look_after(a);
+    if (strcmp(a->ending.kind, "exited") == 0 && a->ending.code == 0) {
+        attendance_clean(a);
+        return 0;
+    }
+    (void)fprintf(stderr, "the cluster did not say which Python it has: %s\n",
+                  a->ending.text);
+    return EXIT_FAILED;
+}
+
+static int put_environment(struct attendance *a)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP_FREE char *uri = NULL;
+    if (attendance_reach_patiently(a, &err) < 0 ||
+        attendance_send_environment(a, &uri, &err) < 0) {
+        return err.code == ERR_NOT_FOUND ? ATTEND_LIVY_LACKS : fail(&err);
+    }
+    return 0;
+}
+
+int attend_livy(const char *run_folder, int64_t attempt, enum attend_livy_task task)
 {
     struct error err = ERROR_INIT;
     __attribute__((cleanup(release))) struct attendance a = {
@@ -268,6 +351,7 @@ int attend_livy(const char *run_folder, int64_t attempt)
         .engine_log_fd = -1,
         .stop_fd = -1,
         .attempt = attempt,
+        .task = task,
         .engine = {.fd = -1},
         .log = {.fd = STDERR_FILENO, .word = "livy"},
         .batch = -1,
@@ -275,8 +359,14 @@ int attend_livy(const char *run_folder, int64_t attempt)
     runspec_init(&a.spec);
     mem_wipe_freed();
     if (begin(&a, &err) < 0) {
+        if (task != ATTEND_LIVY_SCRIPT) {
+            return fail(&err);
+        }
         log_line(&a.log, "%s%s%s", err.text, err.hint[0] != '\0' ? "; " : "", err.hint);
         return EXIT_FAILED;
+    }
+    if (task != ATTEND_LIVY_SCRIPT) {
+        return task == ATTEND_LIVY_PYTHON ? ask_python(&a) : put_environment(&a);
     }
     look_after(&a);
     attendance_say(&a, ENGINE_ENDED, "%s", a.ending.text);

@@ -16,6 +16,9 @@
  *
  * SIGTERM: the script is ended, which is proven: the driver's last word, or no sign of
  * life of it any more.
+ *
+ * The prepare stage of a run with an environment starts it too, for one of two tasks that
+ * have to be done before; it then says what it does on stderr alone.
  */
 #ifndef CONTROLLER_ATTEND_LIVY_H
 #define CONTROLLER_ATTEND_LIVY_H
@@ -27,8 +30,30 @@
 /* The variable in which its stage gets Livy's password. */
 #define ATTEND_LIVY_PASSWORD "ERRAND_LIVY_PASSWORD"
 
-/* Look after the run in this folder until it has ended. The exit status: 0 where its
- * driver.result says how; else what to exit with. What it has to say goes to stderr. */
-int attend_livy(const char *run_folder, int64_t attempt);
+/* ROW(symbol, name) */
+#define ATTEND_LIVY_TABLE(ROW)                                                           \
+    ROW(SCRIPT, "script")           /* look after the run until it has ended */          \
+    ROW(PYTHON, "python")           /* ask the cluster which Python it has */            \
+    ROW(ENVIRONMENT, "environment") /* put the pinned environment there */
+
+enum attend_livy_task {
+#define ROW(symbol, name) ATTEND_LIVY_##symbol,
+    ATTEND_LIVY_TABLE(ROW)
+#undef ROW
+        ATTEND_LIVY_TASK_COUNT
+};
+/* Errors: ERR_USAGE. */
+int attend_livy_task_parse(const char *name, enum attend_livy_task *out,
+                           struct error *err);
+
+/* The exit status of ENVIRONMENT: neither the cluster has it nor the run's folder
+ * (ATTEND_LIVY_ARCHIVE), into which it is to be packed. */
+#define ATTEND_LIVY_LACKS 3
+#define ATTEND_LIVY_ARCHIVE "environment.tar"
+
+/* Do it for the run in this folder. The exit status: 0 where it is done, for a script
+ * where driver.result says how it ended; else what to exit with, and the last line on
+ * stderr says why. */
+int attend_livy(const char *run_folder, int64_t attempt, enum attend_livy_task task);
 
 #endif

@@ -4,7 +4,9 @@
 
 #include "common/enginelog.h"
 #include "common/livy.h"
+#include "common/livy_python.h"
 #include "common/log.h"
+#include "common/runenvironment.h"
 #include "common/runspec.h"
 #include "common/runstate.h"
 #include "controller/attend_livy.h"
@@ -22,11 +24,13 @@ struct livy_ending {
 struct attendance {
     /* From the beginning on. */
     struct runspec spec;
-    const struct runspec_spark *spark; /* spec's */
+    struct run_environment environment; /* pinned; its identity may be "" */
+    const struct runspec_spark *spark;  /* spec's */
     char *password;
     char *run_folder, *tag, *folder; /* folder: of the attempt, in place */
     int run_fd, log_fd, engine_log_fd, stop_fd;
     int64_t attempt;
+    enum attend_livy_task task;
     struct http_settings settings;
     struct http *http;
     struct livy livy;
@@ -50,9 +54,11 @@ struct attendance {
     bool is_home; /* what the script left is here */
 };
 
-/* Append to `engine`, and to control.log. */
+/* Append to `engine`, and to control.log; of a task that prepares, to stderr alone. */
 void attendance_say(struct attendance *a, enum engine_event event, const char *format,
                     ...) __attribute__((format(printf, 3, 4)));
+/* The file of the run's folder that Livy's log goes to. */
+const char *attendance_log_name(const struct attendance *a);
 /* Wait. False, at once: the run is being canceled, which was not known before. */
 bool attendance_pause(struct attendance *a, int64_t ms);
 /* After a failed exchange: whether trying again may help; what does not answer several
@@ -79,15 +85,21 @@ int attendance_send_project(struct attendance *a, const char *name, struct error
 int attendance_send_files(struct attendance *a, const char *kind,
                           const struct strvec *items, struct strvec *out,
                           struct error *err);
-/* The driver with this attempt's settings. archive: the project's URI. */
-int attendance_send_driver(struct attendance *a, const char *archive, const char *name,
-                           struct error *err);
+/* The run's environment, whose archive is "environments/IDENTITY-BUILD.tar" in place:
+ * *out_uri, malloc'ed; NULL: the run has none. Errors: ERR_NOT_FOUND (it is neither there
+ * nor packed here). */
+int attendance_send_environment(struct attendance *a, char **out_uri, struct error *err);
+/* The driver with this attempt's settings. Of the archives, URIs, each may be NULL. */
+int attendance_send_driver(struct attendance *a, const char *project,
+                           const char *environment, const char *name, struct error *err);
 
 /* attend_livy_submit.c: everything up to a batch whose id is known. Errors: what cannot
  * pass; ERR_CANCELED, also out of the middle of a POST: a batch may be there. */
 int attendance_submit(struct attendance *a, struct error *err);
 /* Ask once which Livy it is, and find the folder that is shared. Errors: as livy.h. */
 int attendance_reach(struct attendance *a, struct error *err);
+/* The same until there is an answer, as long as a submission may take. */
+int attendance_reach_patiently(struct attendance *a, struct error *err);
 /* The batch of the tag, if there is one; a zombie is removed. *out_is_there. Errors: as
  * livy.h. */
 int attendance_find(struct attendance *a, bool *out_is_there, struct error *err);

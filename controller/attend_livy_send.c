@@ -9,17 +9,57 @@
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/mem.h"
+#include "common/pep440.h"
+#include "common/spark_paths.h"
 #include "common/store.h"
 #include "common/variables.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 extern const char livy_driver_base_text[], livy_driver_text[];
 
-/* ---- Files */
+/* ---- What is there already */
+
+/* What came before by a command, which cannot look: a file of this name says that. */
+static char *sent_mark(const struct attendance *a, const char *name)
+{
+    struct oid digest;
+    char hex[OID_HEX_SIZE];
+    CLEANUP_FREE char *uri = livy_place_uri(&a->place, name);
+    oid_of_bytes(uri, strlen(uri), &digest);
+    oid_to_hex(&digest, hex);
+    return xasprintf("%s/../../livy/%.32s.sent", a->run_folder, hex);
+}
+
+/* Whether it is there, as far as can be known. Errors: livy_place_size's. */
+static int is_sent(const struct attendance *a, const char *name, bool *out,
+                   struct error *err)
+{
+    uint64_t size = 0;
+    if (livy_place_can_follow(&a->place)) {
+        int result = livy_place_size(&a->place, name, out, &size, err);
+        *out = result == 0 && *out && size > 0;
+        return result;
+    }
+    CLEANUP_FREE char *mark = sent_mark(a, name);
+    *out = access(mark, F_OK) == 0;
+    return 0;
+}
+
+static void note_sent(const struct attendance *a, const char *name)
+{
+    CLEANUP_FREE char *folder = xasprintf("%s/../../livy", a->run_folder);
+    CLEANUP_FREE char *mark = sent_mark(a, name);
+    if (!livy_place_can_follow(&a->place) && files_make_dirs(folder, NULL) == 0) {
+        (void)files_write_atomic(AT_FDCWD, mark, "", 0, 0600, NULL);
+    }
+}
+
+/* ---- The project */
 
 static int leave_out(void *context, const char *path, const char *target,
                      struct error *err)
@@ -49,13 +89,12 @@ int attendance_send_project(struct attendance *a, const char *name, struct error
 {
     CLEANUP_FREE char *file = files_join(a->run_folder, "project.tar");
     struct archive_facts facts = {.archive_bytes = 0};
-    uint64_t size = 0;
     bool is_there = false;
     char text[FILES_SIZE_TEXT];
-    if (livy_place_size(&a->place, name, &is_there, &size, err) < 0) {
+    if (is_sent(a, name, &is_there, err) < 0) {
         return -1;
     }
-    if (is_there && size > 0) {
+    if (is_there) {
         log_line(&a->log, "the project is there already");
         return 0;
     }
@@ -69,11 +108,50 @@ int attendance_send_project(struct attendance *a, const char *name, struct error
     }
     (void)unlink(file);
     if (result == 0) {
+        note_sent(a, name);
         files_format_size(text, facts.archive_bytes);
         attendance_say(a, ENGINE_NOTE, "sent the project to the cluster: %s", text);
     }
     return result;
 }
+
+/* ---- The environment */
+
+int attendance_send_environment(struct attendance *a, char **out_uri, struct error *err)
+{
+    CLEANUP_FREE char *file = files_join(a->run_folder, ATTEND_LIVY_ARCHIVE);
+    CLEANUP_FREE char *name = xasprintf("environments/%s-%s.tar", a->environment.identity,
+                                        a->environment.build);
+    char text[FILES_SIZE_TEXT];
+    struct stat st;
+    bool is_there = false;
+    *out_uri = NULL;
+    if (a->environment.identity[0] == '\0') {
+        return 0;
+    }
+    if (is_sent(a, name, &is_there, err) < 0) {
+        return -1;
+    }
+    if (!is_there && stat(file, &st) < 0) {
+        error_set(err, ERR_NOT_FOUND,
+                  "the environment %.12s is not in the cluster any more",
+                  a->environment.identity);
+        return error_hint(err, "run again, which brings it there");
+    }
+    if (!is_there) {
+        if (livy_place_make_dir(&a->place, "environments", err) < 0 ||
+            livy_place_put_once(&a->place, name, 0644, file, err) < 0) {
+            return -1;
+        }
+        note_sent(a, name);
+        files_format_size(text, (uint64_t)st.st_size);
+        attendance_say(a, ENGINE_NOTE, "sent the environment to the cluster: %s", text);
+    }
+    *out_uri = livy_place_uri(&a->place, name);
+    return 0;
+}
+
+/* ---- Files */
 
 /* Where a file of the work tree is, malloc'ed. What a symbolic link names outside is any
  * file of this machine, which is not the project's to send. No code of the project runs
@@ -166,22 +244,51 @@ static void add_variables(const struct attendance *a, struct json *j, bool *has_
     add_variable(map, "ERRAND_ATTEMPT", attempt);
 }
 
+/* What a driver says whose Python is of another series; the record is right by then. */
+static void add_environment(const struct attendance *a, struct json *j,
+                            const char *environment)
+{
+    const char *wish = a->spec.environment.definition.python;
+    const char *version = a->environment.python;
+    if (environment == NULL) {
+        json_add(j, "environment", json_new_null());
+        return;
+    }
+    struct json *one = json_add(j, "environment", json_new_object());
+    CLEANUP_FREE char *series = xasprintf("%.*s", (int)pep440_series(version), version);
+    json_add_string(one, "archive", environment);
+    json_add_string(one, "python", series);
+    json_add_string(one, "advice",
+                    wish != NULL && wish[0] != '\0'
+                        ? "change `python` of the environment, or name an interpreter of "
+                          "that version with --interpreter"
+                        : "run it again, and it is built for that one");
+}
+
 /* One file: both halves of the driver, and the settings of this attempt. Nothing goes by
  * arguments, which the cluster's pages show. */
-static void write_driver(const struct attendance *a, const char *archive,
-                         struct strbuf *out, bool *has_secrets)
+static void write_driver(const struct attendance *a, const char *project,
+                         const char *environment, struct strbuf *out, bool *has_secrets)
 {
     CLEANUP_JSON struct json *j = json_new_object();
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     CLEANUP_FREE char *folder = livy_place_uri(&a->place, a->folder);
-    json_add_bytes(j, "script", a->spec.script, strlen(a->spec.script));
+    CLEANUP_STRVEC struct strvec paths = STRVEC_INIT;
+    if (project != NULL) {
+        json_add_bytes(j, "script", a->spec.script, strlen(a->spec.script));
+        add_variables(a, j, has_secrets);
+    } else {
+        json_add(j, "script", json_new_null());
+    }
     add_bytes_array(j, "arguments", &a->spec.command);
+    spark_paths_of_project(&a->spec, &paths);
+    add_bytes_array(j, "paths", &paths);
+    add_environment(a, j, environment);
     struct json *outputs = json_add(j, "outputs", json_new_object());
     add_bytes_array(outputs, "folders", &a->spec.outputs);
     json_add_string(j, "folder", folder);
-    json_add_string(j, "archive", archive);
+    json_add_string(j, "archive", project != NULL ? project : "");
     json_add_string(j, "tag", a->tag);
-    add_variables(a, j, has_secrets);
     json_add_bool(j, "has_secrets", *has_secrets);
     json_write(j, false, &text);
     strbuf_puts(out, livy_driver_base_text);
@@ -193,13 +300,13 @@ static void write_driver(const struct attendance *a, const char *archive,
     mem_wipe(text.data, text.length);
 }
 
-int attendance_send_driver(struct attendance *a, const char *archive, const char *name,
-                           struct error *err)
+int attendance_send_driver(struct attendance *a, const char *project,
+                           const char *environment, const char *name, struct error *err)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     CLEANUP_FREE char *file = files_join(a->run_folder, "livy_driver.py");
     bool has_secrets = false;
-    write_driver(a, archive, &text, &has_secrets);
+    write_driver(a, project, environment, &text, &has_secrets);
     int result = files_write_atomic(AT_FDCWD, file, text.data, text.length, 0600, err);
     mem_wipe(text.data, text.length);
     if (result == 0) {

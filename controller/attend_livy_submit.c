@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/spark_paths.h"
 #include "common/ticket.h"
 #include "common/variables.h"
 
@@ -14,7 +15,6 @@
 #define CROWDED_MS 5000
 #define LOOKS 5 /* for a batch whose POST was not answered */
 #define ZOMBIES_MAX 5
-#define BATCH_FILE "livy.batch"
 
 static bool is_late(int64_t since_ns, int64_t limit_ms)
 {
@@ -23,12 +23,17 @@ static bool is_late(int64_t since_ns, int64_t limit_ms)
 
 /* ---- Which batch */
 
+static const char *batch_file(const struct attendance *a)
+{
+    return a->task == ATTEND_LIVY_SCRIPT ? "livy.batch" : "livy.question";
+}
+
 static void keep_batch(struct attendance *a, const struct livy_batch *batch)
 {
     a->batch = batch->id;
     (void)snprintf(a->word, sizeof a->word, "%s", batch->word);
     (void)snprintf(a->application, sizeof a->application, "%s", batch->application);
-    (void)attendance_keep(a, BATCH_FILE, batch->id, NULL);
+    (void)attendance_keep(a, batch_file(a), batch->id, NULL);
 }
 
 struct search {
@@ -56,7 +61,7 @@ static int look_into(void *context, const struct livy_batch *batch)
 static int find_unnamed(struct attendance *a, bool *out_is_there, struct error *err)
 {
     struct search search = {.a = a};
-    int64_t id = attendance_kept(a, BATCH_FILE);
+    int64_t id = attendance_kept(a, batch_file(a));
     if (id >= 0) {
         CLEANUP_FREE char *which = xasprintf("%lld", (long long)id);
         int result =
@@ -121,6 +126,23 @@ static void add_joined(struct strvec *conf, const char *key, const struct strvec
     }
 }
 
+/* As executors on YARN have it; where a driver's JVM is all of Spark, it says itself. */
+static void add_python_path(const struct attendance *a, struct strvec *conf)
+{
+    CLEANUP_STRVEC struct strvec folders = STRVEC_INIT;
+    CLEANUP_STRVEC struct strvec paths = STRVEC_INIT;
+    spark_paths_of_project(&a->spec, &folders);
+    for (size_t i = 0; i < folders.count; i++) {
+        const char *folder = folders.items[i];
+        strvec_pushf(&paths, SPARK_ALIAS_PROJECT "%s%s", folder[0] != '\0' ? "/" : "",
+                     folder);
+    }
+    if (a->environment.identity[0] != '\0') {
+        strvec_push(&paths, SPARK_ALIAS_ENVIRONMENT);
+    }
+    spark_paths_add_conf(&paths, &a->spark->conf, conf);
+}
+
 static void add_conf(const struct attendance *a, struct strvec *conf)
 {
     const struct runspec_spark *spark = a->spark;
@@ -133,7 +155,7 @@ static void add_conf(const struct attendance *a, struct strvec *conf)
     add_joined(conf, "spark.jars.excludes", &spark->exclude_packages);
     strvec_pushf(conf, "spark.yarn.tags=%s", a->tag);
     strvec_pushf(conf, "spark.yarn.maxAppAttempts=%lld", (long long)spark->max_attempts);
-    strvec_push(conf, "spark.executorEnv.PYTHONPATH=./project");
+    add_python_path(a, conf);
     if (python != NULL) {
         strvec_pushf(conf, "spark.pyspark.python=%s", python);
         strvec_pushf(conf, "spark.yarn.appMasterEnv.PYSPARK_PYTHON=%s", python);
@@ -165,25 +187,42 @@ static int check_variables(const struct attendance *a, struct error *err)
     return 0;
 }
 
-static int prepare(struct attendance *a, struct posting *p, struct error *err)
+/* What the driver and executors of a script need. */
+static int send_script(struct attendance *a, struct posting *p, const char *driver,
+                       struct error *err)
 {
     char root[OID_HEX_SIZE];
     oid_to_hex(&a->spec.root, root);
     CLEANUP_FREE char *project = xasprintf("projects/%s.tar", root);
-    CLEANUP_FREE char *driver = xasprintf("%s/driver.py", a->folder);
     CLEANUP_FREE char *archive = livy_place_uri(&a->place, project);
+    CLEANUP_FREE char *environment = NULL;
     if (check_variables(a, err) < 0 ||
         livy_place_make_dir(&a->place, "projects", err) < 0 ||
-        livy_place_make_dir(&a->place, a->folder, err) < 0 ||
         attendance_send_project(a, project, err) < 0 ||
+        attendance_send_environment(a, &environment, err) < 0 ||
         attendance_send_files(a, "jar", &a->spark->jars, &p->jars, err) < 0 ||
         attendance_send_files(a, "py", &a->spark->py_files, &p->py_files, err) < 0 ||
         attendance_send_files(a, "file", &a->spark->files, &p->files, err) < 0 ||
         attendance_send_files(a, "archive", &a->spark->archives, &p->archives, err) < 0 ||
-        attendance_send_driver(a, archive, driver, err) < 0) {
+        attendance_send_driver(a, archive, environment, driver, err) < 0) {
         return -1;
     }
-    strvec_pushf(&p->archives, "%s#project", archive);
+    strvec_pushf(&p->archives, "%s#" SPARK_ALIAS_PROJECT, archive);
+    if (environment != NULL) {
+        strvec_pushf(&p->archives, "%s#" SPARK_ALIAS_ENVIRONMENT, environment);
+    }
+    return 0;
+}
+
+static int prepare(struct attendance *a, struct posting *p, struct error *err)
+{
+    CLEANUP_FREE char *driver = xasprintf("%s/driver.py", a->folder);
+    if (livy_place_make_dir(&a->place, a->folder, err) < 0 ||
+        (a->task == ATTEND_LIVY_SCRIPT
+             ? send_script(a, p, driver, err)
+             : attendance_send_driver(a, NULL, NULL, driver, err)) < 0) {
+        return -1;
+    }
     p->driver = livy_place_uri(&a->place, driver);
     add_conf(a, &p->conf);
     return 0;
@@ -333,8 +372,7 @@ int attendance_reach(struct attendance *a, struct error *err)
     return result;
 }
 
-/* Until there is an answer, as long as a submission may take. */
-static int reach(struct attendance *a, struct error *err)
+int attendance_reach_patiently(struct attendance *a, struct error *err)
 {
     int64_t since_ns = clock_monotonic_ns();
     while (attendance_reach(a, err) < 0) {
@@ -353,7 +391,7 @@ int attendance_submit(struct attendance *a, struct error *err)
     __attribute__((cleanup(release_posting))) struct posting p = {.driver = NULL};
     bool is_there = false;
     bool may_be_there = a->engine.may_be_submitted;
-    if (reach(a, err) < 0) {
+    if (attendance_reach_patiently(a, err) < 0) {
         return -1;
     }
     if (may_be_there) {

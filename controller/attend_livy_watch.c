@@ -4,6 +4,7 @@
 
 #include "common/clock.h"
 #include "common/fdio.h"
+#include "common/files.h"
 #include "common/mem.h"
 
 #include <errno.h>
@@ -195,6 +196,27 @@ static void look_alive(struct attendance *a)
     strbuf_release(&text);
 }
 
+/* For the environments of the runs that follow. */
+static void keep_python(struct attendance *a, const struct json *result)
+{
+    const char *version = json_string(json_get(result, "python"));
+    const char *platform = json_string(json_get(result, "platform"));
+    const char *libc = json_string(json_get(result, "libc"));
+    CLEANUP_FREE char *path = files_join(a->run_folder, "../..");
+    CLEANUP_FD int root = files_open_dir(AT_FDCWD, path, NULL);
+    struct livy_python python = {.version = ""};
+    struct error err = ERROR_INIT;
+    if (version == NULL || platform == NULL || libc == NULL || root < 0) {
+        return;
+    }
+    (void)snprintf(python.version, sizeof python.version, "%.31s", version);
+    (void)snprintf(python.platform, sizeof python.platform, "%.31s", platform);
+    (void)snprintf(python.libc, sizeof python.libc, "%.31s", libc);
+    if (livy_python_write(root, &a->spec, &python, &err) < 0) {
+        log_line(&a->log, "%s", err.text);
+    }
+}
+
 static void take_result(struct attendance *a, const char *text, size_t length)
 {
     CLEANUP_JSON struct json *j = json_parse(text, length, NULL);
@@ -205,6 +227,7 @@ static void take_result(struct attendance *a, const char *text, size_t length)
     if (kind == NULL) {
         return;
     }
+    keep_python(a, j);
     if (strcmp(kind, "exited") == 0 &&
         json_get_integer(j, "result", "code", 0, 255, &code, NULL) == 0) {
         attendance_end(a, "exited", "%s", "");
@@ -243,12 +266,12 @@ static void look_for_result(struct attendance *a)
 
 /* ---- Verdict */
 
-/* The last line of engine.log that says something, for a sentence. */
+/* The last line of Livy's log that says something, for a sentence. */
 static void put_last_words(const struct attendance *a, struct strbuf *out)
 {
     struct stat st;
     char text[4096];
-    CLEANUP_FD int fd = openat(a->run_fd, "engine.log", O_RDONLY | O_CLOEXEC);
+    CLEANUP_FD int fd = openat(a->run_fd, attendance_log_name(a), O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) != 0) {
         return;
     }

@@ -12,6 +12,7 @@
 # The folder is reached through the file system of Spark's JVM, or, where it is a folder of this machine, as such.
 import io
 import shutil
+import sysconfig
 import tarfile
 import tempfile
 import threading
@@ -230,18 +231,42 @@ class Pump(threading.Thread):
         quiet(self.target.close)
 
 
-def unpack_project(folder, settings):
-    """A copy of the project that is this driver's own, in a temporary folder."""
-    top = tempfile.mkdtemp(prefix="errand-")
-    archive = os.path.join(top, "project.tar")
-    folder.fetch(settings["archive"], archive)
-    project = os.path.join(top, "project")
-    os.mkdir(project)
+def unpack(folder, uri, top, name):
+    """The content of an archive, as a folder in top that is this driver's own."""
+    archive = os.path.join(top, name + ".tar")
+    folder.fetch(uri, archive)
+    made = os.path.join(top, name)
+    os.mkdir(made)
     trust = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
     with tarfile.open(archive) as tar:
-        tar.extractall(project, **trust)  # errand made it; YARN unpacks it as well
+        tar.extractall(made, **trust)  # errand made it; YARN unpacks it as well
     os.unlink(archive)
-    return top, project
+    return made
+
+
+def find_environment(folder, wanted, top):
+    """The folder of the environment's packages: YARN has unpacked it where it started this driver."""
+    if "CONTAINER_ID" in os.environ and os.path.isdir("environment"):
+        return os.path.abspath("environment")
+    return unpack(folder, wanted["archive"], top, "environment")
+
+
+def check_python(wanted):
+    """Compiled packages are for one series of Python."""
+    series = "%d.%d" % sys.version_info[:2]
+    if wanted["python"] != series:
+        raise RuntimeError(
+            "the environment was built for Python %s, and the cluster's driver has Python %s (%s): %s"
+            % (wanted["python"], platform.python_version(), own_python(), wanted["advice"])
+        )
+
+
+def libc():
+    """The C library, as the interpreters of a node say it."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION").replace(" ", "-")
+    except (ValueError, AttributeError, OSError):
+        return "musl"
 
 
 def bring_outputs(folder, settings, top):
@@ -266,21 +291,23 @@ def share_modules(jvm, paths):
         system.setProperty("spark.executorEnv.PYTHONPATH", os.pathsep.join(paths + ([before] if before else [])))
 
 
+def decode_path(path):
+    """A path of the settings as text."""
+    return to_bytes(path).decode("utf-8", "surrogateescape")
+
+
 def prepare_script(settings, jvm, top, project):
     """What the script's process needs to know of this place."""
-    script = to_bytes(settings["script"]).decode("utf-8", "surrogateescape")
-    paths = [project]
-    if os.path.dirname(script):
-        paths.insert(0, os.path.join(project, os.path.dirname(script)))
+    paths = [os.path.join(project, path) if path else project for path in map(decode_path, settings["paths"])]
     settings["project"] = project
-    settings["python_path"] = paths
+    settings["python_path"] = paths + ([settings["packages"]] if settings["packages"] else [])
     settings["variables"]["ERRAND_METRICS"] = os.path.join(top, "metrics")
     settings["variables"]["PWD"] = project
     if settings["outputs"]["folders"]:
-        first = to_bytes(settings["outputs"]["folders"][0]).decode("utf-8", "surrogateescape")
+        first = decode_path(settings["outputs"]["folders"][0])
         settings["variables"]["ERRAND_OUTPUTS"] = os.path.join(project, first)
     if jvm is not None:
-        quiet(share_modules, jvm, paths)
+        quiet(share_modules, jvm, settings["python_path"])
 
 
 def run_script(settings, folder, output):
@@ -323,6 +350,24 @@ class LivyOrphan(Orphan):
             self.script.end()
 
 
+def do_work(settings, jvm, folder, top):
+    """The script's whole life, in the temporary folder top; the result."""
+    wanted = settings["environment"]
+    if wanted is not None:
+        check_python(wanted)
+    output = folder.open("driver.log")
+    project = unpack(folder, settings["archive"], top, "project")
+    settings["packages"] = find_environment(folder, wanted, top) if wanted is not None else None
+    prepare_script(settings, jvm, top, project)
+    if folder.has("cancel"):
+        raise RuntimeError("canceled before it began")
+    result = run_script(settings, folder, output)
+    failed = bring_outputs(folder, settings, top)
+    if failed:
+        result["outputs_error"] = failed
+    return result
+
+
 def livy_main(settings):
     """Claim the attempt, run the script, say what came of it, end as it did."""
     jvm = connect_jvm()
@@ -345,16 +390,14 @@ def livy_main(settings):
     try:
         if folder.has("cancel"):
             raise RuntimeError("canceled before it began")
-        output = folder.open("driver.log")
-        top, project = unpack_project(folder, settings)
-        prepare_script(settings, jvm, top, project)
-        result = run_script(settings, folder, output)
-        failed = bring_outputs(folder, settings, top)
-        if failed:
-            result["outputs_error"] = failed
+        if settings["script"] is None:
+            result = {"kind": "exited", "code": 0}  # it was asked which Python this is
+        else:
+            top = tempfile.mkdtemp(prefix="errand-")
+            result = do_work(settings, jvm, folder, top)
     except Exception as error:  # before the script, or of the file system
         result = {"kind": "could_not_start", "text": str(error).split("\n")[0]}
-    result["python"] = platform.python_version()
+    result.update({"python": platform.python_version(), "platform": sysconfig.get_platform(), "libc": libc()})
     quiet(folder.put, "result.json", (json.dumps(result) + "\n").encode("ascii"))
     if top is not None:
         shutil.rmtree(top, True)

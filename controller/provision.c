@@ -252,7 +252,8 @@ int provision(struct submission *s, struct command_context *context,
                      .is_interrupted = is_interrupted,
                      .is_refresh = request->want_refresh};
     const char *uv = setting(context->config, target, "bootstrap_uv");
-    if (!s->spec.environment.has_definition) {
+    /* What a Livy's cluster gets is built on this machine, which has what it has. */
+    if (!s->spec.environment.has_definition || target->kind == TARGET_KIND_LIVY) {
         return 0;
     }
     if (provision_wants_wheels(context->config, target, request, &w.wants_wheels, err) <

@@ -53,9 +53,7 @@ int submission_environment_open(struct submission *s, struct command_context *co
     return result;
 }
 
-int submission_environment_afar(struct submission *s, struct command_context *context,
-                                const struct target *target, const struct envplan *plan,
-                                struct error *err)
+bool submission_environment_names_python(struct submission *s, const struct envplan *plan)
 {
     for (size_t i = plan->layer_count; i > 0; i--) {
         const char *interpreter =
@@ -65,28 +63,25 @@ int submission_environment_afar(struct submission *s, struct command_context *co
             free(s->spec.interpreter);
             s->spec.interpreter = interpreter != NULL ? xstrdup(interpreter)
                                                       : xasprintf("%s/bin/python", venv);
-            return 0;
+            return true;
         }
     }
-    const char *name = plan->name != NULL ? plan->name : "the environment";
-    if (config_string(context->config, "environment") == NULL &&
-        value_of_target(context->config, target, "environment") == NULL) {
-        terminal_warn(
-            context->terminal,
-            "%s is not installed: over Livy a script runs with the cluster's own "
-            "Python",
-            name);
+    return false;
+}
+
+/* Others need the node that they are made on. */
+static int check_afar(const struct envspec *d, struct error *err)
+{
+    if (d->kind == ENVSPEC_PACKAGES || d->kind == ENVSPEC_LOCK) {
         return 0;
     }
-    error_set(
-        err, ERR_UNSUPPORTED,
-        "%s cannot be built: over Livy errand starts nothing on the cluster but the "
-        "script",
-        name);
+    error_set(err, ERR_UNSUPPORTED,
+              "an environment of kind %s does not reach a Livy's cluster",
+              envspec_kind_name(d->kind));
     return error_hint(
-        err, "name a Python that the cluster has (--interpreter /opt/py/bin/python), "
-             "or an archive with one: --archives URI#env --interpreter "
-             "./env/bin/python");
+        err, "give its packages (requirements.txt, pyproject.toml, uv.lock), name a "
+             "Python that the cluster has (--interpreter /opt/py/bin/python), or an "
+             "archive with one: --archives URI#env --interpreter ./env/bin/python");
 }
 
 /* Passwords that stood in addresses travel as secrets, and only the builder gets them. */
@@ -123,6 +118,10 @@ int submission_environment_fill(struct submission *s, struct command_context *co
     struct runspec_environment *environment = &s->spec.environment;
     CLEANUP_STRBUF struct strbuf what = STRBUF_INIT;
     if (envplan_fill(plan, &s->spec.variables, &s->spec.secrets, environment, err) != 0) {
+        return -1;
+    }
+    if (target->kind == TARGET_KIND_LIVY &&
+        check_afar(&environment->definition, err) != 0) {
         return -1;
     }
     take_credentials(s, &plan->requirements);

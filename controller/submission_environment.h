@@ -16,14 +16,10 @@ int submission_environment_open(struct submission *s, struct command_context *co
                                 const struct target *target,
                                 const struct submission_request *request,
                                 struct envplan *plan, struct error *err);
-/*
- * The same for a target that errand builds no environment on, a Livy's cluster: a Python
- * that is named becomes the interpreter; what was only found is passed over with a line.
- * Always 0, or errors: ERR_UNSUPPORTED.
- */
-int submission_environment_afar(struct submission *s, struct command_context *context,
-                                const struct target *target, const struct envplan *plan,
-                                struct error *err);
+/* Where the plan names an interpreter or a virtual environment that a Livy's cluster has,
+ * that becomes the run's interpreter, and nothing is built. True: it does. */
+bool submission_environment_names_python(struct submission *s,
+                                         const struct envplan *plan);
 /* Read it, put it into the specification, whose variables and secrets are there already,
  * and say in a line what it is. As envplan_fill. */
 int submission_environment_fill(struct submission *s, struct command_context *context,

@@ -202,7 +202,8 @@ static int plan_program(struct runspec *spec, const struct config *config,
     for (size_t i = first; i < request->operand_count; i++) {
         strvec_push(&spec->command, request->operands[i]);
     }
-    if (target->kind == TARGET_KIND_LIVY && spec->framework != FRAMEWORK_PYSPARK) {
+    if (target->kind == TARGET_KIND_LIVY && spec->framework != FRAMEWORK_PYSPARK &&
+        !request->is_preparation) {
         error_set(err, ERR_USAGE,
                   "%s is a Livy server, which starts PySpark scripts alone",
                   target->name);
@@ -506,9 +507,9 @@ int submission_plan(struct submission *s, struct command_context *context,
     envplan_init(&environment);
     int has_environment =
         submission_environment_open(s, context, target, request, &environment, err);
-    if (has_environment > 0 && target->kind == TARGET_KIND_LIVY) {
-        has_environment =
-            submission_environment_afar(s, context, target, &environment, err);
+    if (has_environment > 0 && target->kind == TARGET_KIND_LIVY &&
+        submission_environment_names_python(s, &environment)) {
+        has_environment = 0; /* it is there */
     }
     if (has_environment < 0 || check_experiment(spec->experiment, err) != 0 ||
         set_variables(&spec->variables, &environment.variables, err) != 0 ||

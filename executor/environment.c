@@ -16,6 +16,7 @@
 #include "common/pep440.h"
 #include "executor/environment_check.h"
 #include "executor/environment_existing.h"
+#include "executor/environment_livy.h"
 #include "executor/environment_spark.h"
 
 #define PIN_FILE "environment"
@@ -132,12 +133,14 @@ int environment_write_pin(int run_fd, const struct environment_pin *pin,
 
 /* ---- Choosing */
 
-static int complain(const struct envspec *d, struct error *err)
+static int complain(const struct environment *e, const struct envspec *d,
+                    struct error *err)
 {
     CLEANUP_STRBUF struct strbuf hint = STRBUF_INIT;
     const struct builder *b;
     for (size_t i = 0; (b = environment_builder_at(i)) != NULL; i++) {
         if ((b->kinds & 1U << d->kind) != 0 &&
+            (e->afar.version[0] == '\0' || b->builds_afar) &&
             (d->builder == NULL || d->builder[0] == '\0' ||
              strcmp(d->builder, b->name) == 0)) {
             strbuf_printf(&hint, "%s%s", hint.length > 0 ? ", or " : "", b->missing);
@@ -150,7 +153,9 @@ static int complain(const struct envspec *d, struct error *err)
                          d->builder != NULL && d->builder[0] != '\0' ? " with " : "",
                          d->builder != NULL ? d->builder : "");
     }
-    error_set(err, ERR_NOT_FOUND, "the node has nothing to build the environment with");
+    error_set(
+        err, ERR_NOT_FOUND, "the node has nothing to build the environment with%s%.31s",
+        e->afar.version[0] != '\0' ? " for the cluster's Python " : "", e->afar.version);
     return error_hint(err,
                       "%.400s; looked for in PATH, /usr, /usr/local, /opt, ~/.local/bin "
                       "and ~/.cargo/bin",
@@ -162,6 +167,9 @@ static int try_builder(struct environment *e, const struct builder *b,
                        struct tools *tools)
 {
     e->program = NULL;
+    if (e->afar.version[0] != '\0' && !b->builds_afar) {
+        return -1;
+    }
     if (b->program != TOOL_SORT_COUNT) {
         if (tools_find(tools, b->program, &e->program) == 0) {
             return 0;
@@ -202,12 +210,53 @@ static int choose_cluster_python(struct environment *e, const char *wish,
     return found;
 }
 
+/* Whether what is built with this interpreter works with that one too. */
+static bool can_stand_for(const struct tool *python, const struct livy_python *afar)
+{
+    const char *libc = python->detail[PYTHON_LIBC];
+    size_t family = strcspn(afar->libc, "-") + 1;
+    return (afar->platform[0] == '\0' ||
+            strcmp(python->detail[PYTHON_PLATFORM], afar->platform) == 0) &&
+           (afar->libc[0] == '\0' || strcmp(libc, afar->libc) == 0 ||
+            (strncmp(libc, afar->libc, family) == 0 &&
+             pep440_compare(libc + family, afar->libc + family) < 0));
+}
+
+/* The cluster's is not here: one of its series that can stand for it, or any, with which
+ * a builder that can builds for afar. As tools_python. */
+static int choose_for_livy(struct environment *e, const char *wish, struct tools *tools,
+                           struct error *err)
+{
+    char series[48];
+    if (!environment_livy_python(e->root, e->spec, &e->afar)) {
+        return tools_may_start(tools)
+                   ? error_set(err, ERR_NOT_FOUND, "the cluster's Python is not known")
+                   : 0;
+    }
+    if (!pep440_fits(e->afar.version, wish)) {
+        return error_set(err, ERR_UNSUPPORTED,
+                         "the environment is for Python %s (`python`), and the "
+                         "cluster's is %s",
+                         wish, e->afar.version);
+    }
+    snprintf(series, sizeof(series), "==%.*s.*", (int)pep440_series(e->afar.version),
+             e->afar.version);
+    int found = tools_python(tools, series, &e->python, NULL);
+    if (found == 1 && can_stand_for(e->python, &e->afar)) {
+        e->afar = (struct livy_python){.version = ""};
+    }
+    return found >= 0 ? found : tools_python(tools, "", &e->python, err);
+}
+
 /* The one that the run names, or the best that fits. As tools_python. */
 static int choose_python(struct environment *e, const struct envspec *d,
                          struct tools *tools, struct error *err)
 {
     const char *wish = d->python != NULL ? d->python : "";
     const char *name = e->spec->interpreter;
+    if (environment_livy_is(e->spec)) {
+        return choose_for_livy(e, wish, tools, err);
+    }
     if (name == NULL) {
         bool is_chosen = false;
         int found = choose_cluster_python(e, wish, tools, &is_chosen, err);
@@ -250,7 +299,14 @@ static int choose_builder(struct environment *e, const struct envspec *d,
             return result;
         }
     }
-    return complain(d, err);
+    return complain(e, d, err);
+}
+
+/* Of a Python that is elsewhere its path and last number say nothing. */
+static void add_series(struct json *python, const char *version)
+{
+    CLEANUP_FREE char *series = xasprintf("%.*s", (int)pep440_series(version), version);
+    json_add_string(python, "version", series);
 }
 
 static void make_document(struct environment *e, const struct envspec *d)
@@ -262,7 +318,12 @@ static void make_document(struct environment *e, const struct envspec *d)
     json_add(j, "definition", envspec_identity(d));
     json_add_string(builder, "name", e->builder->name);
     json_add_string(builder, "version", e->builder->version(e->python, e->program));
-    if (e->python != NULL) {
+    if (e->afar.version[0] != '\0') {
+        struct json *python = json_add(j, "interpreter", json_new_object());
+        add_series(python, e->afar.version);
+        json_add_string(j, "platform", e->afar.platform);
+        json_add_string(j, "libc", e->afar.libc);
+    } else if (e->python != NULL) {
         struct json *python = json_add(j, "interpreter", json_new_object());
         json_add_bytes(python, "path", e->python->real, strlen(e->python->real));
         json_add_string(python, "implementation",

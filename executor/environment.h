@@ -15,6 +15,7 @@
 #ifndef EXECUTOR_ENVIRONMENT_H
 #define EXECUTOR_ENVIRONMENT_H
 
+#include "common/livy_python.h"
 #include "common/runenvironment.h"
 #include "common/runspec.h"
 #include "executor/environment_builder.h"
@@ -28,9 +29,12 @@ struct environment {
     const struct runspec *spec;
     const struct builder *builder; /* NULL: it is an existing one */
     const struct tool *python;     /* NULL: the builder brings its own */
-    const struct tool *program;    /* the builder's, where it has one */
-    char identity[OID_HEX_SIZE];   /* "" of an existing one */
-    struct strbuf document;        /* whose digest the identity is */
+    /* Where it is for a Python that is not here, that one; else its version is "". Then
+     * python is any, and starts nothing of the environment. */
+    struct livy_python afar;
+    const struct tool *program;  /* the builder's, where it has one */
+    char identity[OID_HEX_SIZE]; /* "" of an existing one */
+    struct strbuf document;      /* whose digest the identity is */
 };
 
 /* What a run has: its file `environment`, the pin. */

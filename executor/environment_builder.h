@@ -41,6 +41,7 @@ struct builder {
     const char *name; /* as a definition wishes for it */
     unsigned kinds;   /* bits 1 << enum envspec_kind */
     bool needs_python;
+    bool builds_afar;       /* also for a Python that is not here (environment.afar) */
     enum tool_sort program; /* TOOL_SORT_COUNT: none beside the interpreter */
     /* False where this interpreter or program is not enough. NULL: it always is. */
     bool (*can_use)(const struct tool *python, const struct tool *program);

@@ -55,8 +55,11 @@ bool environment_spark_is_due(const struct noderoot *root, int run_fd,
 
     environment_pin_init(&pin);
     spark_node_init(&node);
-    if (!is_spark(spec) || !read_packed(run_fd, spec, &pin)) {
+    if (spec->spark == NULL || !read_packed(run_fd, spec, &pin)) {
         return false;
+    }
+    if (spec->spark->livy != NULL) {
+        return true; /* it alone says what it has */
     }
     if (spark_node_find_for(root, spec, pin.prefix, false, &node, NULL) != 1) {
         return true; /* what the node has is not known yet */

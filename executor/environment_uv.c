@@ -19,6 +19,7 @@
 
 #include "common/fdio.h"
 #include "common/files.h"
+#include "common/pep440.h"
 #include "common/variables.h"
 #include "executor/environment_settings.h"
 
@@ -93,23 +94,104 @@ static bool wants_hashes(const struct envspec *d)
     return strvec_contains(&d->options, "--require-hashes");
 }
 
+/* ---- For a Python that is not here: a folder of packages, and no interpreter */
+
+static const struct livy_python *afar_of(const struct build *b)
+{
+    return &b->environment->afar;
+}
+
+static bool is_afar(const struct build *b)
+{
+    return afar_of(b)->version[0] != '\0';
+}
+
+/* The newest C library that uv has a name for and that is not newer than the cluster's;
+ * where that is not known, the oldest. */
+static void add_platform(const struct build *b, struct strvec *argv)
+{
+    static const int known[] = {40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 28};
+    const struct livy_python *afar = afar_of(b);
+    const char *machine = strchr(afar->platform, '-');
+    const char *const own = strchr(b->python->detail[PYTHON_PLATFORM], '-');
+    int minor = 17;
+    machine = machine != NULL ? machine + 1 : own != NULL ? own + 1 : "x86_64";
+    for (size_t i = 0; i < ARRAY_SIZE(known) && minor == 17; i++) {
+        char version[32];
+        snprintf(version, sizeof(version), "glibc-2.%d", known[i]);
+        if (strncmp(afar->libc, version, strlen("glibc-")) == 0 &&
+            pep440_compare(afar->libc + strlen("glibc-"), version + strlen("glibc-")) >=
+                0) {
+            minor = known[i];
+        }
+    }
+    strvec_push(argv, "--python-platform");
+    if (strcmp(afar->libc, "musl") == 0) {
+        strvec_pushf(argv, "%s-unknown-linux-musl", machine);
+    } else {
+        strvec_pushf(argv, "%s-manylinux_2_%d", machine, minor);
+    }
+}
+
+/* Which Python packages are for: the environment's own, or the one that is afar. */
+static void add_python(const struct build *b, struct strvec *argv)
+{
+    strvec_push(argv, "-p");
+    strvec_push(argv, is_afar(b) ? b->python->real : b->prefix);
+    if (is_afar(b)) {
+        strvec_push(argv, "--python-version");
+        strvec_pushf(argv, "%.*s", (int)pep440_series(afar_of(b)->version),
+                     afar_of(b)->version);
+        add_platform(b, argv);
+    }
+}
+
+/* Where an environment has its packages; for afar there is nothing else in it. */
+static char *packages_of(const struct build *b)
+{
+    const char *version = afar_of(b)->version;
+    return xasprintf("%s/lib/python%.*s/site-packages", b->prefix,
+                     (int)pep440_series(version), version);
+}
+
+static void begin(const struct build *b, struct strvec *argv, const char *verb)
+{
+    strvec_push(argv, b->program->real);
+    strvec_push(argv, "pip");
+    strvec_push(argv, verb);
+}
+
+static int run(struct build *b, struct strvec *argv, struct error *err)
+{
+    return environment_builder_run(b, (const char *const *)strvec_argv(argv), err);
+}
+
 static int install(struct build *b, struct error *err)
 {
-    const char *argv[12] = {b->program->real, "pip", "install", "-p", b->prefix};
-    size_t n = 5;
+    CLEANUP_STRVEC struct strvec argv = STRVEC_INIT;
+    CLEANUP_FREE char *packages = is_afar(b) ? packages_of(b) : NULL;
+    if (packages != NULL && files_make_dirs(packages, err) < 0) {
+        return -1;
+    }
     if (!b->has_requirements) {
         return 0;
     }
+    begin(b, &argv, "install");
+    add_python(b, &argv);
+    if (packages != NULL) {
+        strvec_push(&argv, "--target");
+        strvec_push(&argv, packages);
+    }
     if (wants_hashes(b->definition)) {
-        argv[n++] = "--require-hashes";
+        strvec_push(&argv, "--require-hashes");
     }
-    argv[n++] = "-r";
-    argv[n++] = "requirements.txt";
+    strvec_push(&argv, "-r");
+    strvec_push(&argv, "requirements.txt");
     if (b->has_constraints) {
-        argv[n++] = "-c";
-        argv[n++] = "constraints.txt";
+        strvec_push(&argv, "-c");
+        strvec_push(&argv, "constraints.txt");
     }
-    return environment_builder_run(b, argv, err);
+    return run(b, &argv, err);
 }
 
 /* Packages whose wishes are not all met are told, and no failure: they were asked for. */
@@ -171,23 +253,24 @@ static int write_installed(const struct build *b, const struct strbuf *list,
  * after an installation; else what is installed, without. */
 static int record(struct build *b, struct error *err)
 {
-    const char *const freeze[] = {b->program->real, "pip", "freeze", "-q", "-p",
-                                  b->prefix,        NULL};
-    const char *const hash[] = {b->program->real,
-                                "pip",
-                                "compile",
-                                "-q",
-                                "--offline",
-                                "--no-deps",
-                                "--no-header",
-                                "--no-annotate",
-                                "--generate-hashes",
-                                "-p",
-                                b->prefix,
-                                "installed.txt",
-                                NULL};
+    static const char *const options[] = {
+        "-q",           "--offline",     "--no-deps",
+        "--no-header",  "--no-annotate", "--generate-hashes",
+        "installed.txt"};
+    CLEANUP_STRVEC struct strvec freeze = STRVEC_INIT;
+    CLEANUP_STRVEC struct strvec hash = STRVEC_INIT;
     struct strbuf *text = programs_text(b->programs);
-    int status = programs_run(b->programs, freeze, true, err);
+    begin(b, &freeze, "freeze");
+    strvec_push(&freeze, "-q");
+    strvec_push(&freeze, is_afar(b) ? "--path" : "-p");
+    strvec_adopt(&freeze, is_afar(b) ? packages_of(b) : xstrdup(b->prefix));
+    begin(b, &hash, "compile");
+    add_python(b, &hash);
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+        strvec_push(&hash, options[i]);
+    }
+    int status =
+        programs_run(b->programs, (const char *const *)strvec_argv(&freeze), true, err);
     if (status != 0) {
         return status < 0 ? -1
                           : error_set(err, ERR_SPAWN, "uv cannot list what it installed");
@@ -199,7 +282,10 @@ static int record(struct build *b, struct error *err)
     if (write_installed(b, text, err) < 0) {
         return -1;
     }
-    status = b->packages > 0 ? programs_run(b->programs, hash, true, err) : 1;
+    status = b->packages > 0
+                 ? programs_run(b->programs, (const char *const *)strvec_argv(&hash),
+                                true, err)
+                 : 1;
     if (status == 0) {
         strbuf_reset(&b->lock);
         return strbuf_add(&b->lock, text->data, text->length, err);
@@ -212,6 +298,10 @@ static int make(struct build *b, struct error *err)
     const char *const venv[] = {b->program->real, "venv",    "-q", "-p",
                                 b->python->real,  b->prefix, NULL};
     set_up(b);
+    if (is_afar(b)) {
+        b->activation = "none";
+        return install(b, err) < 0 || record(b, err) < 0 ? -1 : 0;
+    }
     if (environment_builder_run(b, venv, err) < 0 || install(b, err) < 0 ||
         check(b, err) < 0 || record(b, err) < 0) {
         return -1;
@@ -219,17 +309,24 @@ static int make(struct build *b, struct error *err)
     return 0;
 }
 
-/* As it is locked, without the project itself, which is imported from the work tree. */
+/* As it is locked, without the project itself, which is imported from the work tree; for
+ * afar, by requirements. */
 static int sync_lock(struct build *b, struct error *err)
 {
     const struct envspec *d = b->definition;
     CLEANUP_FREE char *project =
         files_join(b->inputs, d->lock_project != NULL ? d->lock_project : "");
     CLEANUP_STRVEC struct strvec argv = STRVEC_INIT;
-    const char *const words[] = {
-        b->program->real,      "sync",      "--frozen", "--no-install-workspace",
-        "--no-default-groups", "--project", project,    "-p",
-        b->python->real};
+    const char *const words[] = {b->program->real,
+                                 is_afar(b) ? "export" : "sync",
+                                 "--frozen",
+                                 is_afar(b) ? "--no-emit-workspace"
+                                            : "--no-install-workspace",
+                                 "--no-default-groups",
+                                 "--project",
+                                 project,
+                                 "-p",
+                                 b->python->real};
     for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
         strvec_push(&argv, words[i]);
     }
@@ -239,14 +336,23 @@ static int sync_lock(struct build *b, struct error *err)
     for (size_t i = 0; i < d->lock_extras.count; i++) {
         strvec_pushf(&argv, "--extra=%s", d->lock_extras.items[i]);
     }
+    if (is_afar(b)) {
+        strvec_push(&argv, "-q");
+        strvec_push(&argv, "-o");
+        strvec_push(&argv, "requirements.txt");
+        b->has_requirements = true;
+    }
     variables_setf(programs_environment(b->programs), "UV_PROJECT_ENVIRONMENT=%s",
                    b->prefix);
-    return environment_builder_run(b, (const char *const *)strvec_argv(&argv), err);
+    return run(b, &argv, err);
 }
 
 static int make_from_lock(struct build *b, struct error *err)
 {
     set_up(b);
+    if (is_afar(b)) {
+        return sync_lock(b, err) < 0 ? -1 : make(b, err);
+    }
     if (sync_lock(b, err) < 0 || check(b, err) < 0 || record(b, err) < 0) {
         return -1;
     }
@@ -257,6 +363,7 @@ const struct builder builder_uv = {
     .name = "uv",
     .kinds = 1U << ENVSPEC_PACKAGES,
     .needs_python = true,
+    .builds_afar = true,
     .program = TOOL_UV,
     .version = version,
     .missing = "install uv (curl -LsSf https://astral.sh/uv/install.sh | sh)",
@@ -267,6 +374,7 @@ const struct builder builder_uv_lock = {
     .name = "uv",
     .kinds = 1U << ENVSPEC_LOCK,
     .needs_python = true,
+    .builds_afar = true,
     .program = TOOL_UV,
     .version = version,
     .missing = "install uv (curl -LsSf https://astral.sh/uv/install.sh | sh)",

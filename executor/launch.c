@@ -26,6 +26,7 @@
 #include "executor/container.h"
 #include "executor/environment.h"
 #include "executor/environment_activate.h"
+#include "executor/environment_livy.h"
 #include "executor/exitslot.h"
 #include "executor/launch_livy.h"
 #include "executor/launch_spark.h"
@@ -113,7 +114,8 @@ static int make_environment(struct launch *l, int secrets_fd, struct error *err)
     }
     CLEANUP_FREE char *dir = xasprintf("%s/runs/%s", l->root->path, l->spec.run);
     CLEANUP_FREE char *work = files_join(dir, "work");
-    if (environment_is_wanted(&l->spec) &&
+    /* Of a Livy's script it is elsewhere. */
+    if (environment_is_wanted(&l->spec) && !environment_livy_is(&l->spec) &&
         environment_activate(&l->pin, &l->spec, work, e, &l->interpreter, err) < 0) {
         return -1;
     }
@@ -433,7 +435,7 @@ static int start_script(struct launch *l, const struct arguments *args)
     if (work < 0 || fchdir(work) < 0) {
         return give_up(l, "checkout", EXIT_FAILED, "the work tree cannot be entered");
     }
-    if (l->spec.spark != NULL && l->spec.spark->livy != NULL) {
+    if (l->spec.framework == FRAMEWORK_PYSPARK && l->spec.spark->livy != NULL) {
         return start_livy(l, args);
     }
     return l->spec.framework == FRAMEWORK_PYSPARK ? start_spark(l, args)

@@ -15,6 +15,7 @@
 #include "common/variables.h"
 #include "executor/arguments.h"
 #include "executor/environment_build.h"
+#include "executor/environment_livy.h"
 #include "executor/environment_spark.h"
 #include "executor/exitslot.h"
 #include "executor/processes.h"
@@ -56,6 +57,7 @@ struct stage_of_run {
     int64_t attempt;
     struct log log;
     struct programs *programs;
+    char *password; /* "NAME=..." of an attendant's */
 };
 
 /* Into the slot, which has room for it on a full disk too. */
@@ -148,7 +150,11 @@ static void add_secret(void *context, const char *setting)
 {
     struct stage_of_run *s = context;
     const char *value = setting + strcspn(setting, "=") + 1;
-    variables_set(programs_environment(s->programs), setting);
+    if (strncmp(setting, PREPARATION_PASSWORD "=", sizeof(PREPARATION_PASSWORD)) == 0) {
+        s->password = xstrdup(setting);
+    } else {
+        variables_set(programs_environment(s->programs), setting);
+    }
     programs_hide(s->programs, value);
     if (environment_is_credential(setting)) {
         value += strcspn(value, ":");
@@ -190,19 +196,31 @@ static int prepare(struct stage_of_run *s, const struct arguments *args,
     if (make_environment(s, args->secrets_fd, err) < 0) {
         return -1;
     }
-    const struct preparation p = {
-        .root = s->root, .spec = &s->spec, .run_fd = s->run_fd, .programs = s->programs};
+    const struct preparation p = {.root = s->root,
+                                  .spec = &s->spec,
+                                  .run_fd = s->run_fd,
+                                  .attempt = s->attempt,
+                                  .password = s->password,
+                                  .programs = s->programs};
+    bool is_for_livy = environment_livy_is(&s->spec);
     /* It may be here already, and only lack in the cluster. */
     bool is_due = environment_is_wanted(&s->spec) && !environment_is_pinned(s->run_fd);
-    return is_due && environment_prepare(&p, err) < 0
-               ? -1
-               : environment_spark_prepare(&p, err);
+    if (is_due && ((is_for_livy && environment_livy_learn(&p, err) < 0) ||
+                   environment_prepare(&p, err) < 0)) {
+        return -1;
+    }
+    return is_for_livy ? environment_livy_send(&p, err)
+                       : environment_spark_prepare(&p, err);
 }
 
 /* Descriptors are the process's, which ends. */
 static void release(struct stage_of_run *s)
 {
     programs_free(s->programs);
+    if (s->password != NULL) {
+        mem_wipe(s->password, strlen(s->password));
+    }
+    free(s->password);
     noderoot_free(s->root);
     runspec_release(&s->spec);
 }

@@ -40,37 +40,24 @@ static const char try_imports[] =
     "            sys.exit(text)\n"
     "        print('warning: ' + text.split('\\n')[0])\n";
 
-/* "3.11" of "3.11.7"; the length. */
-static size_t minor_length(const char *version)
-{
-    size_t major = strcspn(version, ".");
-    return version[major] == '\0' ? major : major + 1 + strcspn(version + major + 1, ".");
-}
-
-static bool has_same_minor(const char *a, const char *b)
-{
-    size_t length = minor_length(a);
-    return length == minor_length(b) && strncmp(a, b, length) == 0;
-}
-
 /* A Python that is not known is found out by the import. */
 static int check_version(const struct environment_pin *pin, const char *python,
                          const char *python_version, struct error *err)
 {
     const char *own = pin->facts.python;
     if (own[0] == '\0' || python_version[0] == '\0' ||
-        has_same_minor(own, python_version)) {
+        pep440_same_series(own, python_version)) {
         return 0;
     }
     error_set(err, ERR_UNSUPPORTED,
               "the environment is for Python %.*s, the cluster's Python is %.*s: %.200s",
-              (int)minor_length(own), own, (int)minor_length(python_version),
+              (int)pep440_series(own), own, (int)pep440_series(python_version),
               python_version, python);
     return error_hint(
         err,
         "set `python: %.*s` for the environment, or spark.pyspark.python to "
         "an interpreter of the cluster that is a %.*s",
-        (int)minor_length(python_version), python_version, (int)minor_length(own), own);
+        (int)pep440_series(python_version), python_version, (int)pep440_series(own), own);
 }
 
 int spark_environment_choose(const struct environment_pin *pin, const char *python,
@@ -123,7 +110,7 @@ static int pack_packages(const struct spark_packing *p, int fd, struct error *er
         .out_fd = fd, .limits = limits, .want = is_wanted};
     CLEANUP_FREE char *path =
         xasprintf("%s/lib/python%.*s/site-packages", p->pin->prefix,
-                  (int)minor_length(p->pin->facts.python), p->pin->facts.python);
+                  (int)pep440_series(p->pin->facts.python), p->pin->facts.python);
     CLEANUP_FD int folder = files_open_dir(AT_FDCWD, path, err);
     struct archive_facts facts;
     if (folder < 0 || archive_folder(&request, folder, &facts, err) < 0) {
@@ -210,7 +197,7 @@ int spark_environment_pack(const struct spark_packing *p, int fd, struct error *
 {
     int result = p->kind == SPARK_ENVIRONMENT_CONDA ? pack_conda(p, fd, err)
                                                     : pack_packages(p, fd, err);
-    if (result == 0) {
+    if (result == 0 && p->python != NULL) {
         result = try_archive(p, fd, err);
     }
     (void)files_remove_tree(AT_FDCWD, p->scratch, NULL);

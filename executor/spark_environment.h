@@ -31,8 +31,8 @@ int spark_environment_choose(const struct environment_pin *pin, const char *pyth
 struct spark_packing {
     const struct environment_pin *pin;
     enum spark_environment_kind kind; /* of the two that are archives */
-    const char *python;               /* the cluster's */
-    const struct strvec *imports;     /* that have to work */
+    const char *python; /* the cluster's; NULL: it is not here, and is not tried */
+    const struct strvec *imports; /* that have to work */
     struct programs *programs;
     const char *scratch; /* a folder that may be made; it is gone afterwards */
 };

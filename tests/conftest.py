@@ -15,6 +15,7 @@ from support.environments import Environments, give_uv
 from support.errand import MARK, Errand
 from support.faultproxy import FaultProxy
 from support.links import Link
+from support.livy import Livy
 from support.packages import Index
 from support.projects import write_files
 from support.sshd import Sshd
@@ -161,6 +162,20 @@ def errand(make_errand: Callable[..., Errand]) -> Errand:
 def node(tmp_path: Path, project: Path, mark: str) -> Node:
     """A node's root without a connection: runs are accepted and supervised as `serve` would."""
     return Node(tmp_path / "root", project, mark)
+
+
+@pytest.fixture
+def make_livy(tmp_path: Path, mark: str) -> Iterator[Callable[..., Livy]]:
+    """make_livy(**options of Livy): another server."""
+    made: list[Livy] = []
+
+    def make(**options) -> Livy:
+        made.append(Livy(tmp_path / f"livy{len(made)}", {MARK: mark}, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
 
 
 @pytest.fixture

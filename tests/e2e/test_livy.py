@@ -5,13 +5,13 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support import processes
-from support.errand import MARK, Errand
-from support.livy import PASSWORD, Livy
+from support.errand import Errand
+from support.livy import PASSWORD, Livy, add
 from support.waiting import wait_for
 
 SECONDS = 60
@@ -19,29 +19,9 @@ FOR_EVER = "from time import sleep\nsleep(300)\n"  # lines of a script that is n
 
 
 @pytest.fixture
-def make_livy(tmp_path: Path, mark: str) -> Iterator[Callable[..., Livy]]:
-    """make_livy(**options of Livy): another server."""
-    made: list[Livy] = []
-
-    def make(**options) -> Livy:
-        made.append(Livy(tmp_path / f"livy{len(made)}", {MARK: mark}, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.stop()
-
-
-@pytest.fixture
 def livy(make_livy: Callable[..., Livy], errand: Errand) -> Livy:
     """A Livy 0.7.1 behind a gateway with TLS, as the target `web` of errand."""
     return add(errand, make_livy())
-
-
-def add(errand: Errand, livy: Livy, *options: str) -> Livy:
-    errand.more_env["LIVY_PASSWORD"] = PASSWORD
-    errand.ok("target", "add", "web", *livy.target_arguments(), *options)
-    return livy
 
 
 def write(project: Path, text: str) -> None:

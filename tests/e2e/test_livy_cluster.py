@@ -1,13 +1,17 @@
 """Runs through real Livy servers behind their gateway: 0.7.1 with a local master and on YARN, and 0.5.0."""
 
 import hashlib
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from rig import settings
 from rig import yarn as rig_yarn
-from support.errand import Errand
+from support.environments import UV
+from support.errand import ROOT, Errand
 from support.waiting import wait_for
 
 pytestmark = pytest.mark.cluster
@@ -23,18 +27,21 @@ sys.exit(7)
 """
 
 
-def add(errand: Errand, gateway: ModuleType, path: str) -> None:
+def add(errand: Errand, gateway: ModuleType, path: str, base: str = "/user/root/.errand") -> None:
     errand.more_env["LIVY_PASSWORD"] = gateway.PASSWORD
     errand.ok(
         *("target", "add", "web", f"{gateway.URL}{path}", "--user", gateway.USER, "--password-env", "LIVY_PASSWORD"),
         *("--ca", str(gateway.CA), "--webhdfs", f"{gateway.URL}/webhdfs/v1?user.name=root"),
-        *("--base", f"hdfs://localhost:{settings.NAMENODE_RPC}/user/root/.errand"),
+        *("--base", f"hdfs://localhost:{settings.NAMENODE_RPC}{base}"),
     )
 
 
-@pytest.mark.parametrize(
+EACH = pytest.mark.parametrize(
     ("fixture", "path"), [("livy", "/livy"), ("livy_yarn", "/livy-yarn"), ("livy_old", "/livy-old")]
 )
+
+
+@EACH
 def test_a_script_runs_there(errand: Errand, project: Path, request: pytest.FixtureRequest, fixture: str, path: str):
     add(errand, request.getfixturevalue(fixture), path)
     (project / "lib").mkdir()
@@ -43,6 +50,37 @@ def test_a_script_runs_there(errand: Errand, project: Path, request: pytest.Fixt
     result = errand.run("run", "--target", "web", "job.py", code=7, deadline_s=280)
     assert "sum 9900" in result.text
     assert (errand.home / "state" / "runs" / errand.last_run() / "outputs" / "result.txt").read_text() == "42"
+
+
+@pytest.fixture
+def base(tag: str) -> Iterator[str]:
+    """A folder of HDFS that is removed: environments are large."""
+    folder = f"/user/root/.errand-{tag}"
+    yield folder
+    rig_yarn.hdfs_remove(folder)
+
+
+@EACH
+def test_the_example_runs_there_unchanged(
+    errand: Errand, project: Path, request: pytest.FixtureRequest, tmp_path: Path, base: str, fixture: str, path: str
+):
+    """An RDD, a model, numpy and pandas of its requirements.txt where the executors run; built and sent once."""
+    add(errand, request.getfixturevalue(fixture), path, base)
+    (tmp_path / "uv").mkdir()
+    (tmp_path / "uv" / "uv").symlink_to(UV)
+    errand.more_env["PATH"] = f"{tmp_path / 'uv'}:{os.environ['PATH']}"
+    shutil.copytree(ROOT / "conf" / "examples" / "spark", project, dirs_exist_ok=True)
+    for time in ("first", "again"):
+        result = errand.run("run", "--target", "web", "job.py", deadline_s=280)
+        run = errand.last_run()
+        assert result.code == 0, result
+        assert "numpy 1.26.4" in result.text
+        assert "mean length of words" in result.text
+        assert (errand.home / "state" / "runs" / run / "outputs" / "counts.csv").exists()
+        said = (errand.home / "state" / "local" / "runs" / run / "prepare.log").read_text()
+        assert ("asking the cluster" in said) == (time == "first")
+        assert time == "first" or "sent" not in said
+        print(time, f"{result.seconds:.1f} s", said)
 
 
 def test_every_byte_of_the_log_comes(errand: Errand, project: Path, livy: ModuleType):

@@ -14,6 +14,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from support.errand import Errand
+
 USER, PASSWORD = "admin", "secret:with-a-colon"
 WINDOW = 200
 
@@ -33,13 +35,15 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 class Batch:
     """One POST's driver."""
 
-    def __init__(self, number: int, job: dict, env: dict[str, str], cwd: Path):
+    def __init__(self, number: int, job: dict, env: dict[str, str], cwd: Path, says: str):
         self.number = number
         self.name = job.get("name")
         self.job = job
         self.lines: list[str] = []
         self.is_zombie = False
         driver = re.sub("^file:/+", "/", job["file"])
+        if says:
+            Path(driver).write_text(says + Path(driver).read_text())
         self.process = subprocess.Popen(
             ["sh", "-c", 'python3 "$0" & wait $!', driver],
             stdin=subprocess.DEVNULL,
@@ -86,6 +90,7 @@ class Livy:
         self.deleted: list[str] = []
         self.next_number = 0
         self.is_down = False
+        self.says = ""
         self.env = {"PATH": "/usr/local/bin:/usr/bin:/bin", **mark}
         self.lock = threading.Lock()
         self.is_over = threading.Event()
@@ -103,6 +108,15 @@ class Livy:
     @property
     def url(self) -> str:
         return f"{'https' if self.ca else 'http'}://localhost:{self.server.server_address[1]}/livy"
+
+    def pretend(self, version: str, libc: str) -> None:
+        """From now on drivers have a Python and a C library of these versions, as far as they can say."""
+        numbers = tuple(map(int, version.split(".")))
+        self.says = (
+            "import os, platform, sys\n"
+            f"platform.python_version = lambda: {version!r}\n"
+            f"sys.version_info = {numbers!r}\nos.confstr = lambda _: {libc!r}\n"
+        )
 
     @property
     def has_names(self) -> bool:
@@ -235,7 +249,7 @@ class Handler(BaseHTTPRequestHandler):
         if livy.has_names and livy.find(job["name"]) is not None:
             return self.refuse(f"Duplicate session name: Some({job['name']}) for session 36")
         livy.posts.append(job)
-        batch = Batch(livy.next_number, job, livy.env, livy.folder)
+        batch = Batch(livy.next_number, job, livy.env, livy.folder, livy.says)
         livy.next_number += 1
         if self.met == "zombie":
             batch.is_zombie = True
@@ -248,3 +262,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.met == "silent":
             return None
         return self.answer(201, livy.as_json(batch))
+
+
+def add(errand: Errand, livy: Livy, *options: str) -> Livy:
+    """Make it the target `web` of errand."""
+    errand.more_env["LIVY_PASSWORD"] = PASSWORD
+    errand.ok("target", "add", "web", *livy.target_arguments(), *options)
+    return livy

@@ -1,0 +1,170 @@
+#define _GNU_SOURCE /* O_NOFOLLOW */
+#include "executor/environment_livy.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/fdio.h"
+#include "common/files.h"
+#include "common/pep440.h"
+#include "common/variables.h"
+#include "executor/spark_environment.h"
+
+#define LACKS_ARCHIVE 3 /* ATTEND_LIVY_LACKS of the controller's attend_livy.h */
+#define ARCHIVE "environment.tar"
+#define LOCK_FILE "livy/lock"
+#define LOOK_MS 200
+
+bool environment_livy_is(const struct runspec *spec)
+{
+    return spec->spark != NULL && spec->spark->livy != NULL;
+}
+
+/* "==3.11.*" and "==3.11.7", as the controller writes what names one series. */
+static bool names_series(const char *wish)
+{
+    return strncmp(wish, "==", 2) == 0 && strchr(wish, ',') == NULL &&
+           strchr(wish, '.') != NULL;
+}
+
+bool environment_livy_python(const struct noderoot *root, const struct runspec *spec,
+                             struct livy_python *out)
+{
+    const char *wish = spec->environment.definition.python;
+    if (livy_python_read(root->fd, spec, out)) {
+        return true;
+    }
+    if (wish == NULL || !names_series(wish)) {
+        return false;
+    }
+    snprintf(out->version, sizeof(out->version), "%.*s", (int)pep440_series(wish + 2),
+             wish + 2);
+    return true;
+}
+
+/* ---- The attendant */
+
+static const char *last_line(struct strbuf *text)
+{
+    while (text->length > 0 && text->data[text->length - 1] == '\n') {
+        strbuf_truncate(text, text->length - 1);
+    }
+    const char *newline = strrchr(text->data, '\n');
+    return newline != NULL ? newline + 1 : text->data;
+}
+
+/* Its exit status: 0, or LACKS_ARCHIVE. */
+static int attend(const struct preparation *p, const char *task, struct error *err)
+{
+    CLEANUP_FREE char *folder = xasprintf("%s/runs/%s", p->root->path, p->spec->run);
+    CLEANUP_FREE char *attempt = xasprintf("%lld", (long long)p->attempt);
+    const char *const argv[] = {p->spec->spark->attendant,
+                                "attend",
+                                "livy",
+                                "--run-folder",
+                                folder,
+                                "--attempt",
+                                attempt,
+                                "--task",
+                                task,
+                                NULL};
+    struct strvec *environment = programs_environment(p->programs);
+    if (p->password != NULL) { /* for this program alone, and none that builds */
+        variables_set(environment, p->password);
+    }
+    int status = programs_run(p->programs, argv, false, err);
+    variables_unset(environment, PREPARATION_PASSWORD);
+    if (status <= 0 || status == LACKS_ARCHIVE) {
+        return status;
+    }
+    return error_set(err, ERR_UNSUPPORTED, "%.900s",
+                     last_line(programs_text(p->programs)));
+}
+
+int environment_livy_learn(const struct preparation *p, struct error *err)
+{
+    struct livy_python python;
+    if (environment_livy_python(p->root, p->spec, &python)) {
+        return 0;
+    }
+    programs_say(p->programs, "asking the cluster which Python it has");
+    return attend(p, "python", err);
+}
+
+/* ---- Sending */
+
+static int pack(const struct preparation *p, const struct environment_pin *pin, int fd,
+                struct error *err)
+{
+    enum spark_environment_kind kind = SPARK_ENVIRONMENT_NONE;
+    if (spark_environment_choose(pin, "", "", &kind, err) < 0) {
+        return -1;
+    }
+    if (kind != SPARK_ENVIRONMENT_PACKAGES) {
+        error_set(err, ERR_UNSUPPORTED, "a Livy's cluster gets environments of packages");
+        return error_hint(err,
+                          "give them as requirements.txt, pyproject.toml or uv.lock");
+    }
+    CLEANUP_FREE char *scratch =
+        xasprintf("%s/runs/%s/.environment", p->root->path, p->spec->run);
+    const bool is_of_here =
+        pin->interpreter != NULL && access(pin->interpreter, X_OK) == 0;
+    const struct spark_packing packing = {.pin = pin,
+                                          .kind = kind,
+                                          .python = is_of_here ? pin->interpreter : NULL,
+                                          .imports = &p->spec->environment.imports,
+                                          .programs = p->programs,
+                                          .scratch = scratch};
+    return spark_environment_pack(&packing, fd, err);
+}
+
+/* One at a time on this node: who waited may find that it is there. */
+static int wait_for_turn(const struct preparation *p, struct error *err)
+{
+    (void)mkdirat(p->root->fd, "livy", 0700);
+    for (;;) {
+        struct error why = ERROR_INIT;
+        int fd = files_lock(p->root->fd, LOCK_FILE, true, 0, &why);
+        if (fd >= 0) {
+            return fd;
+        }
+        if (why.code != ERR_BUSY) {
+            return error_set(err, why.code, "%s", why.text);
+        }
+        if (!programs_wait(p->programs, LOOK_MS)) {
+            return error_set(err, ERR_CANCELED, "the run is being ended");
+        }
+    }
+}
+
+static int send(const struct preparation *p, const struct environment_pin *pin,
+                struct error *err)
+{
+    CLEANUP_FD int turn = wait_for_turn(p, err);
+    int status = turn < 0 ? -1 : attend(p, "environment", err);
+    if (status != LACKS_ARCHIVE) {
+        return status;
+    }
+    CLEANUP_FD int fd = openat(p->run_fd, ARCHIVE,
+                               O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int result = fd < 0 ? error_sys(err, "make " ARCHIVE) : pack(p, pin, fd, err);
+    if (result == 0 && attend(p, "environment", err) != 0) {
+        result = -1;
+    }
+    (void)unlinkat(p->run_fd, ARCHIVE, 0);
+    return result;
+}
+
+int environment_livy_send(const struct preparation *p, struct error *err)
+{
+    struct environment_pin pin CLEANUP_PIN;
+    environment_pin_init(&pin);
+    if (environment_read_pin(p->run_fd, &pin, err) < 0) {
+        return -1;
+    }
+    int status = attend(p, "environment", err);
+    return status == LACKS_ARCHIVE ? send(p, &pin, err) : status;
+}

@@ -1,0 +1,152 @@
+"""Environments on a Livy's cluster: built here for a Python that is there, sent once."""
+
+import os
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.environments import UV
+from support.errand import Errand
+from support.livy import Livy, add
+from support.packages import Index, make_sdist
+
+JOB = "import sys, tiny\nprint('tiny', tiny.__version__, 'from', tiny.__file__)\n"
+BACKEND = """import os, zipfile
+assert "ERRAND_LIVY_PASSWORD" not in os.environ, "the password is none of a build's"
+def build_wheel(folder, settings=None, metadata=None):
+    info = "tiny-1.0.dist-info"
+    with zipfile.ZipFile(os.path.join(folder, "tiny-1.0-py3-none-any.whl"), "w") as wheel:
+        wheel.writestr("tiny.py", "__version__ = 'built'")
+        wheel.writestr(info + "/METADATA", "Metadata-Version: 2.1\\nName: tiny\\nVersion: 1.0\\n")
+        wheel.writestr(info + "/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(info + "/RECORD", "")
+    return "tiny-1.0-py3-none-any.whl"
+"""
+
+
+@pytest.fixture
+def livy(make_livy: Callable[..., Livy], errand: Errand, tmp_path: Path) -> Livy:
+    """The target `web` of errand, which has uv."""
+    (tmp_path / "uv").mkdir()
+    (tmp_path / "uv" / "uv").symlink_to(UV)
+    errand.more_env["PATH"] = f"{tmp_path / 'uv'}:{os.environ['PATH']}"
+    return add(errand, make_livy())
+
+
+def write(project: Path, index: Index, *lines: str, job: str = JOB) -> None:
+    (project / "job.py").write_text(job)
+    (project / "requirements.txt").write_text("\n".join([f"--index-url {index.url}", *lines, ""]))
+
+
+def log(errand: Errand, name: str) -> str:
+    return (errand.home / "state" / "local" / "runs" / errand.last_run() / name).read_text()
+
+
+def archives(livy: Livy) -> list[Path]:
+    return list((livy.files / "errand" / "environments").iterdir())
+
+
+def test_packages_reach_the_driver_and_are_sent_once(errand: Errand, livy: Livy, project: Path, index: Index):
+    index.wheel("tiny", "1.5", requires=("other",))
+    index.wheel("other", "2.0")
+    write(project, index, "tiny", job=JOB + "import other\n")
+    first = errand.ok("run", "--target", "web", "job.py")
+    assert "tiny 1.5 from" in first.text
+    assert "asking the cluster which Python it has" in log(errand, "prepare.log")
+    assert "sent the environment to the cluster" in log(errand, "prepare.log")
+    asked, [sent] = len(index.asked), archives(livy)
+    again = errand.ok("run", "--target", "web", "job.py")
+    assert "tiny 1.5 from" in again.text
+    assert len(index.asked) == asked
+    assert archives(livy) == [sent]
+    assert "sent" not in log(errand, "prepare.log")
+    question, *jobs = livy.posts
+    assert question["name"].endswith("-1-python")
+    for job in jobs:
+        assert job["archives"][1] == f"file://{sent}#environment"
+        assert job["conf"]["spark.executorEnv.PYTHONPATH"] == "./project:./environment"
+    assert not list((livy.files / "errand" / "runs").iterdir())
+    with tarfile.open(sent) as archive:
+        assert "other.py" in archive.getnames()
+
+
+def test_it_can_be_prepared_before(errand: Errand, livy: Livy, project: Path, index: Index):
+    index.wheel("tiny")
+    write(project, index, "tiny")
+    errand.ok("env", "prepare", "--target", "web")
+    assert len(archives(livy)) == 1
+    asked = len(index.asked)
+    assert "tiny 1.0" in errand.ok("run", "--target", "web", "job.py").text
+    assert len(index.asked) == asked
+    assert [one["name"].endswith("-python") for one in livy.posts] == [True, False]
+
+
+def test_it_is_built_for_the_clusters_python(errand: Errand, livy: Livy, project: Path, index: Index):
+    """Which nothing on this machine is: another version, an older C library."""
+    for tag in ("cp37-cp37m-manylinux_2_17_x86_64", "cp37-cp37m-manylinux_2_28_x86_64", "cp311-cp311-linux_x86_64"):
+        index.wheel("tiny", tag=tag, code=f"tag = {tag!r}\n")
+    livy.pretend("3.7.9", "glibc 2.27")
+    write(project, index, "tiny; python_version < '3.8'", job="import tiny\nprint(tiny.tag)\n")
+    result = errand.ok("run", "--target", "web", "job.py")
+    assert "cp37-cp37m-manylinux_2_17_x86_64" in result.text
+    shown = errand.show(errand.last_run())
+    assert shown["environment"]["python"] == "3.7.9"
+    assert shown["environment"]["packages"] == 1
+
+
+def test_a_lock_is_built_for_the_clusters_python_too(errand: Errand, livy: Livy, project: Path, index: Index):
+    index.wheel("tiny", tag="cp37-cp37m-manylinux_2_17_x86_64", code="tag = 'for 3.7'\n")
+    (project / "job.py").write_text("import tiny\nprint(tiny.tag)\n")
+    (project / "pyproject.toml").write_text(
+        '[project]\nname = "job"\nversion = "1"\nrequires-python = ">=3.7"\ndependencies = ["tiny"]\n'
+        f'[[tool.uv.index]]\nurl = "{index.url}"\ndefault = true\n'
+    )
+    subprocess.run([UV, "lock", "-q", "--no-python-downloads"], cwd=project, check=True)
+    livy.pretend("3.7.9", "glibc 2.27")
+    result = errand.ok("run", "--target", "web", "job.py")
+    assert "for 3.7" in result.text
+    assert errand.show(errand.last_run())["environment"]["packages"] == 1
+
+
+def test_a_cluster_that_changed_its_python_is_told_and_built_for(
+    errand: Errand, livy: Livy, project: Path, index: Index
+):
+    index.wheel("tiny")
+    write(project, index, "tiny")
+    errand.ok("run", "--target", "web", "job.py")
+    livy.pretend("3.7.9", "glibc 2.27")
+    result = errand.run("run", "--target", "web", "job.py", code=125)
+    assert "was built for Python 3.11, and the cluster's driver has Python 3.7.9" in result.errors
+    assert "run it again" in result.errors
+    assert "tiny 1.0" in errand.ok("run", "--target", "web", "job.py").text
+
+
+def test_a_python_that_is_named_need_not_be_asked_for(errand: Errand, livy: Livy, project: Path, index: Index):
+    index.wheel("tiny")
+    write(project, index, "tiny")
+    (project / "errand.yaml").write_text("environment: {requirements: requirements.txt, python: '3.9'}\n")
+    result = errand.run("run", "--target", "web", "job.py", code=125)
+    assert "was built for Python 3.9, and the cluster's driver has Python 3.11" in result.errors
+    assert "`python`" in result.errors
+    assert len(livy.posts) == 1
+    result = errand.run("run", "--target", "web", "job.py", code=125)
+    assert "the environment is for Python ==3.9.*" in result.errors
+    assert len(livy.posts) == 1
+
+
+def test_what_a_build_starts_does_not_see_the_password(errand: Errand, livy: Livy, project: Path, index: Index):
+    system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    about = '[project]\nname = "tiny"\nversion = "1.0"\n'
+    make_sdist(index.folder, "tiny", "1.0", {"pyproject.toml": about + system, "backend.py": BACKEND})
+    write(project, index, "tiny")
+    assert "tiny built" in errand.ok("run", "--target", "web", "job.py").text
+
+
+def test_what_cannot_reach_a_cluster_is_refused_before_anything_is_sent(errand: Errand, livy: Livy, project: Path):
+    (project / "job.py").write_text("")
+    (project / "environment.yml").write_text("dependencies: [numpy]\n")
+    result = errand.run("run", "--target", "web", "job.py", code=125)
+    assert "kind conda does not reach a Livy's cluster" in result.errors
+    assert not livy.posts
