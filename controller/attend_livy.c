@@ -29,6 +29,20 @@
 
 /* ---- What the parts share */
 
+/* For the log of the prepare stage. */
+static void say_plainly(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void say_plainly(const char *format, ...)
+{
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
+    va_list args;
+    va_start(args, format);
+    strbuf_vprintf(&line, format, args);
+    va_end(args);
+    strbuf_putc(&line, '\n');
+    (void)fdio_write_full(STDERR_FILENO, line.data, line.length);
+}
+
 void attendance_say(struct attendance *a, enum engine_event event, const char *format,
                     ...)
 {
@@ -39,7 +53,7 @@ void attendance_say(struct attendance *a, enum engine_event event, const char *f
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (a->task != ATTEND_LIVY_SCRIPT) {
-        (void)fprintf(stderr, "%s\n", text);
+        say_plainly("%s", text);
         return;
     }
     log_line(&a->log, "%s", text);
@@ -313,8 +327,7 @@ int attend_livy_task_parse(const char *name, enum attend_livy_task *out,
 /* Its sentence is the last that is said. */
 static int fail(const struct error *why)
 {
-    (void)fprintf(stderr, "%s%s%s\n", why->text, why->hint[0] != '\0' ? "; " : "",
-                  why->hint);
+    say_plainly("%s%s%s", why->text, why->hint[0] != '\0' ? "; " : "", why->hint);
     return EXIT_FAILED;
 }
 
@@ -325,8 +338,7 @@ static int ask_python(struct attendance *a)
         attendance_clean(a);
         return 0;
     }
-    (void)fprintf(stderr, "the cluster did not say which Python it has: %s\n",
-                  a->ending.text);
+    say_plainly("the cluster did not say which Python it has: %s", a->ending.text);
     return EXIT_FAILED;
 }
 

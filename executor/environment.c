@@ -133,6 +133,16 @@ int environment_write_pin(int run_fd, const struct environment_pin *pin,
 
 /* ---- Choosing */
 
+bool environment_is_afar(const struct environment *e)
+{
+    return e->afar.version[0] != '\0';
+}
+
+const char *environment_python(const struct environment *e)
+{
+    return environment_is_afar(e) ? e->afar.version : e->python->version;
+}
+
 static int complain(const struct environment *e, const struct envspec *d,
                     struct error *err)
 {
@@ -140,7 +150,7 @@ static int complain(const struct environment *e, const struct envspec *d,
     const struct builder *b;
     for (size_t i = 0; (b = environment_builder_at(i)) != NULL; i++) {
         if ((b->kinds & 1U << d->kind) != 0 &&
-            (e->afar.version[0] == '\0' || b->builds_afar) &&
+            (!environment_is_afar(e) || b->builds_afar) &&
             (d->builder == NULL || d->builder[0] == '\0' ||
              strcmp(d->builder, b->name) == 0)) {
             strbuf_printf(&hint, "%s%s", hint.length > 0 ? ", or " : "", b->missing);
@@ -155,7 +165,7 @@ static int complain(const struct environment *e, const struct envspec *d,
     }
     error_set(
         err, ERR_NOT_FOUND, "the node has nothing to build the environment with%s%.31s",
-        e->afar.version[0] != '\0' ? " for the cluster's Python " : "", e->afar.version);
+        environment_is_afar(e) ? " for the cluster's Python " : "", e->afar.version);
     return error_hint(err,
                       "%.400s; looked for in PATH, /usr, /usr/local, /opt, ~/.local/bin "
                       "and ~/.cargo/bin",
@@ -167,7 +177,7 @@ static int try_builder(struct environment *e, const struct builder *b,
                        struct tools *tools)
 {
     e->program = NULL;
-    if (e->afar.version[0] != '\0' && !b->builds_afar) {
+    if (environment_is_afar(e) && !b->builds_afar) {
         return -1;
     }
     if (b->program != TOOL_SORT_COUNT) {
@@ -318,7 +328,7 @@ static void make_document(struct environment *e, const struct envspec *d)
     json_add(j, "definition", envspec_identity(d));
     json_add_string(builder, "name", e->builder->name);
     json_add_string(builder, "version", e->builder->version(e->python, e->program));
-    if (e->afar.version[0] != '\0') {
+    if (environment_is_afar(e)) {
         struct json *python = json_add(j, "interpreter", json_new_object());
         add_series(python, e->afar.version);
         json_add_string(j, "platform", e->afar.platform);

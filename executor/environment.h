@@ -77,6 +77,11 @@ int environment_choose(struct environment *e, const struct noderoot *root,
                        struct error *err);
 void environment_release(struct environment *e);
 
+/* Whether it is built for a Python that is not here. */
+bool environment_is_afar(const struct environment *e);
+/* The version of the Python that it is for; there is one (e->python). Borrowed. */
+const char *environment_python(const struct environment *e);
+
 /* "envs/<identity>" below the root. */
 struct environment_path {
     char text[128];

@@ -341,12 +341,8 @@ static void describe(const struct work *w, const struct build *b, const char *na
     snprintf(out->build, sizeof(out->build), "%s", name);
     snprintf(out->builder, sizeof(out->builder), "%s %.40s", e->builder->name,
              e->builder->version(e->python, e->program));
-    if (e->python != NULL) {
-        snprintf(out->python, sizeof(out->python), "%.31s",
-                 e->afar.version[0] != '\0' ? e->afar.version : e->python->version);
-    } else {
-        snprintf(out->python, sizeof(out->python), "%.31s", b->python_version);
-    }
+    snprintf(out->python, sizeof(out->python), "%.31s",
+             e->python != NULL ? environment_python(e) : b->python_version);
     out->packages = b->packages;
     out->unpinned = environment_inputs_unpinned(b->definition);
 }
@@ -421,9 +417,7 @@ static int fill(struct work *w, int build_fd, const char *name, struct error *er
     };
     strbuf_init(&b.lock, (size_t)32 << 20);
     int result = w->e.builder->make(&b, err);
-    if (result == 0 && w->e.afar.version[0] == '\0') {
-        result = environment_check_build(&b, build_fd, err);
-    }
+    result = result < 0 ? -1 : environment_check_build(&b, build_fd, err);
     if (result == 0 && !programs_wait(p->programs, 0)) {
         result = canceled(err);
     }
@@ -502,13 +496,10 @@ static void say_choice(struct work *w)
 {
     const struct environment *e = &w->e;
     programs_say(w->p->programs, "environment: %s", environment_source(w->p->spec));
-    if (e->afar.version[0] != '\0') {
-        programs_say(w->p->programs, "Python %s of the cluster (%s, %s), %s %s",
-                     e->afar.version, e->afar.platform, e->afar.libc, e->builder->name,
-                     e->builder->version(e->python, e->program));
-    } else if (e->python != NULL) {
-        programs_say(w->p->programs, "Python %s (%s), %s %s", e->python->version,
-                     e->python->real, e->builder->name,
+    if (e->python != NULL) {
+        bool is_afar = environment_is_afar(e);
+        programs_say(w->p->programs, "Python %s (%s), %s %s", environment_python(e),
+                     is_afar ? "the cluster's" : e->python->real, e->builder->name,
                      e->builder->version(e->python, e->program));
     } else {
         programs_say(w->p->programs, "%s %s (%s)", e->builder->name,

@@ -81,6 +81,9 @@ int environment_check_build(struct build *b, int build_fd, struct error *err)
     const struct strvec *imports = &e->spec->environment.imports;
     CLEANUP_FREE char *python = files_join(b->prefix, "bin/python");
     const char *const start[] = {python, NULL};
+    if (environment_is_afar(e)) {
+        return 0; /* nothing here can start it */
+    }
     int result = e->builder->check != NULL
                      ? e->builder->check(b, err)
                      : environment_check(b->programs, start, imports, err);

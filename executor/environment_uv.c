@@ -103,7 +103,7 @@ static const struct livy_python *afar_of(const struct build *b)
 
 static bool is_afar(const struct build *b)
 {
-    return afar_of(b)->version[0] != '\0';
+    return environment_is_afar(b->environment);
 }
 
 /* The newest C library that uv has a name for and that is not newer than the cluster's;

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support import processes
-from support.errand import Errand
+from support.errand import MARK, Errand
 from support.livy import PASSWORD, Livy, add
 from support.waiting import wait_for
 
@@ -84,9 +84,7 @@ def copier(errand: Errand, make_livy: Callable[..., Livy], tmp_path: Path) -> Pa
 
 
 def test_a_command_carries_files_both_ways(errand: Errand, copier: Path, project: Path):
-    write(
-        project, "import os\nprint('hello')\nos.makedirs('outputs')\nopen('outputs/m', 'w').write('x')\nos._exit(3)\n"
-    )
+    write(project, "import os\nprint('hello')\nos.mkdir('outputs')\nopen('outputs/m', 'w').write('x')\nos._exit(3)\n")
     result = errand.run("run", "--target", "web", "job.py", code=3)
     assert "hello" in result.text
     assert (errand.home / "state" / "runs" / errand.last_run() / "outputs" / "m").read_text() == "x"

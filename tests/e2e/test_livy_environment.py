@@ -136,7 +136,8 @@ def test_a_python_that_is_named_need_not_be_asked_for(errand: Errand, livy: Livy
     assert len(livy.posts) == 1
 
 
-def test_what_a_build_starts_does_not_see_the_password(errand: Errand, livy: Livy, project: Path, index: Index):
+@pytest.mark.usefixtures("livy")
+def test_what_a_build_starts_does_not_see_the_password(errand: Errand, project: Path, index: Index):
     system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     about = '[project]\nname = "tiny"\nversion = "1.0"\n'
     make_sdist(index.folder, "tiny", "1.0", {"pyproject.toml": about + system, "backend.py": BACKEND})
