@@ -142,29 +142,11 @@ static int take_text(const struct json *j, const char *key, bool (*is_good)(cons
     return 0;
 }
 
-/* A byte string without NUL, of at most max bytes. NULL: err. */
-static char *take_bytes(const struct json *value, const char *key, size_t max,
-                        struct error *err)
-{
-    CLEANUP_STRBUF struct strbuf bytes = STRBUF_INIT;
-
-    bytes.limit_bytes = max;
-    if (json_bytes(value, key, &bytes, err) < 0) {
-        error_wrap(err, WHAT);
-        return NULL;
-    }
-    if (memchr(bytes.data, '\0', bytes.length) != NULL) {
-        refuse(err, key, "has a NUL among its bytes");
-        return NULL;
-    }
-    return strbuf_detach(&bytes);
-}
-
 /* A path in the snapshot; "" is its root where may_be_root. NULL: err. */
 static char *take_path(const struct json *value, const char *key, bool may_be_root,
                        struct error *err)
 {
-    CLEANUP_FREE char *path = take_bytes(value, key, TREE_PATH_MAX, err);
+    CLEANUP_FREE char *path = json_take_bytes(value, WHAT, key, TREE_PATH_MAX, err);
 
     if (path == NULL) {
         return NULL;
@@ -270,7 +252,7 @@ static int take_local(const struct json *item, const char *key,
     const char *kind;
 
     out->path = take_path(json_get(item, "path"), "path", true, err);
-    out->name = take_bytes(json_get(item, "name"), "name", TREE_NAME_MAX, err);
+    out->name = json_take_bytes(json_get(item, "name"), WHAT, "name", TREE_NAME_MAX, err);
     if (out->path == NULL || out->name == NULL ||
         json_get_string(item, WHAT, "kind", &kind, err) < 0 ||
         take_digest(item, &out->digest, err) < 0 ||
@@ -421,7 +403,7 @@ static int take_location(const struct json *j, struct envspec *spec, struct erro
         if (value != NULL) {
             free(spec->location);
             spec->location_kind = (enum envspec_location)i;
-            spec->location = take_bytes(value, name, LOCATION_MAX, err);
+            spec->location = json_take_bytes(value, WHAT, name, LOCATION_MAX, err);
             if (spec->location == NULL) {
                 return -1;
             }

@@ -510,3 +510,27 @@ int json_get_bytes(const struct json *j, const char *what, const char *key,
     }
     return 0;
 }
+
+char *json_take_bytes(const struct json *value, const char *what, const char *key,
+                      size_t max, struct error *err)
+{
+    CLEANUP_STRBUF struct strbuf bytes = STRBUF_INIT;
+    bytes.limit_bytes = max;
+    if (json_bytes(value, key, &bytes, err) < 0) {
+        error_wrap(err, "%s", what);
+        return NULL;
+    }
+    if (memchr(bytes.data, '\0', bytes.length) != NULL) {
+        error_set(err, ERR_CORRUPT, "%s: \"%s\" has a NUL among its bytes", what, key);
+        return NULL;
+    }
+    return strbuf_detach(&bytes);
+}
+
+void json_copy_text(const struct json *j, const char *key, char *out, size_t size)
+{
+    const char *text = json_string(json_get(j, key));
+    size_t length = text != NULL ? bytes_utf8_prefix(text, strnlen(text, size - 1)) : 0;
+    memcpy(out, text != NULL ? text : "", length);
+    out[length] = '\0';
+}

@@ -132,5 +132,12 @@ int json_get_bytes(const struct json *j, const char *what, const char *key,
                    struct strbuf *out, struct error *err);
 int json_bytes(const struct json *value, const char *what, struct strbuf *out,
                struct error *err);
+/* The same as a C string of at most max bytes, malloc'ed: the bytes have no NUL. key
+ * names it in a sentence about what. NULL: err. */
+char *json_take_bytes(const struct json *value, const char *what, const char *key,
+                      size_t max, struct error *err);
+/* A member's text into out; "" where it is absent or of another type. What does not fit
+ * is cut at a character. */
+void json_copy_text(const struct json *j, const char *key, char *out, size_t size);
 
 #endif

@@ -60,9 +60,7 @@ bool livy_python_read(int root_fd, const struct runspec *spec, struct livy_pytho
                                       : json_parse(text.data, text.length, NULL);
     strbuf_release(&text);
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-        const char *value = json_string(json_get(j, fields[i].key));
-        snprintf((char *)out + fields[i].at, FIELD_SIZE, "%s",
-                 value != NULL ? value : "");
+        json_copy_text(j, fields[i].key, (char *)out + fields[i].at, FIELD_SIZE);
     }
     return is_plain(out);
 }

@@ -253,24 +253,6 @@ static int refuse(struct error *err, const char *key, const char *why)
     return error_set(err, ERR_CORRUPT, WHAT ": \"%s\" %s", key, why);
 }
 
-/* A byte string as a C string, which a program's arguments are. NULL: err. */
-static char *decode_bytes(const struct json *value, const char *key, struct error *err)
-{
-    struct strbuf bytes;
-    char *s = NULL;
-
-    strbuf_init(&bytes, ARGUMENT_MAX);
-    if (json_bytes(value, key, &bytes, err) < 0) {
-        error_wrap(err, WHAT);
-    } else if (memchr(bytes.data, '\0', bytes.length) != NULL) {
-        refuse(err, key, "has a NUL among its bytes");
-    } else {
-        s = strbuf_detach(&bytes);
-    }
-    strbuf_release(&bytes);
-    return s;
-}
-
 static int take_string(const struct json *j, const char *key, size_t min, size_t max,
                        char **out, struct error *err)
 {
@@ -299,7 +281,7 @@ static int take_bytes_or_null(const struct json *j, const char *key, char **out,
     if (json_is_null(value)) {
         return 0;
     }
-    *out = decode_bytes(value, key, err);
+    *out = json_take_bytes(value, WHAT, key, ARGUMENT_MAX, err);
     if (*out == NULL) {
         return -1;
     }
@@ -316,7 +298,7 @@ static int take_array(const struct json *j, const char *key, size_t max_count,
     }
     for (const struct json *item = json_first(array); item != NULL;
          item = json_next(item)) {
-        char *s = decode_bytes(item, key, err);
+        char *s = json_take_bytes(item, WHAT, key, ARGUMENT_MAX, err);
 
         if (s == NULL) {
             return -1;
@@ -382,7 +364,7 @@ static int take_pairs(const struct json *j, const char *key, bool is_bytes,
         if (!is_bytes && !json_is_string(item)) {
             return refuse(err, key, "has a value that is no string");
         }
-        value = decode_bytes(item, key, err);
+        value = json_take_bytes(item, WHAT, key, ARGUMENT_MAX, err);
         if (value == NULL) {
             return -1;
         }

@@ -306,18 +306,12 @@ static int refuse(struct error *err, const char *key, const char *why)
 static char *take_bytes(const struct json *value, const char *key, size_t max,
                         struct error *err)
 {
-    CLEANUP_STRBUF struct strbuf bytes = STRBUF_INIT;
-
-    bytes.limit_bytes = max;
-    if (json_bytes(value, key, &bytes, err) < 0) {
-        error_wrap(err, WHAT);
+    CLEANUP_FREE char *bytes = json_take_bytes(value, WHAT, key, max, err);
+    if (bytes != NULL && bytes[0] == '\0') {
+        refuse(err, key, "is empty");
         return NULL;
     }
-    if (bytes.length == 0 || memchr(bytes.data, '\0', bytes.length) != NULL) {
-        refuse(err, key, "is empty or has a NUL among its bytes");
-        return NULL;
-    }
-    return strbuf_detach(&bytes);
+    return TAKE_PTR(bytes);
 }
 
 static int check_text(const char *key, const char *text,

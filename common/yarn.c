@@ -53,16 +53,6 @@ static struct json *parse(const char *body, size_t length, struct error *err)
     return j;
 }
 
-/* "" where it is absent or of another type; what does not fit is cut at a character. */
-static void take_text(const struct json *j, const char *key, char *out, size_t size)
-{
-    const char *text = json_string(json_get(j, key));
-    size_t length = text != NULL ? strnlen(text, size - 1) : 0;
-    length = text != NULL ? bytes_utf8_prefix(text, length) : 0;
-    memcpy(out, text != NULL ? text : "", length);
-    out[length] = '\0';
-}
-
 /* 0 where there is none, or it is negative. */
 static int64_t take_count(const struct json *j, const char *key)
 {
@@ -109,24 +99,24 @@ static int take_app(const struct json *j, struct yarn_app *out, struct error *er
 {
     char name[64];
     memset(out, 0, sizeof(*out));
-    take_text(j, "id", out->id, sizeof(out->id));
+    json_copy_text(j, "id", out->id, sizeof(out->id));
     if (!yarn_id_is_valid(out->id)) {
         return error_set(err, ERR_PROTOCOL,
                          "the answer is not YARN's: it has no application's id");
     }
-    take_text(j, "state", name, sizeof(name));
+    json_copy_text(j, "state", name, sizeof(name));
     out->state = index_of(state_names, YARN_STATE_OTHER, name);
-    take_text(j, "finalStatus", name, sizeof(name));
+    json_copy_text(j, "finalStatus", name, sizeof(name));
     out->final = index_of(final_names, YARN_FINAL_OTHER, name);
-    take_text(j, "user", out->user, sizeof(out->user));
-    take_text(j, "queue", out->queue, sizeof(out->queue));
-    take_text(j, "trackingUrl", out->tracking_url, sizeof(out->tracking_url));
-    take_text(j, "amContainerLogs", out->driver_logs, sizeof(out->driver_logs));
-    take_text(j, "diagnostics", out->diagnostics, sizeof(out->diagnostics));
+    json_copy_text(j, "user", out->user, sizeof(out->user));
+    json_copy_text(j, "queue", out->queue, sizeof(out->queue));
+    json_copy_text(j, "trackingUrl", out->tracking_url, sizeof(out->tracking_url));
+    json_copy_text(j, "amContainerLogs", out->driver_logs, sizeof(out->driver_logs));
+    json_copy_text(j, "diagnostics", out->diagnostics, sizeof(out->diagnostics));
     out->started_utc_ms = take_count(j, "startedTime");
     out->finished_utc_ms = take_count(j, "finishedTime");
     out->containers = take_count(j, "runningContainers");
-    take_text(j, "logAggregationStatus", name, sizeof(name));
+    json_copy_text(j, "logAggregationStatus", name, sizeof(name));
     out->are_logs_collected = is_collected(name);
     return 0;
 }
@@ -255,7 +245,7 @@ int yarn_parse_attempts(const char *body, size_t length,
     for (const struct json *item = first_of(list); item != NULL;
          item = next_of(list, item)) {
         char url[YARN_ADDRESS_SIZE];
-        take_text(item, "logsLink", url, sizeof(url));
+        json_copy_text(item, "logsLink", url, sizeof(url));
         if (url[0] == '\0' || strstr(url, "/container_") == NULL) {
             continue; /* it never had a container */
         }

@@ -199,19 +199,16 @@ static void look_alive(struct attendance *a)
 /* For the environments of the runs that follow. */
 static void keep_python(struct attendance *a, const struct json *result)
 {
-    const char *version = json_string(json_get(result, "python"));
-    const char *platform = json_string(json_get(result, "platform"));
-    const char *libc = json_string(json_get(result, "libc"));
     CLEANUP_FREE char *path = files_join(a->run_folder, "../..");
     CLEANUP_FD int root = files_open_dir(AT_FDCWD, path, NULL);
     struct livy_python python = {.version = ""};
     struct error err = ERROR_INIT;
-    if (version == NULL || platform == NULL || libc == NULL || root < 0) {
+    json_copy_text(result, "python", python.version, sizeof python.version);
+    json_copy_text(result, "platform", python.platform, sizeof python.platform);
+    json_copy_text(result, "libc", python.libc, sizeof python.libc);
+    if (root < 0 || python.version[0] == '\0') {
         return;
     }
-    (void)snprintf(python.version, sizeof python.version, "%.31s", version);
-    (void)snprintf(python.platform, sizeof python.platform, "%.31s", platform);
-    (void)snprintf(python.libc, sizeof python.libc, "%.31s", libc);
     if (livy_python_write(root, &a->spec, &python, &err) < 0) {
         log_line(&a->log, "%s", err.text);
     }

@@ -379,12 +379,7 @@ def livy_main(settings):
     if not folder.create("claim", ("%d\n" % os.getpid()).encode("ascii")):
         os.write(1, b"\nerrand: this attempt was begun before; nothing is started a second time\n")
         os._exit(125)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: None)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
-    die_with_parent(signal.SIGTERM)
+    outlive_signals()
     settings["has_group"] = True
     top = None
     try:

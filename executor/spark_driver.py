@@ -62,6 +62,17 @@ def die_with_parent(number):
         return False
 
 
+def outlive_signals():
+    """Signals to end are the script's; this process stays to say how it ended. Its own parent's end wakes it, as a
+    child's does (pause)."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    die_with_parent(signal.SIGTERM)
+
+
 def own_python():
     """This very interpreter, also from another working folder."""
     path = sys.executable
@@ -344,12 +355,7 @@ def main(settings, own_file=None):
     orphan = Orphan()
     if own_file:
         forget(own_file)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: None)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
-    die_with_parent(signal.SIGTERM)
+    outlive_signals()
     take_over_output(settings)
     os.write(1, ("errand: driver: %s\n" % describe()).encode("utf-8", "replace"))
     say(
