@@ -283,6 +283,7 @@ static void release(struct attendance *a)
     free(a->run_folder);
     free(a->tag);
     free(a->folder);
+    free(a->told);
     fdio_close(&a->run_fd);
     fdio_close(&a->log_fd);
     fdio_close(&a->engine_log_fd);

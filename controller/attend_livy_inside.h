@@ -47,6 +47,8 @@ struct attendance {
     bool is_over;         /* by Livy's word */
     bool is_forgotten;    /* Livy knows it no more */
     int failures;         /* in a row */
+    char *told;           /* what YARN was last told to say, or NULL */
+    bool is_yarn_silent;  /* which was said */
     uint64_t taken;       /* bytes of the driver's log */
     char alive[24];       /* the last sign of life */
     int64_t alive_ns;     /* when it was new; 0: never */
@@ -108,6 +110,13 @@ int attendance_find(struct attendance *a, bool *out_is_there, struct error *err)
 void attendance_watch(struct attendance *a);
 /* End it, and prove that. */
 void attendance_cancel(struct attendance *a);
+
+/* attend_livy_yarn.c. Where its address is known: take what it says of the run's
+ * application, and tell what is new. */
+void attendance_look_at_yarn(struct attendance *a);
+/* Where its address is known: wait until it has no application of the run that is alive.
+ * False: it still has, or does not say. */
+bool attendance_is_gone_from_yarn(struct attendance *a, int64_t deadline_ns);
 
 /* attend_livy_home.c: a file of the attempt's folder, for place. malloc'ed. */
 char *attendance_name(const struct attendance *a, const char *name);

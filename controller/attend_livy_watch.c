@@ -387,6 +387,7 @@ void attendance_watch(struct attendance *a)
         if (clock_monotonic_ns() - state_ns >= STATE_NS) {
             state_ns = clock_monotonic_ns();
             ask_livy(a);
+            attendance_look_at_yarn(a);
         }
         look_into_folder(a, &folder_ns);
         if (a->ending.kind == NULL && count == 0 && !attendance_pause(a, LOOK_MS)) {
@@ -398,6 +399,7 @@ void attendance_watch(struct attendance *a)
         ask_livy(a);
         (void)attendance_pause(a, LOOK_MS);
     }
+    attendance_look_at_yarn(a);
     drain_log(a);
     if (strcmp(a->ending.kind, "unknown") != 0) {
         compare_words(a);
@@ -457,6 +459,15 @@ static bool wait_for_driver(struct attendance *a, int64_t deadline_ns)
     return false;
 }
 
+/* By the driver, where it can be looked at, and by YARN, where that can be asked. */
+static bool is_proven_ended(struct attendance *a, int64_t deadline_ns)
+{
+    bool asks_yarn = a->spark->livy->yarn_url != NULL;
+    bool is_mute = a->place.way != NULL && !livy_place_can_follow(&a->place);
+    return ((asks_yarn && is_mute) || wait_for_driver(a, deadline_ns)) &&
+           (!asks_yarn || attendance_is_gone_from_yarn(a, deadline_ns));
+}
+
 /* Find the batch, whose POST may still be under way. False: it cannot be asked for. */
 static bool find_lost(struct attendance *a)
 {
@@ -496,7 +507,7 @@ void attendance_cancel(struct attendance *a)
         is_deleted = is_deleted && find_lost(a) &&
                      ((a->batch < 0 && !a->server.has_names) || a->is_forgotten ||
                       delete_batch(a, deadline_ns));
-        is_ended = wait_for_driver(a, deadline_ns);
+        is_ended = is_proven_ended(a, deadline_ns);
         if (a->place.way != NULL) {
             drain_log(a);
         }

@@ -13,7 +13,7 @@
 struct add_args {
     char *port, *identity, *ssh_config, *known_hosts, *transport, *root, *interpreter;
     char *kind, *spark_home;
-    char *user, *ca, *auth, *webhdfs, *base, *password_env;
+    char *user, *ca, *auth, *webhdfs, *yarn, *base, *password_env;
     bool want_force;
 };
 
@@ -69,8 +69,10 @@ static struct runspec_livy *make_livy(const struct add_args *args, const char *u
     const struct {
         char **place;
         const char *text;
-    } rows[] = {
-        {&livy->url, url}, {&livy->user, args->user}, {&livy->webhdfs, args->webhdfs}};
+    } rows[] = {{&livy->url, url},
+                {&livy->user, args->user},
+                {&livy->webhdfs, args->webhdfs},
+                {&livy->yarn_url, args->yarn}};
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         *rows[i].place = rows[i].text != NULL ? xstrdup(rows[i].text) : NULL;
     }
@@ -186,6 +188,8 @@ static const struct cli_option add_options[] = {
                FIELD(auth)),
     CLI_STRING(0, "webhdfs", "URL", "Livy: by which files get to the cluster",
                FIELD(webhdfs)),
+    CLI_STRING(0, "yarn", "URL", "Livy: its cluster's ResourceManager, to be asked too",
+               FIELD(yarn)),
     CLI_STRING(0, "base", "URI", "Livy: the folder there for what errand brings",
                FIELD(base)),
     CLI_FLAG(0, "force", "replace a target of that name", FIELD(want_force)),

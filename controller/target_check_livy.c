@@ -1,6 +1,7 @@
 /* target_check, of a Livy server. */
 #include "common/clock.h"
 #include "common/livy.h"
+#include "common/yarn_ask.h"
 #include "controller/http_libcurl.h"
 #include "controller/livy_place.h"
 #include "controller/target_check.h"
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #define CHECK_FILE ".check-%ld"
+#define YARN_MS 20000
 
 static int64_t since_ms(int64_t since_ns)
 {
@@ -101,6 +103,27 @@ static int check_folder(struct target_checking *c, struct http *http)
     return 0;
 }
 
+static int check_yarn(struct target_checking *c, struct http *http)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP_STRVEC struct strvec managers = STRVEC_INIT;
+    struct yarn yarn = {.http = http, .managers = &managers, .timeout_ms = YARN_MS};
+    struct yarn_app app;
+    size_t count = 0;
+    int64_t since_ns = clock_monotonic_ns();
+    if (c->target->livy->yarn_url == NULL) {
+        return 0;
+    }
+    strvec_push(&managers, c->target->livy->yarn_url);
+    if (yarn_find(&yarn, "errand-check", &app, &count, &err) != 0) {
+        return fail(c, "yarn", since_ns, &err);
+    }
+    CLEANUP_FREE char *detail =
+        xasprintf("the ResourceManager answers at %s", managers.items[0]);
+    target_check_step(c, "yarn", true, since_ms(since_ns), detail, NULL);
+    return 0;
+}
+
 int target_check_livy(struct target_checking *c)
 {
     struct error err = ERROR_INIT;
@@ -121,7 +144,7 @@ int target_check_livy(struct target_checking *c)
     const struct livy where = {.http = http, .url = livy->url};
     struct livy_server server;
     return check_server(c, &where, &server) != 0 || check_batches(c, &where) != 0 ||
-                   check_folder(c, http) != 0
+                   check_folder(c, http) != 0 || check_yarn(c, http) != 0
                ? -1
                : 0;
 }

@@ -65,6 +65,7 @@ struct runspec_livy *target_livy_read(const struct config *config, const char *n
     livy->user = text_of(config, name, "livy_user");
     livy->ca = text_of(config, name, "livy_ca");
     livy->webhdfs = text_of(config, name, "livy_webhdfs");
+    livy->yarn_url = text_of(config, name, "livy_yarn");
     for (size_t i = 0; words != NULL && i < words->count; i++) {
         strvec_push(&livy->upload_command, words->items[i]);
     }
@@ -131,7 +132,8 @@ int target_livy_check(const struct runspec_livy *livy, const char *base,
         return -1;
     }
     return check_url(livy->url, has_password, err) != 0 ||
-                   check_url(livy->webhdfs, has_password, err) != 0
+                   check_url(livy->webhdfs, has_password, err) != 0 ||
+                   check_url(livy->yarn_url, has_password, err) != 0
                ? -1
                : 0;
 }
@@ -148,6 +150,7 @@ void target_livy_write(const struct target *target, struct strbuf *out)
         {"livy_ca", livy->ca},
         {"livy_auth", is_usual ? NULL : livy_auth_name(livy->auth)},
         {"livy_webhdfs", livy->webhdfs},
+        {"livy_yarn", livy->yarn_url},
         {"livy_base", target->livy_base},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -357,6 +357,35 @@ def test_cancel_ends_the_script_and_the_batch(errand: Errand, livy: Livy, projec
     wait_for(lambda: not scripts(mark), "the end of the script", SECONDS)
 
 
+def test_yarn_says_why_a_batch_waits(errand: Errand, make_livy: Callable[..., Livy], project: Path):
+    livy = make_livy()
+    livy.yarn = lambda _tag: {"diagnostics": "Queue's AM resource limit exceeded."}
+    add(errand, livy, "--yarn", livy.yarn_url)
+    write(project, "import time\nprint('begun', flush=True)\ntime.sleep(4)\n")
+    errand.ok("target", "check", "web")
+    errand.ok("run", "--target", "web", "job.py")
+    run = errand.last_run()
+    assert "waits in queue ml" in control_log(errand, run)
+    engine = errand.show(run)["engine"]
+    assert engine["application"] == "application_1795870357304_0007"
+    assert engine["queue"] == "ml"
+
+
+def test_a_cancel_waits_until_yarn_has_nothing_of_it_alive(
+    errand: Errand, make_livy: Callable[..., Livy], project: Path
+):
+    livy = make_livy()
+    left = ["RUNNING", "RUNNING", "KILLED"]
+    livy.yarn = lambda _tag: {"state": left.pop(0) if livy.deleted and left[1:] else left[0]}
+    add(errand, livy, "--yarn", livy.yarn_url)
+    write(project, "import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
+    run = errand.submit("--target", "web", "job.py")
+    begun(errand, run)
+    errand.ok("cancel", run)
+    assert left == ["KILLED"]
+    assert "canceled: Livy has no such batch any more, and the driver has ended" in control_log(errand, run)
+
+
 def scripts(mark: str) -> list[int]:
     """The pids of scripts and drivers that Livy's batches left."""
     found = processes.carrying(MARK, mark)

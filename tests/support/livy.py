@@ -11,6 +11,7 @@ import signal
 import ssl
 import subprocess
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -91,6 +92,7 @@ class Livy:
         self.next_number = 0
         self.is_down = False
         self.says = ""
+        self.yarn: Callable[[str], dict | None] = lambda _tag: None
         self.env = {"PATH": "/usr/local/bin:/usr/bin:/bin", **mark}
         self.lock = threading.Lock()
         self.is_over = threading.Event()
@@ -117,6 +119,17 @@ class Livy:
             f"platform.python_version = lambda: {version!r}\n"
             f"sys.version_info = {numbers!r}\nos.confstr = lambda _: {libc!r}\n"
         )
+
+    @property
+    def yarn_url(self) -> str:
+        return self.url.removesuffix("/livy") + "/yarnui"
+
+    def tell_yarn(self, tag: str) -> dict:
+        """The ResourceManager's answer: `yarn` says what is to be said of the application with a tag."""
+        changes = self.yarn(tag)
+        app = {"id": "application_1795870357304_0007", "user": "admin", "queue": "ml", "state": "ACCEPTED"}
+        app |= {"finalStatus": "UNDEFINED", "diagnostics": "", "startedTime": 1, "finishedTime": 0}
+        return {"apps": None if changes is None else {"app": [app | changes]}}
 
     @property
     def has_names(self) -> bool:
@@ -199,7 +212,9 @@ class Handler(BaseHTTPRequestHandler):
         if not self.gateway():
             return
         path = self.path.removeprefix("/livy").partition("?")[0]
-        if path == "/version":
+        if path == "/yarnui/ws/v1/cluster/apps":
+            self.answer(200, self.livy.tell_yarn(self.path.partition("applicationTags=")[2]))
+        elif path == "/version":
             self.answer(200, {"version": self.livy.dialect})
         elif path == "/batches":
             found = [self.livy.as_json(batch) for batch in self.livy.batches.values()]
