@@ -38,8 +38,8 @@ struct attendance {
 };
 
 /* attend_yarn.c */
-/* Begin with a run: a is filled, and to be closed in any case. Errors: enginelog_open's,
- * by errno. */
+/* Begin with a run: a is filled, and to be closed in any case. SIGTERM and SIGCHLD are
+ * blocked from here on. Errors: enginelog_open's, by errno. */
 int attendance_open(struct attendance *a, const struct attend_yarn *what,
                     struct error *err);
 void attendance_close(struct attendance *a);

@@ -490,6 +490,7 @@ static int open_signal(int number)
     sigset_t mask;
     sigemptyset(&mask);
     sigaddset(&mask, number);
+    (void)sigprocmask(SIG_BLOCK, &mask, NULL);
     return signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
