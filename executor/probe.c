@@ -444,6 +444,22 @@ static void probe_store(struct probe *p)
     }
 }
 
+/* Who named a machine, and not a Spark, may not know that there is one. */
+static void hint_at_spark(struct probe *p)
+{
+    const char *home = getenv("SPARK_HOME");
+    CLEANUP_FREE char *named =
+        home != NULL ? files_join(home, "bin/spark-submit") : xstrdup("");
+    CLEANUP_FREE char *found = find_program("spark-submit");
+    bool is_named = named[0] != '\0' && access(named, X_OK) == 0;
+    if (is_named || found != NULL) {
+        add_check(p, "spark", true,
+                  "scripts run with it by --framework pyspark, or by themselves on a "
+                  "target of its own: errand target add NAME HOST --kind spark",
+                  "%s is there", is_named ? named : found);
+    }
+}
+
 /* Last: it changes the environment. */
 static void probe_sparks(struct probe *p)
 {
@@ -452,6 +468,8 @@ static void probe_sparks(struct probe *p)
                                                 .is_deep = p->request->is_deep};
     if (json_is_object(request.wish)) {
         probe_spark(&request, p->checks);
+    } else {
+        hint_at_spark(p);
     }
 }
 

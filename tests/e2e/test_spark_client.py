@@ -347,7 +347,15 @@ def test_a_check_tells_what_spark_the_node_has(errand, spark):
     assert found["spark_python"][0]
     assert found["hadoop"] == (False, "no configuration of Hadoop is there")
     assert not found["yarn"][0]
-    assert "spark" not in steps(errand, "local"), "of other targets nobody asks"
+
+
+def test_a_check_of_another_target_hints_at_the_nodes_spark(errand, spark):
+    assert steps(errand, "local")["spark"] == (True, f"{spark.home}/bin/spark-submit is there")
+    assert "errand target add NAME HOST --kind spark" in errand.ok("target", "check", "local").text
+    errand.more_env.update(PATH="/usr/bin:/bin")
+    assert "spark" not in steps(errand, "local")
+    errand.more_env.update(SPARK_HOME=str(spark.home))
+    assert steps(errand, "local")["spark"] == (True, f"{spark.home}/bin/spark-submit is there")
 
 
 def test_a_check_tells_that_there_is_none(errand, tmp_path):
