@@ -24,6 +24,9 @@ static const struct explain_row rows[] = {
     {"SparkContext did not initialize after waiting for {} ms", ERR_TIMED_OUT,
      "the script made no SparkContext within {} ms, and YARN waits no longer",
      "make it before the long work, or give --spark-conf spark.yarn.am.waitTime=600s"},
+    {"ApplicationMaster for attempt {} timed out", ERR_TIMED_OUT,
+     "YARN heard nothing of the driver for too long, and ended it",
+     "was its node overloaded, or did its JVM hang?"},
     {"[PYTHON_VERSION_MISMATCH]", ERR_MISMATCH,
      "the driver's Python and the executors' are of different minor versions",
      "use an environment that both get, or name one interpreter that every node has"},
@@ -98,7 +101,7 @@ static const struct explain_row rows[] = {
      "raise --driver-memory, or spark.executor.memoryOverhead where it was an "
      "executor's"},
     {"Max number of executor failures ({}) reached", ERR_LIMIT,
-     "executors failed {} times",
+     "Spark gave up as executors kept failing (limit: {})",
      "their own logs tell why: yarn logs -applicationId with the application's id"},
     /* what does not answer */
     {"java.net.BindException: {*}: Service ", ERR_BUSY,

@@ -66,6 +66,11 @@ static void test_known_words_are_sentences(void **state)
         {"java.util.concurrent.TimeoutException: Futures timed out after [100000 "
          "milliseconds]",
          "the script made no SparkContext within 100 s, and YARN waits no longer"},
+        {"Application application_1_55 failed 1 times (global limit =2; local limit is "
+         "=1) "
+         "due to ApplicationMaster for attempt appattempt_1_55_000001 timed out. Failing "
+         "the application.",
+         "YARN heard nothing of the driver for too long, and ended it"},
         {"Exception: Python in worker has different version (3, 8) than that in driver "
          "3.11, PySpark cannot run",
          "the executors' Python is (3, 8) and the driver's is 3.11"},
@@ -109,7 +114,8 @@ static void test_known_words_are_sentences(void **state)
          "memory used"},
         {"Exception in thread \"main\" java.lang.OutOfMemoryError: Java heap space\n",
          "a JVM ran out of memory (Java heap space)"},
-        {"Max number of executor failures (3) reached", "executors failed 3 times"},
+        {"Max number of executor failures (3) reached",
+         "Spark gave up as executors kept failing (limit: 3)"},
         {"INFO Client: Retrying connect to server: localhost/127.0.0.1:8032. Already "
          "tried 0 time(s)",
          "localhost/127.0.0.1:8032 does not answer"},
