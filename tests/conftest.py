@@ -264,7 +264,7 @@ def refused(errand: Errand) -> Callable[..., dict]:
         assert step is document["steps"][-1]
         assert all(re.search(SAID_MEANWHILE, line) for line in result.errors.splitlines())
         here = ("ERRAND_HOME", str(errand.home))
-        wait_for(lambda: not processes.carrying(*here), "the end of all that was started here", 2)
+        wait_for(lambda: not processes.carrying(*here), "the end of all that was started here")
         return step
 
     return check

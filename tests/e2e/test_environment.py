@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -237,11 +236,9 @@ def test_a_cancel_ends_a_build_and_leaves_nothing(node, envs, index, builder):
     index.hang = lambda path: "tiny" in path
     run = run_python(node, "", environment=environment(definition("tiny", index=index.url, builder=builder)))
     wait_for(lambda: index.asked, "the index to be asked", 60)
-    began = time.monotonic()
-    run.cancel(60000)
-    last = run.end(60)
+    run.cancel(600_000)  # nobody waits for the grace to pass
+    last = run.end(120)
     assert (last["state"], last["exit"], last["survivors"]) == ("Canceled", {"kind": "canceled"}, 0)
-    assert time.monotonic() - began < 60, "nobody waited for the grace to pass"
     assert not envs.builds()
     assert not envs.half_made()
     assert not any((one / "failed").exists() for one in envs.identities())

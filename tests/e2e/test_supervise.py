@@ -172,7 +172,7 @@ def test_a_snapshot_that_is_not_there_is_an_end_with_a_reason(node):
 
 def test_a_background_child_does_not_keep_the_run_open(node):
     run = node.run("(exec sleep 1000) & echo $! > pid; exit 3")
-    last = run.end(deadline_s=10)
+    last = run.end()
     assert last["exit"] == {"kind": "exited", "code": 3}
     assert last["ended"] == 1
     assert not processes.is_alive(int(run.wait_file("pid")))

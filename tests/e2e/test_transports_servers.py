@@ -16,12 +16,10 @@ from support.errand import Errand, strip_controls
 from support.sshd import Sshd, free_port
 from support.waiting import wait_for
 
-SHORT_TOGETHER_S = 4
-
 
 @pytest.fixture
 def hasty(errand: Errand) -> Errand:
-    """The controller, with short time-outs."""
+    """The controller, with short time-outs, 4 s together."""
     errand.configure(connect_timeout="2s", login_timeout="2s")
     return errand
 
@@ -81,7 +79,7 @@ def test_a_server_that_never_gets_to_the_point(at, refused, bad_server, kind):
     assert step["step"] == "connect"
     assert f"me@127.0.0.1 port {server.port}" in step["detail"]
     assert "handshake: " in step["detail"]
-    assert step["time_ms"] < (SHORT_TOGETHER_S + 6) * 1000
+    assert step["time_ms"] < 30_000, "the time-outs that are set, and not those by default, which are 40 s"
 
 
 @pytest.mark.auto_too
@@ -151,29 +149,28 @@ def test_ctrl_c_counts_while_a_server_has_no_room(errand, make_sshd, reach):
 def test_ctrl_c_while_connecting_is_immediate(errand, at, bad_server, kind, tty):
     server = bad_server(kind)
     target = at(server.port)
+    errand.configure(connect_timeout="1h", login_timeout="1h")
     command = errand.terminal if tty else errand.start
     running = command("run", "--target", target, "train.py")
     wait_for(lambda: server.connections, "a connection")
-    start = time.monotonic()
     if tty:
         running.send(b"\x03")
     else:
         running.signal(signal.SIGINT)
     ended = running.finish()
     assert ended.code == 130
-    assert time.monotonic() - start < 5
     here = ("ERRAND_HOME", str(errand.home))
-    wait_for(lambda: not processes.carrying(*here), "the end of all that was started here", 2)
+    wait_for(lambda: not processes.carrying(*here), "the end of all that was started here")
 
 
-@pytest.mark.usefixtures("hasty")
 def test_a_question_stops_the_clock(errand, sshd, reach):
+    errand.configure(connect_timeout="4s", login_timeout="4s")
     target = reach(sshd)
     sshd.known_hosts.write_text("")
     screen = errand.terminal("target", "check", target, columns=200)
     screen.expect(r"yes.*no")
     asked = time.monotonic()
-    wait_for(lambda: time.monotonic() - asked > SHORT_TOGETHER_S + 1, "longer than both deadlines", 60)
+    wait_for(lambda: time.monotonic() - asked > 4 + 4 + 1, "longer than both deadlines", 60)
     assert screen.process.poll() is None
     screen.send(b"yes\n")
     assert screen.finish().code == 0, strip_controls(screen.out)

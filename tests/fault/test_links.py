@@ -216,15 +216,15 @@ def test_a_silent_link_is_noticed_while_connecting_again(gated):
 @pytest.mark.kept_too
 def test_a_slow_link_is_not_a_dead_one(make_link):
     """A push that takes longer than idle_timeout, over which bytes pass all the time."""
-    link = make_link(FAST)
+    link = make_link({"idle_timeout": "5s"})
     link.check(link.run(lines=10))
     link.marks.unlink()
-    write_files(link.errand.cwd, {"data/large": os.urandom(600_000)})
+    write_files(link.errand.cwd, {"data/large": os.urandom(900_000)})
     link.narrow(125_000)
     result = link.run(lines=100)
     link.check(result)
     assert "trying again" not in result.errors
-    assert result.seconds > 4
+    assert result.seconds > 5
 
 
 # ---- several at once ----

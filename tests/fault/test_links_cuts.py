@@ -141,8 +141,7 @@ def test_a_submission_that_comes_late_starts_nothing_twice(warm, network, at):
     """The link falls silent while a run is sent, which is from byte 4,400 on, or 2,150 with libssh2's shorter
     handshake; it is sent again over another one; then the first comes to life."""
     at -= 2250 if network == "ssh2" else 0
-    settings = {"idle_timeout": "2s", "connect_timeout": "2s", "login_timeout": "4s"}
-    link = warm(Fault("freeze", "up", at), settings=settings)
+    link = warm(Fault("freeze", "up", at), settings={"idle_timeout": "4s"})
     run = link.check(link.run(lines=100, output_bytes=2000))
     assert link.proxy.connections == 3
     before = link.serving()
