@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -45,10 +46,9 @@ static bool is_called(const char *others, const char *name)
 {
     while (others[0] != '\0') {
         size_t length = strcspn(others, " ");
-        bool is_open = others[length - 1] == '*';
+        CLEANUP_FREE char *pattern = xstrndup(others, length);
 
-        if (is_open ? strncmp(name, others, length - 1) == 0
-                    : strlen(name) == length && strncmp(name, others, length) == 0) {
+        if (fnmatch(pattern, name, 0) == 0) {
             return true;
         }
         others += length + (others[length] == ' ' ? 1 : 0);

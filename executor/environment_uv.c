@@ -43,13 +43,15 @@ static bool can_clone(const char *folder)
     return result;
 }
 
-/* Whether the definition says itself where packages come from. */
+/* Whether the definition says itself where packages come from. One more index is beside
+ * what the node's own settings say, as for pip. */
 static bool has_sources(const struct envspec *d)
 {
     bool has_any = d->find_links.count > 0;
     for (size_t i = 0; i < d->options.count; i++) {
-        has_any |= strstr(d->options.items[i], "index") != NULL ||
-                   strstr(d->options.items[i], "--find-links") != NULL;
+        has_any |= strncmp(d->options.items[i], "--index-url", 11) == 0 ||
+                   strncmp(d->options.items[i], "--no-index", 10) == 0 ||
+                   strncmp(d->options.items[i], "--find-links", 12) == 0;
     }
     return has_any;
 }

@@ -179,11 +179,23 @@ def make_livy(tmp_path: Path, mark: str) -> Iterator[Callable[..., Livy]]:
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[Index]:
-    """A package index on loopback, with what the test puts there."""
-    one = Index(tmp_path / "index")
-    yield one
-    one.close()
+def make_index(tmp_path: Path) -> Iterator[Callable[[], Index]]:
+    """make_index(): a package index on loopback, with what the test puts there; all are closed at the end."""
+    made: list[Index] = []
+
+    def make() -> Index:
+        made.append(Index(tmp_path / f"index{len(made) or ''}"))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def index(make_index: Callable[[], Index]) -> Index:
+    """A package index on loopback."""
+    return make_index()
 
 
 @pytest.fixture

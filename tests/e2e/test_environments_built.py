@@ -60,6 +60,20 @@ def ids(errand) -> list[str]:
     return [one["id"] for one in errand.json("list")["runs"]]
 
 
+def test_a_further_index_goes_before_the_nodes_own(errand, target, builder, index, make_index, request):
+    """As PyTorch without GPU support needs it: its index has local versions of what the other has, too."""
+    index.wheel("tiny", "1.0")
+    index.wheel("small", "1.0")
+    special = make_index()
+    special.wheel("tiny", "1.0+cpu")
+    settings = f"[global]\nindex-url = {index.url}\n"
+    home = errand.user_home if target == "local" else request.getfixturevalue("sshd").home
+    write_files(home, {".config/pip/pip.conf": settings})
+    write_files(errand.cwd, {"t.py": "import small\n" + SHOW})
+    wish = f"{{packages: [tiny, small], extra_index: ['{special.url}'], builder: {builder}}}"
+    assert run(errand, target, "-e", wish).text.startswith("1.0+cpu ")
+
+
 def test_the_first_run_builds_and_the_second_does_not(errand, target, builder, tiny):
     first = run(errand, target)
     assert first.text.startswith("1.0 ")

@@ -11,6 +11,7 @@ import io
 import re
 import tarfile
 import threading
+import urllib.parse
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -121,7 +122,7 @@ class Index:
         return f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>".encode() if links else None
 
     def answer(self, request: http.server.BaseHTTPRequestHandler) -> None:
-        path = request.path
+        path = urllib.parse.unquote(request.path)
         self.asked.append(path)
         self.authorizations.append(request.headers.get("Authorization"))
         if self.hang(path):

@@ -287,7 +287,7 @@ static void the_original_s_names_lead_to_them(void **state)
     CLEANUP_SCRATCH struct scratch *s = scratch_new();
     static const char *const names[] = {"AzureML-Minimal",
                                         "AzureML-sklearn-1.0-ubuntu20.04-py38-cpu",
-                                        "AzureML-Tutorial"};
+                                        "AzureML-PyTorch-1.6-CPU", "AzureML-Tutorial"};
 
     (void)state;
     scratch_write(s, "train.py", "");
@@ -297,6 +297,9 @@ static void the_original_s_names_lead_to_them(void **state)
         try_wish(&t, s, names[i], "train.py");
         assert_int_equal(t.result, 1);
     }
+    CLEANUP_TRIAL struct trial other;
+    try_wish(&other, s, "AzureML-PyTorch-1.6-GPU", "train.py");
+    assert_int_equal(other.result, -1);
 }
 
 static void a_conda_file_of_pip_packages_needs_no_conda(void **state)
