@@ -216,16 +216,17 @@ def find_context(gateway):
 
 def watch_context(path):
     """Write down which SparkContext the script has, when that changes, for as long as it runs."""
-    gateway, told = None, None
+    gateway, told, pause = None, None, LOOK_SOON_S
     while True:
-        time.sleep(LOOK_S if told else LOOK_SOON_S)
+        time.sleep(pause)
+        pause = LOOK_S if told else min(pause * 1.05, LOOK_S)
         try:
             gateway = gateway or reach_jvm()
             found = find_context(gateway)
             if found and found != told:
                 write_file(path, found)
                 told = found
-        except ImportError:
+        except (ImportError, KeyError):  # there is no JVM to ask, or no py4j
             return
         except Exception:  # noqa: BLE001, S112 - it begins or ends: what is not known is not told
             continue
