@@ -17,6 +17,9 @@ static const struct http_header headers[] = {
     {"Content-Type", "application/json"},
 };
 
+#define NO_LIVY_HINT                                                                     \
+    "is this the address of a Livy? Behind a gateway it often ends in /livy"
+
 static char *address(const struct livy *livy, const char *path)
 {
     size_t length = strlen(livy->url);
@@ -93,10 +96,17 @@ int livy_ask_version(const struct livy *livy, struct livy_server *out, struct er
 {
     CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
     if (ask(livy, "GET", "/version", ASK_MS, SMALL_MAX, &answer, NULL, err) < 0) {
-        return -1;
+        bool is_gateways = answer.status >= 502 && answer.status <= 504;
+        return answer.status == 404 ? error_hint(err, NO_LIVY_HINT)
+               : is_gateways ? error_hint(err, "the gateway answers, and not the Livy "
+                                               "behind it, which may be down")
+                             : -1;
     }
-    return unreadable(livy_decode_version(answer.body.data, answer.body.length, out, err),
-                      livy, err);
+    if (unreadable(livy_decode_version(answer.body.data, answer.body.length, out, err),
+                   livy, err) < 0) {
+        return error_hint(err, NO_LIVY_HINT);
+    }
+    return 0;
 }
 
 int livy_ask_batch(const struct livy *livy, const char *which, struct livy_batch *out,

@@ -6,6 +6,7 @@
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/mem.h"
+#include "common/spark_explain.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #define STATE_NS (2 * NS_PER_S)
 #define FOLDER_NS (3 * NS_PER_S)
 #define CHUNK ((size_t)8 << 20)
+#define TAIL_MAX ((off_t)64 << 10) /* of a log that is looked through */
 #define RESULT_MAX ((size_t)64 << 10)
 #define DEAD_NS                                                                          \
     (25 * NS_PER_S) /* without a sign of life, of which one comes every 6 s              \
@@ -263,6 +265,26 @@ static void look_for_result(struct attendance *a)
 
 /* ---- Verdict */
 
+/* What the end of a file of the run means, where that is known. True: it is appended. */
+static bool put_meaning(const struct attendance *a, const char *file, struct strbuf *out)
+{
+    struct stat st;
+    struct error said = ERROR_INIT;
+    CLEANUP_FREE char *tail = xmalloc(TAIL_MAX);
+    CLEANUP_FD int fd = openat(a->run_fd, file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        return false;
+    }
+    off_t from = st.st_size > TAIL_MAX ? st.st_size - TAIL_MAX : 0;
+    ssize_t got = fdio_pread_full(fd, tail, (size_t)TAIL_MAX, (uint64_t)from);
+    if (got <= 0 || !spark_explain(tail, (size_t)got, &said)) {
+        return false;
+    }
+    strbuf_printf(out, ": %.300s%s%.300s", said.text, said.hint[0] != '\0' ? "; " : "",
+                  said.hint);
+    return true;
+}
+
 /* The last line of Livy's log that says something, for a sentence. */
 static void put_last_words(const struct attendance *a, struct strbuf *out)
 {
@@ -277,7 +299,7 @@ static void put_last_words(const struct attendance *a, struct strbuf *out)
     ssize_t got = fdio_pread_full(fd, text, sizeof text - 1, (uint64_t)from);
     text[got > 0 ? got : 0] = '\0';
     const char *found = NULL;
-    static const char *const words[] = {"rror", "can't", "xception", "No such"};
+    static const char *const words[] = {"rror", "can't", "xception", "No such", "ailed"};
     for (char *line = text, *next; line != NULL; line = next) {
         next = strchr(line, '\n');
         if (next != NULL) {
@@ -303,7 +325,10 @@ static bool was_claimed(struct attendance *a)
 static void end_without_word(struct attendance *a)
 {
     CLEANUP_STRBUF struct strbuf words = STRBUF_INIT;
-    put_last_words(a, &words);
+    if (!put_meaning(a, attendance_log_name(a), &words) &&
+        !put_meaning(a, "driver.log", &words)) {
+        put_last_words(a, &words);
+    }
     if (a->is_over && livy_place_can_follow(&a->place) && !was_claimed(a)) {
         attendance_end(a, "could_not_start",
                        "Livy says %s, and the script was never started%s", a->word,

@@ -324,15 +324,10 @@ static int transfer(struct exchange *x, struct error *err)
 static bool is_connect_failure(const struct http_libcurl *c, int code)
 {
     static const CURLcode codes[] = {
-        CURLE_COULDNT_RESOLVE_HOST,
-        CURLE_COULDNT_RESOLVE_PROXY,
-        CURLE_COULDNT_CONNECT,
-        CURLE_SSL_CONNECT_ERROR,
-        CURLE_SSL_CACERT_BADFILE,
-        CURLE_SSL_ISSUER_ERROR,
-        CURLE_PEER_FAILED_VERIFICATION,
-        CURLE_SSL_CERTPROBLEM,
-        CURLE_SSL_CIPHER,
+        CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY,
+        CURLE_COULDNT_CONNECT,      CURLE_SSL_CONNECT_ERROR,
+        CURLE_SSL_CACERT_BADFILE,   CURLE_SSL_ISSUER_ERROR,
+        CURLE_SSL_CERTPROBLEM,      CURLE_SSL_CIPHER,
         CURLE_UNSUPPORTED_PROTOCOL,
     };
     for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
@@ -354,12 +349,13 @@ static int explain(const struct exchange *x, int code, struct error *err)
     if (x->why.code != ERR_NONE) {
         return error_set(err, x->why.code, "%s: %s", url, x->why.text);
     }
+    if (code == (int)CURLE_PEER_FAILED_VERIFICATION) { /* no waiting helps */
+        error_set(err, ERR_HOST_KEY, "%s: %s", url, said);
+        return error_hint(err, "a certificate of an authority of one's own is trusted "
+                               "by naming its PEM file (ca)");
+    }
     if (is_connect_failure(c, code)) {
-        error_set(err, ERR_CONNECT, "%s: %s", url, said);
-        return code == (int)CURLE_PEER_FAILED_VERIFICATION
-                   ? error_hint(err, "a certificate of an authority of one's own is "
-                                     "trusted by naming its PEM file (ca)")
-                   : -1;
+        return error_set(err, ERR_CONNECT, "%s: %s", url, said);
     }
     enum error_code kind =
         code == (int)CURLE_OPERATION_TIMEDOUT ? ERR_TIMED_OUT : ERR_LINK;

@@ -318,6 +318,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused(errand: Errand, livy: 
     (failed,) = [step for step in result.json()["steps"] if not step["ok"]]
     assert "certificate" in failed["detail"]
     assert "PEM" in failed["hint"]
+    assert "PEM" in errand.run("run", "--target", "other", "job.py", code=125).errors  # at once: no waiting helps
 
 
 # --- Livy goes away -------------------------------------------------------------------------------------------------
