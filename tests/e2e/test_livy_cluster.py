@@ -83,6 +83,31 @@ def test_the_example_runs_there_unchanged(
         print(time, f"{result.seconds:.1f} s", said)
 
 
+def test_the_clusters_own_command_carries_files(
+    errand: Errand, project: Path, livy: ModuleType, tmp_path: Path, base: str
+):
+    """Where there is no WebHDFS: here the head node's hdfs."""
+    uri = f"hdfs://localhost:{settings.NAMENODE_RPC}{base}"
+    script = tmp_path / "copy"
+    script.write_text(
+        f'#!/bin/sh\nexport HADOOP_CONF_DIR="{settings.HADOOP_CONF}" PATH="{settings.HOME}/head/bin:$PATH"\n'
+        'case "$2" in hdfs:*) hdfs dfs -mkdir -p "${2%/*}" && exec hdfs dfs -put -f "$1" "$2" ;;\n'
+        '*) exec hdfs dfs -get -f "$1" "$2" ;; esac\n'
+    )
+    script.chmod(0o755)
+    errand.more_env["LIVY_PASSWORD"] = livy.PASSWORD
+    errand.ok(
+        *("target", "add", "web", f"{livy.URL}/livy", "--user", livy.USER, "--password-env", "LIVY_PASSWORD"),
+        *("--ca", str(livy.CA), "--base", uri),
+    )
+    with (errand.home / "config" / "targets.d" / "web.yaml").open("a") as file:
+        file.write(f'livy_upload_command: ["{script}", "{{src}}", "{{dst}}"]\n')
+    errand.ok("target", "check", "web", deadline_s=120)
+    (project / "job.py").write_text("import os\nos.mkdir('outputs')\nopen('outputs/m', 'w').write('x')\nos._exit(7)\n")
+    errand.run("run", "--target", "web", "job.py", code=7, deadline_s=280)
+    assert (errand.home / "state" / "runs" / errand.last_run() / "outputs" / "m").read_text() == "x"
+
+
 def test_every_byte_of_the_log_comes(errand: Errand, project: Path, livy: ModuleType):
     """Of which Livy's own log would lose nearly all."""
     add(errand, livy, "/livy")
