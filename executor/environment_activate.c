@@ -78,6 +78,28 @@ static void set_variables(const struct environment_pin *pin, struct strvec *vari
     }
 }
 
+/* A pyspark among the environment's packages is started by itself, and finds the Spark
+ * and the Python of the node's login in its own one's place. */
+static void forget_spark(const struct environment_pin *pin, const struct runspec *spec,
+                         struct strvec *variables)
+{
+    static const char *const names[] = {"SPARK_HOME", "PYSPARK_PYTHON",
+                                        "PYSPARK_DRIVER_PYTHON"};
+    const char *dot = strchr(pin->facts.python, '.');
+    if (spec->spark != NULL || pin->prefix == NULL || dot == NULL) {
+        return;
+    }
+    int minor = (int)(dot - pin->facts.python + 1 + strcspn(dot + 1, "."));
+    CLEANUP_FREE char *path =
+        xasprintf("%s/lib/python%.*s/site-packages/pyspark/__init__.py", pin->prefix,
+                  minor, pin->facts.python);
+    for (size_t i = 0; i < ARRAY_SIZE(names) && access(path, F_OK) == 0; i++) {
+        if (!is_set_by_run(spec, names[i])) {
+            variables_unset(variables, names[i]);
+        }
+    }
+}
+
 int environment_activate(const struct environment_pin *pin, const struct runspec *spec,
                          const char *work, struct strvec *variables,
                          char **out_interpreter, struct error *err)
@@ -90,6 +112,7 @@ int environment_activate(const struct environment_pin *pin, const struct runspec
     }
     if (!is_image) {
         forget_others(spec, variables);
+        forget_spark(pin, spec, variables);
         set_variables(pin, variables);
         *out_interpreter = xstrdup(pin->interpreter);
     }

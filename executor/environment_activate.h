@@ -4,7 +4,8 @@
  *
  * Activated by variables alone, as the environment's own activate script would: PATH,
  * VIRTUAL_ENV or CONDA_PREFIX; PYTHONPATH for projects that are imported from the work
- * tree. What the node's login says about other Pythons is taken away.
+ * tree. What the node's login says about other Pythons is taken away, and about a Spark
+ * where the environment brings one.
  */
 #ifndef EXECUTOR_ENVIRONMENT_ACTIVATE_H
 #define EXECUTOR_ENVIRONMENT_ACTIVATE_H

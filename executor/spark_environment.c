@@ -88,12 +88,26 @@ int spark_environment_choose(const struct environment_pin *pin, const char *pyth
 
 /* ---- Packing */
 
-/* pip itself: nobody imports it, and it is a thousand files. */
+/* What nobody imports there: pip is a thousand files; pyspark with its jars is the
+ * cluster's own, and another version of it would be found in that one's place. */
+static const char *const left_out[] = {"pip", "pyspark", "py4j"};
+
+static bool is_left_out(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(left_out); i++) {
+        if (strcmp(name, left_out[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Folders at the top, and those that tell of them: "pip-23.0.1.dist-info". */
 static bool is_wanted(void *context, const char *path, bool is_folder)
 {
     (void)context;
-    return !(is_folder && (strcmp(path, "pip") == 0 ||
-                           (strncmp(path, "pip-", 4) == 0 && strchr(path, '/') == NULL)));
+    CLEANUP_FREE char *name = xstrndup(path, strcspn(path, "-"));
+    return !is_folder || strchr(path, '/') != NULL || !is_left_out(name);
 }
 
 static void say_packed(const struct spark_packing *p, const struct archive_facts *facts)
@@ -161,9 +175,17 @@ static int try_in(const struct spark_packing *p, const char *folder, struct erro
     strvec_push(&argv, try_imports);
     /* conda's packages are its own Python's: its folder has nothing to look through. */
     strvec_push(&argv, is_conda ? "/nonexistent" : folder);
-    strvec_pushf(&argv, "%zu", p->imports->count);
+    CLEANUP_STRVEC struct strvec names = STRVEC_INIT;
     for (size_t i = 0; i < p->imports->count; i++) {
-        strvec_push(&argv, p->imports->items[i]);
+        CLEANUP_FREE char *top =
+            xstrndup(p->imports->items[i], strcspn(p->imports->items[i], "."));
+        if (is_conda || !is_left_out(top)) {
+            strvec_push(&names, p->imports->items[i]);
+        }
+    }
+    strvec_pushf(&argv, "%zu", names.count);
+    for (size_t i = 0; i < names.count; i++) {
+        strvec_push(&argv, names.items[i]);
     }
     int status =
         programs_run(p->programs, (const char *const *)strvec_argv(&argv), false, err);

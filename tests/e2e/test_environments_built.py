@@ -74,6 +74,22 @@ def test_a_further_index_goes_before_the_nodes_own(errand, target, builder, inde
     assert run(errand, target, "-e", wish).text.startswith("1.0+cpu ")
 
 
+@pytest.mark.parametrize("package", ["pyspark", "tiny"])
+def test_a_pyspark_of_the_environment_finds_no_other_spark(errand, index, package):
+    index.wheel("pyspark", "9.0", is_folder=True)
+    index.wheel("tiny", "1.0")
+    errand.more_env |= {"SPARK_HOME": "/opt/spark-of-the-node", "PYSPARK_PYTHON": "/opt/python"}
+    script = (
+        "import os\nprint(os.environ.get('SPARK_HOME'), os.environ.get('PYSPARK_PYTHON'), os.environ.get('WORD'))\n"
+    )
+    write_files(errand.cwd, {"t.py": script})
+    wish = f"{{packages: [{package}], index: '{index.url}'}}"
+    said = errand.ok("run", "-e", wish, "--env", "WORD=own", "t.py").text
+    assert said == ("None None own\n" if package == "pyspark" else "/opt/spark-of-the-node /opt/python own\n")
+    said = errand.ok("run", "-e", wish, "--env", "SPARK_HOME=/opt/wanted", "t.py").text
+    assert said.startswith("/opt/wanted ")
+
+
 def test_the_first_run_builds_and_the_second_does_not(errand, target, builder, tiny):
     first = run(errand, target)
     assert first.text.startswith("1.0 ")

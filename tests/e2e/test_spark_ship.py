@@ -97,6 +97,20 @@ def test_the_environment_goes_once_and_is_on_the_path(errand, spark, index):
     assert errand.run("logs", "--prepare", errand.show()["id"]).text == ""
 
 
+def test_a_pyspark_of_the_environment_stays_here(errand, spark, index):
+    """It is there for a machine without Spark; the cluster has its own, perhaps another version."""
+    index.wheel("tiny", "1.0")
+    index.wheel("pyspark", "9.0", requires=("py4j",), is_folder=True)
+    index.wheel("py4j", "9.0", is_folder=True)
+    wish = f"{{packages: [tiny, pyspark], index: '{index.url}', imports: [tiny, pyspark]}}"
+    write_files(errand.cwd, {"errand.yaml": f"environment: {wish}\n", "job.py": "import tiny\n"})
+    assert spark.run().code == 0, errand.show()
+    with tarfile.open(spark.archives()["environment"]) as archive:
+        names = {name.split("/")[0] for name in archive.getnames()}
+    assert "tiny.py" in names
+    assert not [name for name in names if name.startswith(("pyspark", "py4j"))]
+
+
 def test_an_environment_that_is_new_to_the_cluster_is_sent_in_the_prepare_stage(errand, spark, index):
     """It was built by a run that had nothing to do with a cluster."""
     index.wheel("tiny", "1.0")

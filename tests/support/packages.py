@@ -29,13 +29,13 @@ def record_of(files: dict[str, bytes], name: str) -> bytes:
 
 def make_wheel(
     folder: Path, name: str, version: str = "1.0", *, requires: tuple[str, ...] = (), code: str = "",
-    tag: str = "py3-none-any", padding: int = 0,
+    tag: str = "py3-none-any", padding: int = 0, is_folder: bool = False,
 ) -> Path:  # fmt: skip
-    """A wheel with one module of its name; padding makes it larger by so many bytes."""
+    """A wheel with one module of its name, which may be a folder; padding makes it larger by so many bytes."""
     info = f"{name}-{version}.dist-info"
     needs = "".join(f"Requires-Dist: {one}\n" for one in requires)
     files = {
-        f"{name}.py": f"__version__ = {version!r}\n{code}".encode(),
+        f"{name}/__init__.py" if is_folder else f"{name}.py": f"__version__ = {version!r}\n{code}".encode(),
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}".encode(),
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: {tag}\n".encode(),
     }
