@@ -142,7 +142,7 @@ def test_ten_runs_of_two_controllers_make_and_send_one_environment(errand, make_
         one.run("follow", run, deadline_s=600)
     assert {one.show(run)["reason"] for one, run in runs} == {"exited with status 0"}
     assert all("/environment/tiny" in one.ok("logs", run).text for one, run in runs)
-    said = [one.ok("logs", "--control", run).text for one, run in runs]
+    said = [one.ok("logs", log, run).text for one, run in runs for log in ("--prepare", "--control")]
     assert sum(text.count("sent the environment") for text in said) == 1
     assert sum(text.count("sent the project") for text in said) == 1
     assert sorted(path.split("/")[3] for path in listed(base)) == ["environments", "projects"]
