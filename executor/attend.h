@@ -15,6 +15,7 @@
 
 #include "common/http.h"
 #include "common/log.h"
+#include "common/runengine.h"
 #include "common/runstate.h"
 #include "common/strvec.h"
 #include "common/subprocess.h"
@@ -25,6 +26,8 @@ struct attend_verdict {
     struct run_exit exit; /* EXITED, SIGNALED, COULD_NOT_START, UNKNOWN */
     char text[512];
     char word[4096]; /* the driver wrapper's last word, JSON, or "" */
+    /* The application that has ended without cleaning up after itself; "": none. */
+    char remains[sizeof(((struct run_engine *)0)->application)];
 };
 
 /* What is to be submitted: argv and environment of a program, to be appended to. token:
@@ -48,7 +51,8 @@ struct attend_yarn {
     /* The cluster says that something which was there before does not exist: submission
      * is to bring it again. NULL: nothing can be done. */
     void (*forget)(void *context);
-    /* A killed application may have left its staging folder. NULL: it stays. */
+    /* attend_end's: a killed application may have left its staging folder. NULL: it
+     * stays. */
     void (*clean)(void *context, const char *application);
     /* It was submitted, or will not be: what was only for that can go. May be NULL. */
     void (*submitted)(void *context);

@@ -231,6 +231,9 @@ bool attend_end(const struct attend_yarn *what)
         attendance_cancel(&a);
         is_over = a.trouble[0] == '\0';
         attendance_say(&a, is_over ? ENGINE_ENDED : ENGINE_NOTE, "%s", a.trouble);
+        if (is_over && a.engine.engine.application[0] != '\0' && what->clean != NULL) {
+            what->clean(what->context, a.engine.engine.application);
+        }
     }
     attendance_close(&a);
     return is_over;

@@ -129,10 +129,6 @@ void attendance_cancel(struct attendance *a)
         }
     }
     if (kill_application(a, deadline_ns)) {
-        /* Nobody else does: no spark-submit waits for the application's end. */
-        if (a->what->clean != NULL) {
-            a->what->clean(a->what->context, a->engine.engine.application);
-        }
         return;
     }
     snprintf(
@@ -458,6 +454,14 @@ static void add_loss(const struct attendance *a, struct attend_verdict *out)
     }
 }
 
+/* A driver that says goodbye to YARN has cleaned up (FINISHED); nobody does for one that
+ * could not: no spark-submit waits for the application's end. */
+static bool has_remains(const struct attendance *a, bool is_ended)
+{
+    bool is_killed = a->is_canceled && a->trouble[0] == '\0';
+    return is_ended ? a->app.state != YARN_FINISHED : is_killed;
+}
+
 void attendance_judge(struct attendance *a, struct attend_verdict *out)
 {
     *out = (struct attend_verdict){.exit = {.kind = RUN_EXIT_UNKNOWN}};
@@ -474,6 +478,9 @@ void attendance_judge(struct attendance *a, struct attend_verdict *out)
         add_script_reason(a, out);
     }
     add_loss(a, out);
+    if (has_remains(a, is_ended)) {
+        snprintf(out->remains, sizeof(out->remains), "%s", a->engine.engine.application);
+    }
     snprintf(out->word, sizeof(out->word), "%s", a->log.word.text);
     attendance_say(a, ENGINE_ENDED, "%s", out->text);
 }

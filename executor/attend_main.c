@@ -155,6 +155,7 @@ static void forget(void *context)
     spark_ship_forget(&s);
 }
 
+/* What an application that was ended left in the cluster. */
 static void clean(void *context, const char *application)
 {
     struct attending *a = context;
@@ -353,7 +354,6 @@ static void attend(struct attending *a, struct attend_verdict *out)
         .submit_timeout_ms = a->spec.spark->submit_timeout_ms,
         .submission = submission,
         .forget = forget,
-        .clean = clean,
         .submitted = drop_driver,
         .context = a,
         .warning = has_warning ? warning.data : NULL,
@@ -487,5 +487,8 @@ int attend_main(int argc, char **argv)
     attend(&a, &verdict);
     take_outputs(&a, verdict.word);
     write_slot(&a, &verdict);
+    if (verdict.remains[0] != '\0') { /* whatever becomes of us, the verdict stands */
+        clean(&a, verdict.remains);
+    }
     return end_like(&verdict.exit);
 }

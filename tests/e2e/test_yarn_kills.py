@@ -82,6 +82,7 @@ def test_the_application_master_is_killed(cluster: Cluster, tmp_path: Path) -> N
     shown = cluster.end(gated.run)
     assert (shown["status"], shown["exit"]) == ("Failed", {"kind": "signaled", "signal": "SIGKILL"}), shown["reason"]
     assert "its container was killed by SIGKILL" in shown["reason"]
+    check_gone(cluster, gated.run)
     assert len(cluster.apps(gated.run)) == 1
     log = cluster.log(gated.run)
     assert log == NUMBERS_LOG[: len(log)]
