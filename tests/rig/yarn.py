@@ -8,7 +8,7 @@ from collections.abc import Callable
 from support import processes
 from support.waiting import wait_for
 
-from rig import cluster, parts, process, settings, web
+from rig import cluster, parts, process, settings, sockets, web
 
 ENDED = ("FINISHED", "FAILED", "KILLED")
 
@@ -144,6 +144,9 @@ def kill(part: str) -> None:
     found = process.running(part)
     if found is not None:
         processes.end_all([found])
+        # Its first thread is gone; what it listens on goes with its last.
+        ports = parts.PARTS[part].ports
+        wait_for(lambda: not any(sockets.owner(port) for port in ports), f"the ports of {part} to be free")
 
 
 def stop(part: str) -> None:
