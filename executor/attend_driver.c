@@ -52,6 +52,7 @@ static void take_context(struct attendance *a, const struct json *j)
     if (id == NULL || master == NULL || page == NULL || kind_of(master)[0] == '\0') {
         return;
     }
+    a->has_context = true;
     (void)SET(e, kind, kind_of(master));
     if (is_in_yarn(a)) {
         return; /* it says more */
@@ -99,7 +100,7 @@ void attendance_look_at_progress(struct attendance *a)
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     int64_t now_ns = clock_monotonic_ns();
     if (strcmp(e->state, "RUNNING") != 0 || e->tracking_url[0] == '\0' ||
-        !enginelog_is_followed(&a->engine)) {
+        (a->is_driver_here && !a->has_context) || !enginelog_is_followed(&a->engine)) {
         set_progress(a, "");
         return;
     }

@@ -19,7 +19,8 @@ struct attendance {
     struct attend_log log;
     struct yarn_app app; /* as it was seen last; id "" before */
     int term_fd, child_fd;
-    bool is_driver_here; /* it is no container's */
+    bool is_driver_here; /* it is no container's; YARN may say RUNNING before */
+    bool has_context;    /* it has told of its SparkContext */
     bool is_canceled;    /* SIGTERM has come */
     int64_t
         cancel_by_ns;   /* monotonic: by when all that a cancel needs is done; 0: none */
