@@ -7,11 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/bytes.h"
 #include "common/files.h"
 #include "common/http.h"
 #include "common/strvec.h"
 #include "common/subprocess.h"
 #include "common/variables.h"
+#include "common/yarn_ask.h"
 #include "executor/http_curl.h"
 #include "executor/spark_node.h"
 #include "executor/spark_submit.h"
@@ -248,9 +250,10 @@ static void say_yarn(struct probing *p)
 
 /* ---- A job ---- */
 
-static int run_job(struct probing *p, const char *script, struct strbuf *said,
-                   struct strbuf *log, struct error *err)
+static int run_job(struct probing *p, const char *script, const char *tag,
+                   struct strbuf *said, struct strbuf *log, struct error *err)
 {
+    CLEANUP_FREE char *tags = xasprintf("spark.yarn.tags=%s", tag);
     const char *const argv[] = {p->node.submit,
                                 "--master",
                                 p->place.master,
@@ -264,6 +267,8 @@ static int run_job(struct probing *p, const char *script, struct strbuf *said,
                                 "spark.ui.enabled=false",
                                 "--conf",
                                 "spark.yarn.maxAppAttempts=1",
+                                "--conf",
+                                tags,
                                 script,
                                 NULL};
     int status = 0;
@@ -294,9 +299,36 @@ static const char *telling_line(struct strbuf *log)
     return best;
 }
 
+/* A spark-submit that was ended may have left its application in YARN, waiting: that says
+ * why, and goes too. */
+static void end_job(struct probing *p, const char *tag, struct strbuf *out)
+{
+    bool is_kerberos = strcmp(p->node.security, "kerberos") == 0;
+    struct yarn yarn = {.http = p->http,
+                        .managers = &p->node.rm,
+                        .user =
+                            is_kerberos || p->node.user[0] == '\0' ? NULL : p->node.user,
+                        .timeout_ms = SERVER_TIMEOUT_MS};
+    CLEANUP_FREE struct yarn_app *app = xmalloc(sizeof(*app));
+    size_t count = 0;
+
+    if (!p->place.is_yarn || p->node.rm.count == 0 ||
+        yarn_find(&yarn, tag, app, &count, NULL) < 0 || count == 0 ||
+        yarn_phase(app) == YARN_PHASE_ENDED) {
+        return;
+    }
+    if (yarn_phase(app) == YARN_PHASE_WAITING) {
+        yarn_tell(app, out);
+    }
+    (void)yarn_kill(&yarn, app->id, NULL);
+}
+
 static void say_job(struct probing *p)
 {
     struct error err = ERROR_INIT;
+    CLEANUP_STRBUF struct strbuf waited = STRBUF_INIT;
+    uint8_t random[8];
+    char tag[sizeof("errand-check-") + 2 * sizeof random] = "errand-check-";
     struct strbuf said;
     struct strbuf log;
     CLEANUP_FREE char *script =
@@ -304,19 +336,24 @@ static void say_job(struct probing *p)
 
     strbuf_init(&said, JOB_SAID_MAX);
     strbuf_init(&log, JOB_SAID_MAX);
+    bytes_random(random, sizeof random);
+    bytes_to_hex(tag + strlen(tag), random, sizeof random);
     (void)setenv("PYSPARK_PYTHON", p->node.python, 1);
     int result = files_write_atomic(AT_FDCWD, script, job_text, sizeof job_text - 1, 0600,
                                     &err) < 0
                      ? -1
-                     : run_job(p, script, &said, &log, &err);
+                     : run_job(p, script, tag, &said, &log, &err);
     const char *word = said.data != NULL ? strstr(said.data, JOB_WORD) : NULL;
     if (result == 0 && word != NULL) {
         word += strlen(JOB_WORD);
         add(p, "job", true, NULL, "%.*s", (int)strcspn(word, "\n"), word);
     } else {
+        end_job(p, tag, &waited);
         add(p, "job", false, "the node's own spark-submit fails alike: try it there",
             "%s: %.400s", result < 0 ? err.text : "the job said nothing",
-            log.length > 0 ? telling_line(&log) : "");
+            waited.length > 0 ? waited.data
+            : log.length > 0  ? telling_line(&log)
+                              : "");
     }
     (void)unlink(script);
     strbuf_release(&said);
