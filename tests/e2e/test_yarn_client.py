@@ -36,9 +36,9 @@ class Node:
         self.errand, self.yarn = errand, yarn
         self.runs: list[str] = []
 
-    def submit(self, *options: str, script: str = WAITS) -> str:
+    def submit(self, *options: str, script: str = WAITS, mode: str = "client") -> str:
         write_files(self.errand.cwd, {"job.py": script})
-        words = ["--framework", "pyspark", "--deploy-mode", "client", *options]
+        words = ["--framework", "pyspark", "--deploy-mode", mode, *options]
         self.runs.append(self.errand.submit(*words, "job.py", deadline_s=DEADLINE_S))
         return self.runs[-1]
 
@@ -112,6 +112,30 @@ def test_a_driver_tells_its_application_while_it_runs(
     engine = ended["engine"] | {"tracking_url": engine["tracking_url"] if kind == "yarn" else None}
     assert ended["engine"] == engine, "the driver's own page went with it"
     assert (engine["state"], engine["final_status"]) == ("FINISHED", "SUCCEEDED")
+    node.check_gone(run)
+
+
+JOBS = """
+from time import sleep
+from pyspark.sql import SparkSession
+context = SparkSession.builder.getOrCreate().sparkContext
+keyed = context.parallelize(range(4000), 400).map(lambda n: (n % 7, sleep(0.2) or n))
+keyed.reduceByKey(max).collect()
+"""
+
+
+@pytest.mark.parametrize("mode", ["client", "cluster"])
+def test_how_far_the_jobs_are_is_asked_through_yarn(node: Node, mode: str) -> None:
+    run = node.submit(script=JOBS, mode=mode)
+    following = node.errand.follow(run)
+
+    def event() -> re.Match | None:
+        progress = (node.errand.show(run)["engine"] or {}).get("progress")
+        return re.fullmatch(r"stage 1 of 2, \d+/800 tasks(, \d+ executors?)?", progress or "")
+
+    wait_for(event, "its progress", DEADLINE_S, 0.5)
+    node.errand.ok("cancel", run, deadline_s=DEADLINE_S)
+    assert b"stage" not in following.finish(DEADLINE_S).err, "on no terminal it is no line"
     node.check_gone(run)
 
 
