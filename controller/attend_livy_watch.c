@@ -135,8 +135,12 @@ static void note_state(struct attendance *a, const char *word)
         (void)run_engine_set(engine->tracking_url, sizeof engine->tracking_url,
                              batch.tracking_url);
     }
-    attendance_say(a, ENGINE_STATE, "batch %lld is %s%s%s", (long long)a->batch, word,
-                   engine->application[0] != '\0' ? ": " : "", engine->application);
+    /* Its "dead" is every end that is not well, a script's own exit status among them. */
+    bool is_final = livy_state_is_final(livy_state_parse(word));
+    attendance_say(a, ENGINE_STATE, "batch %lld %s%s%s%s%s", (long long)a->batch,
+                   is_final ? "has ended, in Livy's word: " : "is ", word,
+                   engine->application[0] != '\0' ? " (" : "", engine->application,
+                   engine->application[0] != '\0' ? ")" : "");
 }
 
 static void ask_livy(struct attendance *a)
@@ -536,6 +540,10 @@ void attendance_cancel(struct attendance *a)
         if (a->place.way != NULL) {
             drain_log(a);
         }
+    }
+    if (is_deleted && may_be_there) {
+        struct run_engine *engine = &a->engine.engine;
+        (void)run_engine_set(engine->state, sizeof engine->state, "deleted");
     }
     if (is_deleted && is_ended) {
         attendance_say(a, ENGINE_NOTE, "canceled: %s",

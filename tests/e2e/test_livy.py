@@ -383,6 +383,7 @@ def test_a_cancel_waits_until_yarn_has_nothing_of_it_alive(
     run = errand.submit("--target", "web", "job.py")
     begun(errand, run)
     errand.ok("cancel", run)
+    assert errand.show(run)["engine"]["state"] == "deleted"
     assert left == ["KILLED"]
     assert "canceled: Livy has no such batch any more, and the driver has ended" in control_log(errand, run)
 
