@@ -1,12 +1,16 @@
 /* target_check, of a Livy server. */
 #include "common/clock.h"
+#include "common/fdio.h"
+#include "common/files.h"
 #include "common/livy.h"
+#include "common/livy_python.h"
 #include "common/yarn_ask.h"
 #include "controller/http_libcurl.h"
 #include "controller/livy_place.h"
 #include "controller/target_check.h"
 #include "controller/target_livy.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -103,6 +107,25 @@ static int check_folder(struct target_checking *c, struct http *http)
     return 0;
 }
 
+/* What drivers there said, for which environments are built. */
+static void tell_python(struct target_checking *c)
+{
+    CLEANUP_FREE char *path = home_path(c->context->home, "local");
+    CLEANUP_FD int root = files_open_dir(AT_FDCWD, path, NULL);
+    struct runspec_spark spark = {.livy = c->target->livy};
+    const struct runspec spec = {.spark = &spark, .interpreter = c->target->interpreter};
+    struct livy_python python;
+    if (root < 0 || !livy_python_read(root, &spec, &python)) {
+        target_check_step(c, "python", true, -1,
+                          "not known yet: the first run with an environment asks for it",
+                          NULL);
+        return;
+    }
+    CLEANUP_FREE char *detail = xasprintf("Python %s, %s, %s, as a driver last said",
+                                          python.version, python.platform, python.libc);
+    target_check_step(c, "python", true, -1, detail, NULL);
+}
+
 static int check_yarn(struct target_checking *c, struct http *http)
 {
     struct error err = ERROR_INIT;
@@ -143,8 +166,10 @@ int target_check_livy(struct target_checking *c)
     target_check_step(c, "libcurl", true, -1, http_libcurl_version(http), NULL);
     const struct livy where = {.http = http, .url = livy->url};
     struct livy_server server;
-    return check_server(c, &where, &server) != 0 || check_batches(c, &where) != 0 ||
-                   check_folder(c, http) != 0 || check_yarn(c, http) != 0
-               ? -1
-               : 0;
+    if (check_server(c, &where, &server) != 0 || check_batches(c, &where) != 0 ||
+        check_folder(c, http) != 0 || check_yarn(c, http) != 0) {
+        return -1;
+    }
+    tell_python(c);
+    return 0;
 }

@@ -52,8 +52,10 @@ def test_packages_reach_the_driver_and_are_sent_once(errand: Errand, livy: Livy,
     index.wheel("tiny", "1.5", requires=("other",))
     index.wheel("other", "2.0")
     write(project, index, "tiny", job=JOB + "import other\n")
+    assert "not known yet" in errand.ok("target", "check", "web").text
     first = errand.ok("run", "--target", "web", "job.py")
     assert "tiny 1.5 from" in first.text
+    assert "Python 3.11" in errand.ok("target", "check", "web").text
     assert "asking the cluster which Python it has" in log(errand, "prepare.log")
     assert "sent the environment to the cluster" in log(errand, "prepare.log")
     asked, [sent] = len(index.asked), archives(livy)
