@@ -137,6 +137,9 @@ static void note_state(struct attendance *a, const char *word)
     }
     /* Its "dead" is every end that is not well, a script's own exit status among them. */
     bool is_final = livy_state_is_final(livy_state_parse(word));
+    if (is_final && a->task != ATTEND_LIVY_SCRIPT) {
+        return; /* one that makes no SparkContext has failed in YARN, however it ends */
+    }
     attendance_say(a, ENGINE_STATE, "batch %lld %s%s%s%s%s", (long long)a->batch,
                    is_final ? "has ended, in Livy's word: " : "is ", word,
                    engine->application[0] != '\0' ? " (" : "", engine->application,

@@ -44,7 +44,8 @@ void attendance_look_at_yarn(struct attendance *a)
         return;
     }
     a->is_yarn_silent = false;
-    if (count == 0) {
+    if (count == 0 ||
+        (a->task != ATTEND_LIVY_SCRIPT && yarn_phase(&app) == YARN_PHASE_ENDED)) {
         return;
     }
     SET(a, application, app.id);
