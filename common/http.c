@@ -278,7 +278,7 @@ const char *http_login_doubt(const struct http *http)
     case HTTP_LOGIN_BASIC:
         return "; user or password may be wrong";
     case HTTP_LOGIN_NEGOTIATE:
-        return "; there is no valid Kerberos ticket (kinit gets one)";
+        return "; the Kerberos ticket may be missing or over (kinit gets one)";
     case HTTP_LOGIN_NONE:
         break;
     }

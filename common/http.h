@@ -101,8 +101,8 @@ struct http {
     int64_t deadline_ns;
 };
 
-/* Why a server may not believe who one is (401), for behind a sentence: "; there is no
- * valid Kerberos ticket (kinit gets one)". "" without a login. */
+/* Why a server may not believe who one is (401), for behind a sentence: "; user or
+ * password may be wrong". "" without a login. */
 const char *http_login_doubt(const struct http *http);
 
 void http_free(struct http *http);

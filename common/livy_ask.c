@@ -56,7 +56,7 @@ static int fail_status(const struct livy *livy, const struct http_response *answ
     bool is_status = strcmp(reason.data, status.data) == 0;
     return error_set(err, code, "%s answers %s%s%s%s", url, status.data,
                      is_status ? "" : ": ", is_status ? "" : reason.data,
-                     code == ERR_LOGIN ? http_login_doubt(livy->http) : "");
+                     answer->status == 401 ? http_login_doubt(livy->http) : "");
 }
 
 static int ask(const struct livy *livy, const char *method, const char *path,

@@ -258,7 +258,7 @@ static int refuse(struct attendance *a, const struct http_response *answer,
     (void)attendance_find(a, &is_there, NULL); /* what is refused may stay as a zombie */
     if (answer->status == 401 || answer->status == 403) {
         return error_set(err, ERR_LOGIN, "Livy did not take the batch: %s%s", reason.data,
-                         http_login_doubt(a->livy.http));
+                         answer->status == 401 ? http_login_doubt(a->livy.http) : "");
     }
     error_set(err, ERR_UNSUPPORTED, "Livy did not take the batch: %s", reason.data);
     if (strstr(reason.data, "Local path") != NULL) {

@@ -125,7 +125,18 @@ int poetry_constraint(const char *text, struct strbuf *out, struct error *err)
 
 /* ---- One dependency */
 
-/* "; python_full_version < '3.11' and (...)" of `python` and `markers`. */
+/* "python_version" of what names but "3.8", for which 3.8.10 is that one. */
+static const char *python_variable(const char *version, size_t length)
+{
+    size_t dots = 0;
+    for (size_t i = 0; i < length; i++) {
+        dots += version[i] == '.';
+    }
+    return dots < 2 && memchr(version, '*', length) == NULL ? "python_version"
+                                                            : "python_full_version";
+}
+
+/* "; python_version < '3.11' and (...)" of `python` and `markers`. */
 static int add_marker(const struct json *entry, struct strbuf *out, struct error *err)
 {
     const char *python = json_string(json_get(entry, "python"));
@@ -138,7 +149,8 @@ static int add_marker(const struct json *entry, struct strbuf *out, struct error
     for (const char *at = range.data; *at != '\0';) {
         size_t sign = strspn(at, "<>=!~");
         size_t length = strcspn(at, ",");
-        strbuf_printf(out, "%spython_full_version %.*s '%.*s'", between, (int)sign, at,
+        strbuf_printf(out, "%s%s %.*s '%.*s'", between,
+                      python_variable(at + sign, length - sign), (int)sign, at,
                       (int)(length - sign), at + sign);
         between = " and ";
         at += length + (at[length] == ',' ? 1 : 0);

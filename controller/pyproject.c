@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "common/cli.h"
@@ -307,26 +308,57 @@ void pyproject_import_from(struct requirements *r, const char *folder)
     }
 }
 
-/* A list of indexes, uv's or Poetry's: the default one, and others beside it. */
-static int add_index_list(struct requirements *r, const struct json *list,
+static int add_index(struct requirements *r, const struct json *item, bool is_default,
+                     const char *folder, const char *shown, struct error *err)
+{
+    const char *url = json_string(json_get(item, "url"));
+    CLEANUP_FREE char *line =
+        xasprintf("%s %s", is_default ? "--index-url" : "--extra-index-url",
+                  url != NULL ? url : "");
+
+    return url == NULL ? 0 : requirements_line(r, line, folder, shown, false, err);
+}
+
+/* [[tool.uv.index]]: the default one, and others beside it. */
+static int add_uv_indexes(struct requirements *r, const struct json *list,
                           const char *folder, const char *shown, struct error *err)
 {
     for (const struct json *item = json_first(list); item != NULL;
          item = json_next(item)) {
-        const char *url = json_string(json_get(item, "url"));
-        const char *priority = json_string(json_get(item, "priority"));
-        bool is_default = json_bool(json_get(item, "default")) ||
-                          (priority != NULL && strcmp(priority, "default") == 0);
-        bool is_explicit = json_bool(json_get(item, "explicit")) ||
-                           (priority != NULL && strcmp(priority, "explicit") == 0);
-        CLEANUP_FREE char *line =
-            xasprintf("%s %s", is_default ? "--index-url" : "--extra-index-url",
-                      url != NULL ? url : "");
-
-        if (url != NULL && !is_explicit &&
-            requirements_line(r, line, folder, shown, false, err) < 0) {
+        if (!json_bool(json_get(item, "explicit")) &&
+            add_index(r, item, json_bool(json_get(item, "default")), folder, shown, err) <
+                0) {
             return -1;
         }
+    }
+    return 0;
+}
+
+/* [[tool.poetry.source]]: the first that has no lower priority stands in PyPI's place,
+ * unless this is named too. */
+static int add_poetry_sources(struct requirements *r, const struct json *list,
+                              const char *folder, const char *shown, struct error *err)
+{
+    bool has_default = false;
+
+    for (const struct json *item = json_first(list); item != NULL;
+         item = json_next(item)) {
+        const char *name = json_string(json_get(item, "name"));
+
+        has_default |= name != NULL && strcasecmp(name, "pypi") == 0;
+    }
+    for (const struct json *item = json_first(list); item != NULL;
+         item = json_next(item)) {
+        const char *priority = json_string(json_get(item, "priority"));
+        bool is_primary = (priority == NULL || strcmp(priority, "primary") == 0 ||
+                           strcmp(priority, "default") == 0) &&
+                          !json_bool(json_get(item, "secondary"));
+
+        if ((priority == NULL || strcmp(priority, "explicit") != 0) &&
+            add_index(r, item, is_primary && !has_default, folder, shown, err) < 0) {
+            return -1;
+        }
+        has_default |= is_primary;
     }
     return 0;
 }
@@ -338,9 +370,9 @@ static int add_indexes(struct requirements *r, const struct json *document,
     const struct json *of_uv = json_get(json_get(tool, "uv"), "index");
     const struct json *of_poetry = json_get(json_get(tool, "poetry"), "source");
 
-    return add_index_list(r, of_uv, folder, shown, err) < 0
+    return add_uv_indexes(r, of_uv, folder, shown, err) < 0
                ? -1
-               : add_index_list(r, of_poetry, folder, shown, err);
+               : add_poetry_sources(r, of_poetry, folder, shown, err);
 }
 
 static int add_project(struct requirements *r, const struct json *document,

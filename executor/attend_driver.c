@@ -143,11 +143,21 @@ static void await_end(struct attendance *a)
     int64_t deadline_ns = clock_monotonic_ns() + END_NS;
     while (!a->is_canceled && clock_monotonic_ns() < deadline_ns) {
         look_at_yarn(a);
-        if (a->app.id[0] == '\0' || yarn_phase(&a->app) == YARN_PHASE_ENDED) {
+        if (a->app.id[0] == '\0' || yarn_phase(&a->app) == YARN_PHASE_ENDED ||
+            a->is_silent) {
             return;
         }
         (void)attendance_pause(a, LAST_LOOK_MS);
     }
+}
+
+/* A driver that nobody killed takes its application along: there is none where it did
+ * not come as far as that, and where YARN does not answer its word has to do. */
+static bool has_ended_with_driver(const struct attendance *a)
+{
+    bool is_by_itself = WIFEXITED(a->submit_status) &&
+                        WEXITSTATUS(a->submit_status) < 128 && !a->is_canceled;
+    return is_by_itself && (a->is_silent || a->app.id[0] == '\0');
 }
 
 /* Of an application that YARN may still have, attend_end has the last word. */
@@ -156,7 +166,8 @@ static void note_end(struct attendance *a)
     struct run_engine *e = &a->engine.engine;
     bool is_good = WIFEXITED(a->submit_status) && WEXITSTATUS(a->submit_status) == 0;
     if (is_in_yarn(a)) {
-        if (yarn_phase(&a->app) == YARN_PHASE_ENDED && a->app.id[0] != '\0') {
+        if ((yarn_phase(&a->app) == YARN_PHASE_ENDED && a->app.id[0] != '\0') ||
+            has_ended_with_driver(a)) {
             attendance_say(a, ENGINE_ENDED, "%s", "");
         }
     } else if (e->application[0] != '\0') {

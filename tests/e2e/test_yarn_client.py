@@ -115,6 +115,15 @@ def test_a_driver_tells_its_application_while_it_runs(
     node.check_gone(run)
 
 
+def test_a_script_that_never_asked_for_one_is_not_searched_for(node: Node) -> None:
+    run = node.submit(script="import no_such_module\n")
+    ended = node.wait_end(run)
+    assert ended["status"] == "Failed"
+    engine = node.errand.home / "state" / "local" / "runs" / run / "engine"
+    assert "looking for it by its tag" not in engine.read_text()
+    node.check_gone(run)
+
+
 JOBS = """
 from time import sleep
 from pyspark.sql import SparkSession

@@ -146,6 +146,34 @@ static void what_lies_beside_the_script_is_found_in_order(void **state)
                       "src/train.py\"}");
 }
 
+static void poetrys_sources_are_indexes_in_their_order(void **state)
+{
+    static const struct {
+        const char *sources, *options;
+    } rows[] = {
+        {"name='a'\nurl='https://a/simple'\n", "\"--index-url https://a/simple\""},
+        {"name='a'\nurl='https://a/simple'\npriority='supplemental'\n",
+         "\"--extra-index-url https://a/simple\""},
+        {"name='a'\nurl='https://a/simple'\n[[tool.poetry.source]]\nname='PyPI'\n",
+         "\"--extra-index-url https://a/simple\""},
+    };
+    CLEANUP_SCRATCH struct scratch *s = scratch_new();
+
+    (void)state;
+    scratch_write(s, "train.py", "print(1)\n");
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP_FREE char *text = xasprintf(
+            "[tool.poetry.dependencies]\nsix = '1.0'\n[[tool.poetry.source]]\n%s",
+            rows[i].sources);
+        CLEANUP_FREE char *expected = xasprintf(
+            "{\"format\":1,\"kind\":\"packages\",\"options\":[%s],\"paths\":[\"\"],"
+            "\"requirements\":[\"six==1.0\"],\"source\":\"pyproject.toml\"}",
+            rows[i].options);
+        scratch_write(s, "pyproject.toml", text);
+        assert_definition(s, NULL, "train.py", expected);
+    }
+}
+
 static void a_header_is_read_as_its_rules_say(void **state)
 {
     CLEANUP_SCRATCH struct scratch *s = scratch_new();
@@ -392,6 +420,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_lies_beside_the_script_is_found_in_order),
+        cmocka_unit_test(poetrys_sources_are_indexes_in_their_order),
         cmocka_unit_test(a_header_is_read_as_its_rules_say),
         cmocka_unit_test(a_text_is_a_file_a_name_or_on_the_node),
         cmocka_unit_test(an_environment_extends_another),

@@ -409,10 +409,10 @@ static void who_is_not_believed_is_told_why_that_may_be(void **state)
     static const struct {
         enum http_login login;
         const char *end;
-    } rows[] = {
-        {HTTP_LOGIN_NONE, "401 Unauthorized"},
-        {HTTP_LOGIN_BASIC, "; user or password may be wrong"},
-        {HTTP_LOGIN_NEGOTIATE, "; there is no valid Kerberos ticket (kinit gets one)"}};
+    } rows[] = {{HTTP_LOGIN_NONE, "401 Unauthorized"},
+                {HTTP_LOGIN_BASIC, "; user or password may be wrong"},
+                {HTTP_LOGIN_NEGOTIATE,
+                 "; the Kerberos ticket may be missing or over (kinit gets one)"}};
     static const struct fake_answer answer = {
         .method = "GET", .url = URL "/version", .status = 401};
     (void)state;

@@ -91,6 +91,9 @@ static void tables_become_the_standards(void **state)
         "[tool.poetry.dependencies]\npython = '^3.9'\nsix = '^1.15'\n"
         "Torch = {version = '2.1.0', extras = ['a', 'b'], python = '>=3.9,<3.12'}\n"
         "idna = {version = '*', markers = \"sys_platform == 'linux'\"}\n"
+        "exact = {version = '1', python = '3.8'}\n"
+        "patch = {version = '1', python = '>=3.8.1'}\n"
+        "any = {version = '1', python = '3.8.*'}\n"
         "lib = {git = 'https://g/x.git', rev = 'abc'}\n"
         "plots = {version = '>=2', optional = true}\n"
         "old = [{version = '1.*', python = '<3.10'}, {version = '2.*', python = "
@@ -101,10 +104,13 @@ static void tables_become_the_standards(void **state)
     (void)state;
     assert_standard(
         packages, "project",
-        "{\"dependencies\":[\"six>=1.15,<2\",\"Torch[a,b]==2.1.0 ; python_full_version "
-        ">= '3.9' and python_full_version < '3.12'\",\"idna ; (sys_platform == "
-        "'linux')\",\"lib\",\"old==1.* ; python_full_version < '3.10'\",\"old==2.* ; "
-        "python_full_version >= '3.10'\"],\"optional-dependencies\":{\"plot\":[\"plots>=2"
+        "{\"dependencies\":[\"six>=1.15,<2\",\"Torch[a,b]==2.1.0 ; python_version >= "
+        "'3.9' and python_version < '3.12'\",\"idna ; (sys_platform == "
+        "'linux')\",\"exact==1 ; python_version == '3.8'\",\"patch==1 ; "
+        "python_full_version >= "
+        "'3.8.1'\",\"any==1 ; python_full_version == '3.8.*'\",\"lib\",\"old==1.* ; "
+        "python_version < '3.10'\",\"old==2.* ; "
+        "python_version >= '3.10'\"],\"optional-dependencies\":{\"plot\":[\"plots>=2"
         "\"]},\"requires-python\":\">=3.9,<4\"}");
     assert_standard(packages, "dependency-groups",
                     "{\"dev\":[\"pytest\"],\"docs\":[\"sphinx>=7.1,<7.2\"]}");
