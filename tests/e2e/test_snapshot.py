@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from support.errand import Errand
+from support.errand import ROOT, Errand
 from support.foldertree import bad_objects, make_deep, tree_of
 from support.inject import failing, is_possible
 
@@ -316,3 +317,14 @@ def test_a_file_of_5_gb_goes_there_in_constant_memory(errand: Errand, target: st
     assert peak_memory(errand, "run", "--target", target, "--", "true", cwd=project) < 64 << 20
     work = root / "runs" / errand.show()["id"] / "work"
     assert tree_of(work, NOT_OURS) == tree_of(project)
+
+
+@pytest.mark.parametrize("name", ["train", "sklearn", "spark"])
+def test_an_example_is_a_project_where_it_lies(errand, name):
+    """Above it there is an errand.yaml, too: the example of one."""
+    shutil.copytree(ROOT / "conf", errand.cwd / "conf")
+    example = errand.cwd / "conf" / "examples" / name
+    assert (errand.cwd / "conf" / "errand.yaml").exists()
+    document = errand.json("snapshot", "--dry-run", cwd=example)
+    expected = sorted(str(path.relative_to(example)) for path in example.rglob("*") if path.is_file())
+    assert sorted(one["path"] for one in document["files"]) == expected
