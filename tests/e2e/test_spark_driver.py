@@ -273,6 +273,8 @@ import shutil, os
 class Path:
     def __init__(self, uri): self.path = uri.split("file://")[1]
     def getFileSystem(self, conf): return self
+    def getParent(self): return Path("file://" + os.path.dirname(self.path))
+    def mkdirs(self, folder, permission): os.path.isdir(folder.path) or os.makedirs(folder.path, int(permission, 8))
     def copyFromLocalFile(self, delete, overwrite, source, target): shutil.copy(source.path, target.path)
     def delete(self, target, recursive): return os.path.exists(target.path) and os.unlink(target.path) is None
     def rename(self, source, target):
@@ -282,6 +284,7 @@ class Path:
         return True
 class Any:
     Path = Path
+    FsPermission = str
     def __getattr__(self, name): return self
     def __call__(self): return self
 class GatewayParameters:
