@@ -170,7 +170,7 @@ static void put_engine(struct strbuf *out, const struct run_engine *e)
     if (e->state[0] != '\0') {
         strbuf_printf(&text, ": %s", e->state);
     }
-    if (e->final_status[0] != '\0') {
+    if (e->final_status[0] != '\0' && strcmp(e->final_status, "UNDEFINED") != 0) {
         strbuf_printf(&text, ", %s", e->final_status);
     }
     put(out, "engine", text.data);

@@ -23,7 +23,15 @@ def gate(name):
         sleep(0.02)
 
 """
-SEEN = {"kind": "yarn", "application": ID, "tag": "t", "queue": "default", "state": "RUNNING", "tracking_url": URL}
+SEEN = {
+    "final_status": "UNDEFINED",
+    "kind": "yarn",
+    "application": ID,
+    "tag": "t",
+    "queue": "default",
+    "state": "RUNNING",
+    "tracking_url": URL,
+}
 
 
 def gates(errand) -> Path:
@@ -61,7 +69,7 @@ def column(errand, *options: str) -> list[str]:
 
 
 def test_a_run_that_goes_on_tells_where_its_job_is(errand):
-    nothing = {name: None for name in ("final_status", "diagnostics")}
+    nothing = {"diagnostics": None}
     running = f"say(1, 'state', 'it runs', **{SEEN!r})"
     ended = f"say(2, 'ended', 'over', **{SEEN | {'state': 'FINISHED', 'final_status': 'SUCCEEDED'}!r})"
     run = begin(errand, running, "gate('{gates}/end')", ended)
