@@ -101,7 +101,8 @@ def yarn_site() -> dict[str, object]:
         # Quicker than the defaults (1 s, 10 minutes), so that tests need not wait for what a cluster waits for.
         "yarn.resourcemanager.nodemanagers.heartbeat-interval-ms": 200,
         "yarn.nm.liveness-monitor.expiry-interval-ms": 60_000,
-        "yarn.am.liveness-monitor.expiry-interval-ms": 60_000,
+        # Of a driver's container an environment of thousands of files is unpacked before it says a word.
+        "yarn.am.liveness-monitor.expiry-interval-ms": 300_000,
     }
 
 
