@@ -513,16 +513,7 @@ def test_what_livy_cannot_do_is_refused_before_anything_is_sent(errand: Errand, 
         (["--framework", "python", "job.py"], "starts PySpark scripts alone"),
         (["--", "true"], "starts PySpark scripts alone"),
         (["--master", "yarn", "job.py"], "the master is Livy's own choice"),
-        (["-e", "{packages: [six]}", "job.py"], "cannot be built"),
     ]:
         result = errand.run("run", "--target", "web", *words, code=125)
         assert said in result.errors
     assert not livy.posts
-
-
-@pytest.mark.usefixtures("livy")
-def test_requirements_beside_the_script_are_said_not_to_be_installed(errand: Errand, project: Path):
-    write(project, "print('ran')\n")
-    (project / "requirements.txt").write_text("six\n")
-    result = errand.ok("run", "--target", "web", "job.py")
-    assert "requirements.txt is not installed" in result.errors
