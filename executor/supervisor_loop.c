@@ -286,6 +286,7 @@ static void peer_is_gone(struct supervisor *s)
     fdio_close(&s->peer_fd);
     if (s->is_acting) {
         inherit(s);
+        stage_reap_others(&s->stage, 0);
     } else {
         take_over(s);
     }
@@ -313,6 +314,9 @@ static void read_children(struct supervisor *s)
 {
     struct signalfd_siginfo info;
     while (fdio_read(s->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+    }
+    if (!s->is_parent) { /* the shim is gone, whose children are not known here yet */
+        return;
     }
     stage_reap_others(&s->stage, s->peer);
     struct exitslot end;
