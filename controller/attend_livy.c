@@ -53,6 +53,7 @@ void attendance_say(struct attendance *a, enum engine_event event, const char *f
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (a->task != ATTEND_LIVY_SCRIPT) {
+        a->engine.may_be_submitted |= event == ENGINE_SUBMITTING;
         say_plainly("%s", text);
         return;
     }

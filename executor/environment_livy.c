@@ -11,6 +11,7 @@
 #include "common/files.h"
 #include "common/pep440.h"
 #include "common/variables.h"
+#include "executor/attended.h"
 #include "executor/spark_environment.h"
 
 #define LACKS_ARCHIVE 3 /* ATTEND_LIVY_LACKS of the controller's attend_livy.h */
@@ -75,7 +76,9 @@ static int attend(const struct preparation *p, const char *task, struct error *e
     if (p->password != NULL) { /* for this program alone, and none that builds */
         variables_set(environment, p->password);
     }
+    programs_set_grace(p->programs, ATTENDED_GRACE_MS);
     int status = programs_run(p->programs, argv, false, err);
+    programs_set_grace(p->programs, PROGRAM_GRACE_MS);
     variables_unset(environment, PREPARATION_PASSWORD);
     if (status <= 0 || status == LACKS_ARCHIVE) {
         return status;

@@ -15,7 +15,6 @@
 
 #define LINE_MAX_BYTES ((size_t)64 << 10)
 #define SECRET_MIN 4
-#define GRACE_MS 500
 #define SILENCE_LOOK_MS 1000
 #define END_LOOK_MS 20 /* where the kernel does not tell of a program's end */
 #define BLOCK ((size_t)16384)
@@ -29,6 +28,7 @@ struct programs {
     const struct log *control; /* or NULL */
     bool is_quiet;
     int64_t limit_ms; /* 0: none */
+    int grace_ms;
     uint64_t logged;  /* bytes so far */
 };
 
@@ -38,6 +38,7 @@ struct programs *programs_new(int stop_fd, int run_log_fd)
     p->stop_fd = stop_fd;
     p->run_log_fd = run_log_fd;
     p->build_log_fd = p->dir_fd = -1;
+    p->grace_ms = PROGRAM_GRACE_MS;
     strbuf_init(&p->line, 4 * LINE_MAX_BYTES);
     strbuf_init(&p->text, PROGRAM_TEXT_MAX + 4 * LINE_MAX_BYTES);
     return p;
@@ -101,6 +102,11 @@ void programs_set_folder(struct programs *p, int dir_fd)
 void programs_limit(struct programs *p, int64_t timeout_ms)
 {
     p->limit_ms = timeout_ms;
+}
+
+void programs_set_grace(struct programs *p, int grace_ms)
+{
+    p->grace_ms = grace_ms;
 }
 
 struct strbuf *programs_text(struct programs *p)
@@ -335,7 +341,8 @@ int programs_run(struct programs *p, const char *const *argv, bool is_quiet,
     }
     int result = listen_to(p, &fd, &sp, err);
     if (result < 0) {
-        subprocess_stop(&sp, GRACE_MS);
+        subprocess_stop(&sp, p->grace_ms);
+        take_rest(p, &fd); /* how it ended what it did */
     } else if (subprocess_wait(&sp, &status, err) < 0) {
         result = -1;
     }

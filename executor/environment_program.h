@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #define PROGRAM_SILENCE_S 3600
+#define PROGRAM_GRACE_MS 500 /* between SIGTERM and SIGKILL, if nothing else is set */
 #define PROGRAM_LOG_MAX ((uint64_t)64 << 20) /* no more goes into the logs */
 #define PROGRAM_TEXT_MAX ((size_t)512 << 10) /* so much of what one said is kept */
 
@@ -45,6 +46,8 @@ void programs_set_control(struct programs *p, const struct log *control);
 void programs_set_folder(struct programs *p, int dir_fd);
 /* How long what is run from now on may take, whatever it says. 0: as long as it likes. */
 void programs_limit(struct programs *p, int64_t timeout_ms);
+/* How long what is run from now on has to end when it is told to. */
+void programs_set_grace(struct programs *p, int grace_ms);
 
 /* A line of ours for both logs. */
 void programs_say(struct programs *p, const char *format, ...)

@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "executor/attended.h"
+#include "executor/environment_livy.h"
 
 #define PAUSE_FIRST_MS 100
 #define PAUSE_MAX_MS 10000
@@ -121,6 +122,9 @@ enum phase supervisor_hasten_restart(struct supervisor *s)
 
 bool supervisor_is_attended_now(struct supervisor *s)
 {
+    if (s->awaited == STAGE_PREPARE) { /* it may have asked a cluster for something */
+        return !s->has_end && environment_livy_is(&s->spec);
+    }
     return s->was_executed && !s->has_end && s->process.pid != 0 &&
            attended_is(s->run_fd, s->attempt) && process_is_alive(&s->process);
 }

@@ -11,7 +11,9 @@ from support.environments import UV
 from support.errand import Errand
 from support.livy import Livy, add
 from support.packages import Index, make_sdist
+from support.waiting import wait_for
 
+SECONDS = 60
 JOB = "import sys, tiny\nprint('tiny', tiny.__version__, 'from', tiny.__file__)\n"
 BACKEND = """import os, zipfile
 assert "ERRAND_LIVY_PASSWORD" not in os.environ, "the password is none of a build's"
@@ -72,6 +74,27 @@ def test_packages_reach_the_driver_and_are_sent_once(errand: Errand, livy: Livy,
     assert not list((livy.files / "errand" / "runs").iterdir())
     with tarfile.open(sent) as archive:
         assert "other.py" in archive.getnames()
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_a_cancel_ends_the_batch_that_asks_for_the_python(
+    errand: Errand, livy: Livy, project: Path, index: Index, tmp_path: Path, is_answered: bool
+):
+    """It has the time to, though Livy is slow to delete it and the cancel is in a hurry."""
+    index.wheel("tiny")
+    write(project, index, "tiny")
+    gate = tmp_path / "gate"
+    livy.says = f"import os, time\nwhile not os.path.exists({str(gate)!r}):\n    time.sleep(0.1)\n"
+    livy.faults = [("DELETE", 503)] * 4 + ([] if is_answered else [("POST", "silent")])
+    run = errand.submit("--target", "web", "job.py")
+    wait_for(lambda: livy.batches, "the question", SECONDS)
+    if is_answered:
+        wait_for(lambda: "batch 0 of Livy" in log(errand, "prepare.log"), "Livy's answer", SECONDS)
+    errand.ok("cancel", "--grace", "0s", run)
+    assert errand.show(run)["status"] == "Canceled"
+    assert not livy.batches
+    assert "canceled: Livy has no such batch any more" in log(errand, "prepare.log")
+    gate.touch()
 
 
 def test_it_can_be_prepared_before(errand: Errand, livy: Livy, project: Path, index: Index):

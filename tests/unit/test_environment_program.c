@@ -91,6 +91,27 @@ static void what_takes_too_long_is_ended(void **state)
     assert_string_equal(say(p, "echo on"), "on\n");
 }
 
+/* Attendants were killed while they ended what they had asked a cluster for. */
+static void a_program_has_the_time_to_end_that_was_set(void **state)
+{
+    int stop[2];
+    struct error err = ERROR_INIT;
+    (void)state;
+    assert_int_equal(fdio_pipe(stop, NULL), 0);
+    CLEANUP_FREE char *script =
+        xasprintf("trap 'sleep 1; echo ended; exit' TERM; echo x >/proc/$PPID/fd/%d; "
+                  "while :; do sleep 0.1; done",
+                  stop[1]);
+    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
+    CLEANUP(programs_cleanup) struct programs *p = programs_new(stop[0], -1);
+    programs_set_grace(p, 60000);
+    assert_int_equal(programs_run(p, argv, true, &err), -1);
+    assert_int_equal(err.code, ERR_CANCELED);
+    assert_string_equal(programs_text(p)->data, "ended\n");
+    fdio_close(&stop[0]);
+    fdio_close(&stop[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -100,6 +121,7 @@ int main(void)
         cmocka_unit_test(a_program_has_ended_though_one_it_left_goes_on_talking),
         cmocka_unit_test(a_program_that_closed_its_output_is_ended_too),
         cmocka_unit_test(what_takes_too_long_is_ended),
+        cmocka_unit_test(a_program_has_the_time_to_end_that_was_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
