@@ -48,7 +48,8 @@ struct attendance {
     bool is_forgotten;    /* Livy knows it no more */
     int failures;         /* in a row */
     char *told;           /* what YARN was last told to say, or NULL */
-    bool is_yarn_silent;  /* which was said */
+    int yarn_failures;    /* in a row; the first was said */
+    int64_t yarn_ns;      /* it is not asked before */
     uint64_t taken;       /* bytes of the driver's log */
     char alive[24];       /* the last sign of life */
     int64_t alive_ns;     /* when it was new; 0: never */

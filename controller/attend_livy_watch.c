@@ -441,6 +441,7 @@ void attendance_watch(struct attendance *a)
 
 /* ---- Cancel */
 
+    a->yarn_ns = 0; /* the last look, however often it did not answer */
 /* The driver ends by this also where Livy does not answer, or forgot it. */
 static void ask_driver_to_end(struct attendance *a)
 {

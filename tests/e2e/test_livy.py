@@ -406,6 +406,43 @@ def test_cancel_ends_a_batch_whose_post_was_not_answered(errand: Errand, livy: L
     wait_for(lambda: not scripts(mark), "the end of the script", SECONDS)
 
 
+def test_that_yarn_knows_of_nothing_is_believed_when_it_says_so_for_a_while(
+    errand: Errand, make_livy: Callable[..., Livy], project: Path
+):
+    """Livy's batch was deleted while it submitted its application, which comes after all."""
+    livy = make_livy()
+    left = [None, None, {"state": "RUNNING"}, {"state": "KILLED"}]
+    livy.yarn = lambda _tag: left.pop(0) if livy.deleted and left[1:] else left[0]
+    add(errand, livy, "--yarn", livy.yarn_url)
+    write(project, f"print('begun', flush=True)\n{FOR_EVER}")
+    run = errand.submit("--target", "web", "job.py")
+    begun(errand, run)
+    errand.ok("cancel", run)
+    assert left == [{"state": "KILLED"}]
+
+
+def test_a_silent_yarn_does_not_hold_up_the_log(
+    errand: Errand, make_livy: Callable[..., Livy], project: Path, tmp_path: Path
+):
+    livy = make_livy()
+    asked = []
+
+    def hang(tag: str) -> None:
+        asked.append(tag)
+        livy.is_over.wait(30)
+
+    livy.yarn = hang
+    add(errand, livy, "--yarn", livy.yarn_url)
+    gates = [tmp_path / f"gate{i}" for i in range(8)]
+    write(project, "".join(f"{waits_for(gate)}print({gate.name!r}, flush=True)\n" for gate in gates))
+    run = errand.submit("--target", "web", "job.py")
+    for gate in gates:
+        gate.touch()
+        begun(errand, run, gate.name.encode())
+    errand.ok("follow", run)
+    assert len(asked) < len(gates)
+
+
 def test_cancel_ends_a_script_that_livy_forgot(errand: Errand, livy: Livy, project: Path, mark: str):
     write(project, f"print('begun', flush=True)\n{FOR_EVER}")
     run = errand.submit("--target", "web", "job.py")
