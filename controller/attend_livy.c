@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define EXIT_FAILED 125
@@ -178,7 +179,13 @@ static int open_files(struct attendance *a, struct error *err)
 {
     bool is_script = a->task == ATTEND_LIVY_SCRIPT;
     a->log_fd = is_script ? open_file(a, "driver.log", err) : -1;
-    a->engine_log_fd = is_script && a->log_fd < 0 ? -1 : open_file(a, "engine.log", err);
+    a->engine_log_fd = is_script && a->log_fd < 0
+                           ? -1
+                           : open_file(a, attendance_log_name(a), err);
+    struct stat st;
+    if (a->engine_log_fd >= 0 && fstat(a->engine_log_fd, &st) == 0) {
+        a->engine_log_at = (uint64_t)st.st_size;
+    }
     return a->engine_log_fd < 0 ||
                    (is_script &&
                     enginelog_open(&a->engine, a->run_fd, "livy", a->attempt, err) < 0)

@@ -29,6 +29,8 @@ struct attendance {
     char *password;
     char *run_folder, *tag, *folder; /* folder: of the attempt, in place */
     int run_fd, log_fd, engine_log_fd, stop_fd;
+    uint64_t engine_log_at; /* where Livy's log of this attendant begins: before it are
+                               other attempts */
     int64_t attempt;
     enum attend_livy_task task;
     struct http_settings settings;

@@ -21,7 +21,7 @@
 #define STATE_NS (2 * NS_PER_S)
 #define FOLDER_NS (3 * NS_PER_S)
 #define CHUNK ((size_t)8 << 20)
-#define TAIL_MAX ((off_t)64 << 10) /* of a log that is looked through */
+#define TAIL_MAX ((size_t)64 << 10) /* of a log that is looked through */
 #define RESULT_MAX ((size_t)64 << 10)
 #define DEAD_NS                                                                          \
     (25 * NS_PER_S) /* without a sign of life, of which one comes every 6 s              \
@@ -272,8 +272,17 @@ static void look_for_result(struct attendance *a)
 
 /* ---- Verdict */
 
-/* What the end of a file of the run means, where that is known. True: it is appended. */
-static bool put_meaning(const struct attendance *a, const char *file, struct strbuf *out)
+/* Where to begin to read the last bytes of a file, of which those from start on count. */
+static uint64_t begin_tail(const struct stat *st, uint64_t start, uint64_t most)
+{
+    uint64_t size = (uint64_t)st->st_size;
+    return size > start && size - start > most ? size - most : start;
+}
+
+/* What the end of a file of the run means, of which what begins at start is this
+ * attempt's, where that is known. True: it is appended. */
+static bool put_meaning(const struct attendance *a, const char *file, uint64_t start,
+                        struct strbuf *out)
 {
     struct stat st;
     struct error said = ERROR_INIT;
@@ -282,8 +291,8 @@ static bool put_meaning(const struct attendance *a, const char *file, struct str
     if (fd < 0 || fstat(fd, &st) != 0) {
         return false;
     }
-    off_t from = st.st_size > TAIL_MAX ? st.st_size - TAIL_MAX : 0;
-    ssize_t got = fdio_pread_full(fd, tail, (size_t)TAIL_MAX, (uint64_t)from);
+    uint64_t from = begin_tail(&st, start, TAIL_MAX);
+    ssize_t got = fdio_pread_full(fd, tail, TAIL_MAX, from);
     if (got <= 0 || !spark_explain(tail, (size_t)got, &said)) {
         return false;
     }
@@ -301,9 +310,8 @@ static void put_last_words(const struct attendance *a, struct strbuf *out)
     if (fd < 0 || fstat(fd, &st) != 0) {
         return;
     }
-    off_t from =
-        st.st_size > (off_t)sizeof text - 1 ? st.st_size - (off_t)sizeof text + 1 : 0;
-    ssize_t got = fdio_pread_full(fd, text, sizeof text - 1, (uint64_t)from);
+    uint64_t from = begin_tail(&st, a->engine_log_at, sizeof text - 1);
+    ssize_t got = fdio_pread_full(fd, text, sizeof text - 1, from);
     text[got > 0 ? got : 0] = '\0';
     const char *found = NULL;
     static const char *const words[] = {"rror", "can't", "xception", "No such", "ailed"};
@@ -332,8 +340,10 @@ static bool was_claimed(struct attendance *a)
 static void end_without_word(struct attendance *a)
 {
     CLEANUP_STRBUF struct strbuf words = STRBUF_INIT;
-    if (!put_meaning(a, attendance_log_name(a), &words) &&
-        !put_meaning(a, "driver.log", &words)) {
+    const struct engine_segment *segment = &a->engine.segment;
+    bool has_written = strcmp(segment->source, "driver.log") == 0;
+    if (!put_meaning(a, attendance_log_name(a), a->engine_log_at, &words) &&
+        !(has_written && put_meaning(a, "driver.log", segment->at, &words))) {
         put_last_words(a, &words);
     }
     if (a->is_over && livy_place_can_follow(&a->place) && !was_claimed(a)) {
@@ -431,6 +441,7 @@ void attendance_watch(struct attendance *a)
         ask_livy(a);
         (void)attendance_pause(a, LOOK_MS);
     }
+    a->yarn_ns = 0; /* the last look, however often it did not answer */
     attendance_look_at_yarn(a);
     drain_log(a);
     if (strcmp(a->ending.kind, "unknown") != 0) {
@@ -441,7 +452,6 @@ void attendance_watch(struct attendance *a)
 
 /* ---- Cancel */
 
-    a->yarn_ns = 0; /* the last look, however often it did not answer */
 /* The driver ends by this also where Livy does not answer, or forgot it. */
 static void ask_driver_to_end(struct attendance *a)
 {

@@ -345,6 +345,24 @@ def test_a_driver_that_dies_without_a_word_is_not_said_to_be_well(errand: Errand
     assert "the driver left no word of how the script ended" in errand.ok("show", run).text
 
 
+def test_an_older_attempts_log_is_no_reason(errand: Errand, livy: Livy, project: Path, gate: Path):
+    write(project, f"print('begun', flush=True)\n{waits_for(gate)}os.kill(os.getppid(), 9)\n{FOR_EVER}")
+    run = errand.submit("--target", "web", "job.py")
+    begun(errand, run)
+    with (errand.home / "state" / "local" / "runs" / run / "engine.log").open("a") as file:
+        file.write("Error: what another attempt met\n")
+    (pid,) = attendants(run)
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: attendants(run) not in ([], [pid]), "another attendant", SECONDS)
+    wait_for(lambda: control_log(errand, run).count("batch 0 of Livy") == 2, "its look", SECONDS)
+    gate.touch()
+    errand.run("follow", run, deadline_s=90)
+    shown = errand.ok("show", run).text
+    assert "the driver left no word of how the script ended" in shown
+    assert "what another attempt met" not in shown
+    assert livy.batches
+
+
 # --- cancel, and attendants that die --------------------------------------------------------------------------------
 
 
@@ -388,24 +406,6 @@ def test_a_cancel_waits_until_yarn_has_nothing_of_it_alive(
     assert "canceled: Livy has no such batch any more, and the driver has ended" in control_log(errand, run)
 
 
-def scripts(mark: str) -> list[int]:
-    """The pids of scripts and drivers that Livy's batches left."""
-    found = processes.carrying(MARK, mark)
-    return [pid for pid in found if any("job.py" in word for word in processes.command(pid))]
-
-
-def test_cancel_ends_a_batch_whose_post_was_not_answered(errand: Errand, livy: Livy, project: Path, mark: str):
-    write(project, FOR_EVER)
-    livy.faults = [("POST", "silent")]
-    run = errand.submit("--target", "web", "job.py")
-    wait_for(lambda: scripts(mark), "the script", SECONDS)
-    errand.ok("cancel", run)
-    assert errand.show(run)["status"] == "Canceled"
-    assert not livy.batches
-    assert "Livy has no such batch any more" in control_log(errand, run)
-    wait_for(lambda: not scripts(mark), "the end of the script", SECONDS)
-
-
 def test_that_yarn_knows_of_nothing_is_believed_when_it_says_so_for_a_while(
     errand: Errand, make_livy: Callable[..., Livy], project: Path
 ):
@@ -441,6 +441,24 @@ def test_a_silent_yarn_does_not_hold_up_the_log(
         begun(errand, run, gate.name.encode())
     errand.ok("follow", run)
     assert len(asked) < len(gates)
+
+
+def scripts(mark: str) -> list[int]:
+    """The pids of scripts and drivers that Livy's batches left."""
+    found = processes.carrying(MARK, mark)
+    return [pid for pid in found if any("job.py" in word for word in processes.command(pid))]
+
+
+def test_cancel_ends_a_batch_whose_post_was_not_answered(errand: Errand, livy: Livy, project: Path, mark: str):
+    write(project, FOR_EVER)
+    livy.faults = [("POST", "silent")]
+    run = errand.submit("--target", "web", "job.py")
+    wait_for(lambda: scripts(mark), "the script", SECONDS)
+    errand.ok("cancel", run)
+    assert errand.show(run)["status"] == "Canceled"
+    assert not livy.batches
+    assert "Livy has no such batch any more" in control_log(errand, run)
+    wait_for(lambda: not scripts(mark), "the end of the script", SECONDS)
 
 
 def test_cancel_ends_a_script_that_livy_forgot(errand: Errand, livy: Livy, project: Path, mark: str):
