@@ -24,11 +24,15 @@ bool environment_livy_is(const struct runspec *spec)
     return spec->spark != NULL && spec->spark->livy != NULL;
 }
 
-/* "==3.11.*" and "==3.11.7", as the controller writes what names one series. */
+/* "==3.11.*", which the controller makes of "3.11". "==3.11.7" is for the cluster to say,
+ * whose patch level nobody knows. */
 static bool names_series(const char *wish)
 {
-    return strncmp(wish, "==", 2) == 0 && strchr(wish, ',') == NULL &&
-           strchr(wish, '.') != NULL;
+    if (strncmp(wish, "==", 2) != 0) {
+        return false;
+    }
+    size_t length = pep440_series(wish + 2);
+    return memchr(wish + 2, '.', length) != NULL && strcmp(wish + 2 + length, ".*") == 0;
 }
 
 bool environment_livy_python(const struct noderoot *root, const struct runspec *spec,

@@ -161,6 +161,20 @@ def test_a_python_that_is_named_need_not_be_asked_for(errand: Errand, livy: Livy
     assert len(livy.posts) == 1
 
 
+@pytest.mark.parametrize("wish", ["3", "3.7.9"])
+def test_a_python_that_is_named_too_shortly_or_exactly_is_asked_for(
+    errand: Errand, livy: Livy, project: Path, index: Index, wish: str
+):
+    """Neither says which Python the cluster has: its series, or its patch level, is still to be known."""
+    index.wheel("tiny")
+    write(project, index, "tiny")
+    (project / "errand.yaml").write_text(f"environment: {{requirements: requirements.txt, python: '{wish}'}}\n")
+    livy.pretend("3.7.9", "glibc 2.27")
+    assert "tiny 1.0" in errand.ok("run", "--target", "web", "job.py").text
+    assert errand.show(errand.last_run())["environment"]["python"] == "3.7.9"
+    assert [one["name"].endswith("-python") for one in livy.posts] == [True, False]
+
+
 @pytest.mark.usefixtures("livy")
 def test_what_a_build_starts_does_not_see_the_password(errand: Errand, project: Path, index: Index):
     system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
