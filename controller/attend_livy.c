@@ -355,9 +355,12 @@ static int put_environment(struct attendance *a)
 {
     struct error err = ERROR_INIT;
     CLEANUP_FREE char *uri = NULL;
-    if (attendance_reach_patiently(a, &err) < 0 ||
-        attendance_send_environment(a, &uri, &err) < 0) {
-        return err.code == ERR_NOT_FOUND ? ATTEND_LIVY_LACKS : fail(&err);
+    if (attendance_reach_patiently(a, &err) < 0) {
+        return fail(&err);
+    }
+    if (attendance_send_environment(a, &uri, &err) < 0) {
+        bool is_packed = faccessat(a->run_fd, ATTEND_LIVY_ARCHIVE, F_OK, 0) == 0;
+        return err.code == ERR_NOT_FOUND && !is_packed ? ATTEND_LIVY_LACKS : fail(&err);
     }
     return 0;
 }

@@ -158,8 +158,12 @@ static int send(const struct preparation *p, const struct environment_pin *pin,
     CLEANUP_FD int fd = openat(p->run_fd, ARCHIVE,
                                O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     int result = fd < 0 ? error_sys(err, "make " ARCHIVE) : pack(p, pin, fd, err);
-    if (result == 0 && attend(p, "environment", err) != 0) {
-        result = -1;
+    if (result == 0) {
+        result = attend(p, "environment", err);
+    }
+    if (result == LACKS_ARCHIVE) {
+        result = error_set(err, ERR_NOT_FOUND,
+                           "the environment that was packed for the cluster is gone");
     }
     (void)unlinkat(p->run_fd, ARCHIVE, 0);
     return result;

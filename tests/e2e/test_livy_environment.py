@@ -175,6 +175,27 @@ def test_a_python_that_is_named_too_shortly_or_exactly_is_asked_for(
     assert [one["name"].endswith("-python") for one in livy.posts] == [True, False]
 
 
+def test_why_the_question_could_not_start_is_told(errand: Errand, livy: Livy, project: Path, index: Index):
+    write(project, index, "tiny")
+    livy.says = "raise SystemExit('Error: the queue ml takes nobody')\n"
+    result = errand.run("run", "--target", "web", "job.py", code=125)
+    assert "Error: the queue ml takes nobody" in result.errors
+    assert "takes nobody" in log(errand, "question.log")
+
+
+def test_why_an_environment_cannot_be_put_there_is_told(
+    errand: Errand, livy: Livy, project: Path, index: Index, tmp_path: Path
+):
+    """It is not taken for one that has to be packed first."""
+    index.wheel("tiny")
+    write(project, index, "tiny")
+    (livy.files / "errand").mkdir()
+    (livy.files / "errand" / "environments").symlink_to(tmp_path / "nowhere")
+    result = errand.run("run", "--target", "web", "job.py", code=125)
+    assert "/environments/" in result.errors
+    assert "No such file or directory" in result.errors
+
+
 @pytest.mark.usefixtures("livy")
 def test_what_a_build_starts_does_not_see_the_password(errand: Errand, project: Path, index: Index):
     system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
