@@ -62,7 +62,11 @@ bool livy_python_read(int root_fd, const struct runspec *spec, struct livy_pytho
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
         json_copy_text(j, fields[i].key, (char *)out + fields[i].at, FIELD_SIZE);
     }
-    return is_plain(out);
+    bool is_known = is_plain(out);
+    if (!is_known) {
+        *out = (struct livy_python){.version = ""};
+    }
+    return is_known;
 }
 
 int livy_python_write(int root_fd, const struct runspec *spec,

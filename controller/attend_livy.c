@@ -179,9 +179,8 @@ static int open_files(struct attendance *a, struct error *err)
 {
     bool is_script = a->task == ATTEND_LIVY_SCRIPT;
     a->log_fd = is_script ? open_file(a, "driver.log", err) : -1;
-    a->engine_log_fd = is_script && a->log_fd < 0
-                           ? -1
-                           : open_file(a, attendance_log_name(a), err);
+    a->engine_log_fd =
+        is_script && a->log_fd < 0 ? -1 : open_file(a, attendance_log_name(a), err);
     struct stat st;
     if (a->engine_log_fd >= 0 && fstat(a->engine_log_fd, &st) == 0) {
         a->engine_log_at = (uint64_t)st.st_size;
@@ -227,9 +226,9 @@ static int catch_term(struct attendance *a, struct error *err)
 static int connect_server(struct attendance *a, struct error *err)
 {
     const struct runspec_livy *livy = a->spark->livy;
-    const char *password = getenv(ATTEND_LIVY_PASSWORD);
+    const char *password = getenv(LIVY_PASSWORD);
     a->password = xstrdup(password != NULL ? password : "");
-    variables_wipe(ATTEND_LIVY_PASSWORD); /* /proc shows it otherwise */
+    variables_wipe(LIVY_PASSWORD); /* /proc shows it otherwise */
     a->settings = (struct http_settings){.login = target_livy_login(livy),
                                          .user = livy->user != NULL ? livy->user : "",
                                          .password = a->password,
@@ -359,8 +358,8 @@ static int put_environment(struct attendance *a)
         return fail(&err);
     }
     if (attendance_send_environment(a, &uri, &err) < 0) {
-        bool is_packed = faccessat(a->run_fd, ATTEND_LIVY_ARCHIVE, F_OK, 0) == 0;
-        return err.code == ERR_NOT_FOUND && !is_packed ? ATTEND_LIVY_LACKS : fail(&err);
+        bool is_packed = faccessat(a->run_fd, LIVY_ARCHIVE, F_OK, 0) == 0;
+        return err.code == ERR_NOT_FOUND && !is_packed ? LIVY_LACKS : fail(&err);
     }
     return 0;
 }

@@ -27,9 +27,6 @@
 
 #include <stdint.h>
 
-/* The variable in which its stage gets Livy's password. */
-#define ATTEND_LIVY_PASSWORD "ERRAND_LIVY_PASSWORD"
-
 /* ROW(symbol, name) */
 #define ATTEND_LIVY_TABLE(ROW)                                                           \
     ROW(SCRIPT, "script")           /* look after the run until it has ended */          \
@@ -46,14 +43,9 @@ enum attend_livy_task {
 int attend_livy_task_parse(const char *name, enum attend_livy_task *out,
                            struct error *err);
 
-/* The exit status of ENVIRONMENT: neither the cluster has it nor the run's folder
- * (ATTEND_LIVY_ARCHIVE), into which it is to be packed. */
-#define ATTEND_LIVY_LACKS 3
-#define ATTEND_LIVY_ARCHIVE "environment.tar"
-
 /* Do it for the run in this folder. The exit status: 0 where it is done, for a script
- * where driver.result says how it ended; else what to exit with, and the last line on
- * stderr says why. */
+ * where driver.result says how it ended; LIVY_LACKS; else what to exit with, and the last
+ * line on stderr says why. */
 int attend_livy(const char *run_folder, int64_t attempt, enum attend_livy_task task);
 
 #endif

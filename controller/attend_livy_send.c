@@ -119,7 +119,7 @@ int attendance_send_project(struct attendance *a, const char *name, struct error
 
 int attendance_send_environment(struct attendance *a, char **out_uri, struct error *err)
 {
-    CLEANUP_FREE char *file = files_join(a->run_folder, ATTEND_LIVY_ARCHIVE);
+    CLEANUP_FREE char *file = files_join(a->run_folder, LIVY_ARCHIVE);
     CLEANUP_FREE char *name = xasprintf("environments/%s-%s.tar", a->environment.identity,
                                         a->environment.build);
     char text[FILES_SIZE_TEXT];

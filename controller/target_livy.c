@@ -1,9 +1,9 @@
 #include "controller/target_livy.h"
 
 #include "common/http.h"
+#include "common/livy_python.h"
 #include "common/mem.h"
 #include "common/variables.h"
-#include "controller/attend_livy.h"
 #include "controller/yaml.h"
 
 #include <errno.h>
@@ -223,8 +223,8 @@ static int add_password(struct submission *s, struct command_context *context,
         if (s->secrets == NULL) {
             s->secrets = json_new_object();
         }
-        json_add_bytes(s->secrets, ATTEND_LIVY_PASSWORD, password, strlen(password));
-        strvec_push(&s->spec.secrets, ATTEND_LIVY_PASSWORD);
+        json_add_bytes(s->secrets, LIVY_PASSWORD, password, strlen(password));
+        strvec_push(&s->spec.secrets, LIVY_PASSWORD);
         mem_wipe(password, strlen(password));
     }
     return 0;

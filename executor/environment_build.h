@@ -14,16 +14,13 @@
 
 #include "executor/environment.h"
 
-/* The secret that is an attendant's alone (ATTEND_LIVY_PASSWORD of the controller). */
-#define PREPARATION_PASSWORD "ERRAND_LIVY_PASSWORD"
-
 /* What the prepare stage has. All borrowed. */
 struct preparation {
     const struct noderoot *root;
     const struct runspec *spec;
     int run_fd;
     int64_t attempt;
-    const char *password;      /* PREPARATION_PASSWORD=..., or NULL */
+    const char *password;      /* LIVY_PASSWORD "=...", or NULL */
     struct programs *programs; /* their environment is complete */
 };
 

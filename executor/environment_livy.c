@@ -14,8 +14,6 @@
 #include "executor/attended.h"
 #include "executor/spark_environment.h"
 
-#define LACKS_ARCHIVE 3 /* ATTEND_LIVY_LACKS of the controller's attend_livy.h */
-#define ARCHIVE "environment.tar"
 #define LOCK_FILE "livy/lock"
 #define LOOK_MS 200
 
@@ -61,7 +59,7 @@ static const char *last_line(struct strbuf *text)
     return newline != NULL ? newline + 1 : text->data;
 }
 
-/* Its exit status: 0, or LACKS_ARCHIVE. */
+/* Its exit status: 0, or LIVY_LACKS. */
 static int attend(const struct preparation *p, const char *task, struct error *err)
 {
     CLEANUP_FREE char *folder = xasprintf("%s/runs/%s", p->root->path, p->spec->run);
@@ -83,8 +81,8 @@ static int attend(const struct preparation *p, const char *task, struct error *e
     programs_set_grace(p->programs, ATTENDED_GRACE_MS);
     int status = programs_run(p->programs, argv, false, err);
     programs_set_grace(p->programs, PROGRAM_GRACE_MS);
-    variables_unset(environment, PREPARATION_PASSWORD);
-    if (status <= 0 || status == LACKS_ARCHIVE) {
+    variables_unset(environment, LIVY_PASSWORD);
+    if (status <= 0 || status == LIVY_LACKS) {
         return status;
     }
     return error_set(err, ERR_UNSUPPORTED, "%.900s",
@@ -152,20 +150,20 @@ static int send(const struct preparation *p, const struct environment_pin *pin,
 {
     CLEANUP_FD int turn = wait_for_turn(p, err);
     int status = turn < 0 ? -1 : attend(p, "environment", err);
-    if (status != LACKS_ARCHIVE) {
+    if (status != LIVY_LACKS) {
         return status;
     }
-    CLEANUP_FD int fd = openat(p->run_fd, ARCHIVE,
+    CLEANUP_FD int fd = openat(p->run_fd, LIVY_ARCHIVE,
                                O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int result = fd < 0 ? error_sys(err, "make " ARCHIVE) : pack(p, pin, fd, err);
+    int result = fd < 0 ? error_sys(err, "make " LIVY_ARCHIVE) : pack(p, pin, fd, err);
     if (result == 0) {
         result = attend(p, "environment", err);
     }
-    if (result == LACKS_ARCHIVE) {
+    if (result == LIVY_LACKS) {
         result = error_set(err, ERR_NOT_FOUND,
                            "the environment that was packed for the cluster is gone");
     }
-    (void)unlinkat(p->run_fd, ARCHIVE, 0);
+    (void)unlinkat(p->run_fd, LIVY_ARCHIVE, 0);
     return result;
 }
 
@@ -177,5 +175,5 @@ int environment_livy_send(const struct preparation *p, struct error *err)
         return -1;
     }
     int status = attend(p, "environment", err);
-    return status == LACKS_ARCHIVE ? send(p, &pin, err) : status;
+    return status == LIVY_LACKS ? send(p, &pin, err) : status;
 }

@@ -150,7 +150,7 @@ static void add_secret(void *context, const char *setting)
 {
     struct stage_of_run *s = context;
     const char *value = setting + strcspn(setting, "=") + 1;
-    if (strncmp(setting, PREPARATION_PASSWORD "=", sizeof(PREPARATION_PASSWORD)) == 0) {
+    if (strncmp(setting, LIVY_PASSWORD "=", sizeof(LIVY_PASSWORD)) == 0) {
         s->password = xstrdup(setting);
     } else {
         variables_set(programs_environment(s->programs), setting);
