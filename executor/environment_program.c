@@ -29,7 +29,7 @@ struct programs {
     bool is_quiet;
     int64_t limit_ms; /* 0: none */
     int grace_ms;
-    uint64_t logged;  /* bytes so far */
+    uint64_t logged; /* bytes so far */
 };
 
 struct programs *programs_new(int stop_fd, int run_log_fd)
