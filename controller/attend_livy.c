@@ -392,6 +392,9 @@ int attend_livy(const char *run_folder, int64_t attempt, enum attend_livy_task t
         return task == ATTEND_LIVY_PYTHON ? ask_python(&a) : put_environment(&a);
     }
     look_after(&a);
+    if (strcmp(a.ending.kind, "exited") != 0 && strcmp(a.ending.kind, "signaled") != 0) {
+        attendance_doubt_sent(&a);
+    }
     attendance_say(&a, ENGINE_ENDED, "%s", a.ending.text);
     if (write_result(&a, &err) < 0) {
         log_line(&a.log, "%s", err.text);

@@ -81,7 +81,12 @@ int attendance_keep(const struct attendance *a, const char *file, int64_t number
                     struct error *err);
 int64_t attendance_kept(const struct attendance *a, const char *file);
 
-/* attend_livy_send.c. The project, by its digest: what is there is not sent again. name:
+/* attend_livy_send.c. The project's archive in place. malloc'ed. */
+char *attendance_project_name(const struct attendance *a);
+/* What a command brought may be there no more, as the script was not started: it is sent
+ * again by the next run. Nothing where one can look. */
+void attendance_doubt_sent(const struct attendance *a);
+/* The project, by its digest: what is there is not sent again. name:
  * in place. Errors: livy_place.h's, archive.h's. */
 int attendance_send_project(struct attendance *a, const char *name, struct error *err);
 /* A list of files: what lies in the project is brought to the attempt's folder, each in

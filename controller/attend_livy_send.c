@@ -59,6 +59,37 @@ static void note_sent(const struct attendance *a, const char *name)
     }
 }
 
+static void forget_sent(const struct attendance *a, const char *name)
+{
+    CLEANUP_FREE char *mark = sent_mark(a, name);
+    if (unlink(mark) == 0) {
+        log_line(&a->log, "the next run sends %s again", name);
+    }
+}
+
+char *attendance_project_name(const struct attendance *a)
+{
+    char root[OID_HEX_SIZE];
+    oid_to_hex(&a->spec.root, root);
+    return xasprintf("projects/%s.tar", root);
+}
+
+static char *environment_name(const struct attendance *a)
+{
+    return xasprintf("environments/%s-%s.tar", a->environment.identity,
+                     a->environment.build);
+}
+
+void attendance_doubt_sent(const struct attendance *a)
+{
+    CLEANUP_FREE char *project = attendance_project_name(a);
+    CLEANUP_FREE char *environment = environment_name(a);
+    if (a->place.way != NULL && !livy_place_can_follow(&a->place)) {
+        forget_sent(a, project);
+        forget_sent(a, environment);
+    }
+}
+
 /* ---- The project */
 
 static int leave_out(void *context, const char *path, const char *target,
@@ -120,8 +151,7 @@ int attendance_send_project(struct attendance *a, const char *name, struct error
 int attendance_send_environment(struct attendance *a, char **out_uri, struct error *err)
 {
     CLEANUP_FREE char *file = files_join(a->run_folder, LIVY_ARCHIVE);
-    CLEANUP_FREE char *name = xasprintf("environments/%s-%s.tar", a->environment.identity,
-                                        a->environment.build);
+    CLEANUP_FREE char *name = environment_name(a);
     char text[FILES_SIZE_TEXT];
     struct stat st;
     bool is_there = false;

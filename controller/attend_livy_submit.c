@@ -191,9 +191,7 @@ static int check_variables(const struct attendance *a, struct error *err)
 static int send_script(struct attendance *a, struct posting *p, const char *driver,
                        struct error *err)
 {
-    char root[OID_HEX_SIZE];
-    oid_to_hex(&a->spec.root, root);
-    CLEANUP_FREE char *project = xasprintf("projects/%s.tar", root);
+    CLEANUP_FREE char *project = attendance_project_name(a);
     CLEANUP_FREE char *archive = livy_place_uri(&a->place, project);
     CLEANUP_FREE char *environment = NULL;
     if (check_variables(a, err) < 0 ||

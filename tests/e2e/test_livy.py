@@ -93,6 +93,19 @@ def test_a_command_carries_files_both_ways(errand: Errand, copier: Path, project
     assert len(sent) == 1
 
 
+@pytest.mark.usefixtures("copier")
+def test_what_a_command_brought_and_is_gone_is_brought_again(errand: Errand, project: Path, tmp_path: Path):
+    """Nobody can look; but a batch that could not start is doubt enough."""
+    write(project, "print('hello')\n")
+    errand.ok("run", "--target", "web", "job.py")
+    [sent] = tmp_path.rglob("projects/*.tar")
+    sent.unlink()
+    result = errand.run("run", "--target", "web", "job.py", code=125)
+    assert "projects/" in result.errors
+    assert "the next run sends projects/" in control_log(errand, errand.last_run())
+    assert "hello" in errand.ok("run", "--target", "web", "job.py").text
+
+
 def test_a_cancel_ends_a_command_that_copies(errand: Errand, copier: Path, project: Path):
     copier.with_name("copy.hangs").touch()
     write(project, "print('never')\n")
