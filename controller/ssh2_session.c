@@ -445,6 +445,12 @@ void ssh2_session_send_eof(struct ssh2_session *s)
     }
 }
 
+bool ssh2_session_is_cut(const struct ssh2_session *s)
+{
+    return s->socket.has_ended &&
+           (s->channel == NULL || libssh2_channel_eof(s->channel) == 0);
+}
+
 /* It comes with the channel's end, behind the end of what the command wrote. */
 int ssh2_session_exit_status(struct ssh2_session *s, struct strbuf *how)
 {

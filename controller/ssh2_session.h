@@ -108,6 +108,8 @@ ssize_t ssh2_session_write(struct ssh2_session *session, const void *data, size_
 bool ssh2_session_has_room(const struct ssh2_session *session);
 void ssh2_session_send_eof(struct ssh2_session *session);
 
+/* The connection ended before the stream did: that says nothing of the command. */
+bool ssh2_session_is_cut(const struct ssh2_session *session);
 /* How the command ended, waited for a moment: its exit status, 128 where a signal ended
  * it, 0 also where it did not tell. how: "exited with status 1", appended. */
 int ssh2_session_exit_status(struct ssh2_session *session, struct strbuf *how);

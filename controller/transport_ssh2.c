@@ -443,6 +443,11 @@ static int ssh2_explain(struct link *link, const struct link_end *end, struct er
                   phase_name(s->phase), waited, said.data);
         return error_hint(err, "by hand: %s echo ok", s->by_hand);
     }
+    if (ssh2_session_is_cut(s->session)) {
+        fail_session(s);
+        *err = s->failure;
+        return -1;
+    }
     CLEANUP_STRBUF struct strbuf how = STRBUF_INIT;
     int status = ssh2_session_exit_status(s->session, &how);
     const struct openssh_story story = {.where = s->where.data, .by_hand = s->by_hand};

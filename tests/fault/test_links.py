@@ -102,6 +102,17 @@ def test_a_node_that_was_away_has_not_lost_its_run(gated):
     link.check(followed.finish())
 
 
+@pytest.mark.parametrize("at", range(2600, 4000, 200))
+def test_a_link_that_is_lost_again_before_the_executor_speaks_is_one_more_try(gated, at):
+    """The cut between login and the executor's first word was taken for a login shell that lets nobody in."""
+    link, followed = gated()
+    link.proxy.faults = [Fault("rst", "down", at, connection=link.proxy.connections + 1)]
+    link.proxy.cut("rst")
+    followed.wait_output(AGAIN, "err")
+    link.gate.touch()
+    link.check(followed.finish())
+
+
 def test_hours_of_trying_are_few_lines(gated):
     """One line when it begins, and one for each cause (a reset is met in connect() or after it); not one a try."""
     link, followed = gated()
