@@ -16,6 +16,8 @@
 
 #define LOCK_FILE "livy/lock"
 #define LOOK_MS 200
+/* An upload, or a question's wait in a queue: as long as the stage may take. */
+#define ATTENDED_SILENCE_S (6 * 3600)
 
 bool environment_livy_is(const struct runspec *spec)
 {
@@ -78,9 +80,9 @@ static int attend(const struct preparation *p, const char *task, struct error *e
     if (p->password != NULL) { /* for this program alone, and none that builds */
         variables_set(environment, p->password);
     }
-    programs_set_grace(p->programs, ATTENDED_GRACE_MS);
+    programs_set_patience(p->programs, ATTENDED_GRACE_MS, ATTENDED_SILENCE_S);
     int status = programs_run(p->programs, argv, false, err);
-    programs_set_grace(p->programs, PROGRAM_GRACE_MS);
+    programs_set_patience(p->programs, PROGRAM_GRACE_MS, PROGRAM_SILENCE_S);
     variables_unset(environment, LIVY_PASSWORD);
     if (status <= 0 || status == LIVY_LACKS) {
         return status;

@@ -28,7 +28,7 @@ struct programs {
     const struct log *control; /* or NULL */
     bool is_quiet;
     int64_t limit_ms; /* 0: none */
-    int grace_ms;
+    int grace_ms, silence_s;
     uint64_t logged; /* bytes so far */
 };
 
@@ -38,7 +38,7 @@ struct programs *programs_new(int stop_fd, int run_log_fd)
     p->stop_fd = stop_fd;
     p->run_log_fd = run_log_fd;
     p->build_log_fd = p->dir_fd = -1;
-    p->grace_ms = PROGRAM_GRACE_MS;
+    programs_set_patience(p, PROGRAM_GRACE_MS, PROGRAM_SILENCE_S);
     strbuf_init(&p->line, 4 * LINE_MAX_BYTES);
     strbuf_init(&p->text, PROGRAM_TEXT_MAX + 4 * LINE_MAX_BYTES);
     return p;
@@ -104,8 +104,9 @@ void programs_limit(struct programs *p, int64_t timeout_ms)
     p->limit_ms = timeout_ms;
 }
 
-void programs_set_grace(struct programs *p, int grace_ms)
+void programs_set_patience(struct programs *p, int grace_ms, int silence_s)
 {
+    p->silence_s = silence_s;
     p->grace_ms = grace_ms;
 }
 
@@ -272,7 +273,7 @@ static int listen_to(struct programs *p, int *fd, const struct subprocess *sp,
 {
     CLEANUP_FD int end_fd = subprocess_open_end(sp);
     int64_t begun_ns = clock_monotonic_ns();
-    int64_t deadline_ns = begun_ns + PROGRAM_SILENCE_S * NS_PER_S;
+    int64_t deadline_ns = begun_ns + p->silence_s * NS_PER_S;
     while (!subprocess_has_ended(sp)) {
         struct pollfd polls[] = {{.fd = p->stop_fd, .events = POLLIN},
                                  {.fd = end_fd, .events = POLLIN},
@@ -287,10 +288,10 @@ static int listen_to(struct programs *p, int *fd, const struct subprocess *sp,
         }
         if (polls[2].revents != 0) {
             take_some(p, fd, BLOCK);
-            deadline_ns = clock_monotonic_ns() + PROGRAM_SILENCE_S * NS_PER_S;
+            deadline_ns = clock_monotonic_ns() + p->silence_s * NS_PER_S;
         } else if (clock_monotonic_ns() >= deadline_ns) {
             error_set(err, ERR_TIMED_OUT, "%s said nothing for %d minutes", sp->argv[0],
-                      PROGRAM_SILENCE_S / 60);
+                      p->silence_s / 60);
             return error_hint(err, "see the build log for what it did last");
         }
     }

@@ -4,7 +4,7 @@
  *
  * A builder's output comes over a pipe, line by line; what is secret in it is replaced by
  * "***" before anybody sees or stores it. The lines go into the build's log and into that
- * of the run. A program that says nothing for PROGRAM_SILENCE_S is ended, and so is one
+ * of the run. A program that says nothing for too long is ended, and so is one
  * whose run is being ended: every wait here is one for the stop descriptor too.
  *
  * Life: programs_new -> programs_run ... -> programs_free.
@@ -20,8 +20,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* If nothing else is set. */
 #define PROGRAM_SILENCE_S 3600
-#define PROGRAM_GRACE_MS 500 /* between SIGTERM and SIGKILL, if nothing else is set */
+#define PROGRAM_GRACE_MS 500                 /* between SIGTERM and SIGKILL */
 #define PROGRAM_LOG_MAX ((uint64_t)64 << 20) /* no more goes into the logs */
 #define PROGRAM_TEXT_MAX ((size_t)512 << 10) /* so much of what one said is kept */
 
@@ -46,8 +47,9 @@ void programs_set_control(struct programs *p, const struct log *control);
 void programs_set_folder(struct programs *p, int dir_fd);
 /* How long what is run from now on may take, whatever it says. 0: as long as it likes. */
 void programs_limit(struct programs *p, int64_t timeout_ms);
-/* How long what is run from now on has to end when it is told to. */
-void programs_set_grace(struct programs *p, int grace_ms);
+/* What is run from now on has so long to end when it is told to, and may say nothing for
+ * so long. */
+void programs_set_patience(struct programs *p, int grace_ms, int silence_s);
 
 /* A line of ours for both logs. */
 void programs_say(struct programs *p, const char *format, ...)

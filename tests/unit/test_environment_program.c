@@ -98,18 +98,32 @@ static void a_program_has_the_time_to_end_that_was_set(void **state)
     struct error err = ERROR_INIT;
     (void)state;
     assert_int_equal(fdio_pipe(stop, NULL), 0);
-    CLEANUP_FREE char *script =
-        xasprintf("trap 'sleep 1; echo ended; exit' TERM; echo x >/proc/$PPID/fd/%d; "
-                  "while :; do sleep 0.1; done",
-                  stop[1]);
+    CLEANUP_FREE char *script = xasprintf("trap 'sleep 1; echo ended; exit' TERM; (trap "
+                                          "'' TERM; echo x >/proc/$PPID/fd/%d); "
+                                          "while :; do sleep 0.1; done",
+                                          stop[1]);
     const char *const argv[] = {"/bin/sh", "-c", script, NULL};
     CLEANUP(programs_cleanup) struct programs *p = programs_new(stop[0], -1);
-    programs_set_grace(p, 60000);
+    programs_set_patience(p, 60000, 60);
     assert_int_equal(programs_run(p, argv, true, &err), -1);
     assert_int_equal(err.code, ERR_CANCELED);
     assert_string_equal(programs_text(p)->data, "ended\n");
     fdio_close(&stop[0]);
     fdio_close(&stop[1]);
+}
+
+/* An upload of over an hour was taken for a program that hangs. */
+static void a_program_may_be_silent_as_long_as_was_set(void **state)
+{
+    CLEANUP(programs_cleanup) struct programs *p = programs_new(-1, -1);
+    const char *const argv[] = {"/bin/sleep", "600", NULL};
+    struct error err = ERROR_INIT;
+    (void)state;
+    programs_set_patience(p, 0, 1);
+    assert_int_equal(programs_run(p, argv, true, &err), -1);
+    assert_int_equal(err.code, ERR_TIMED_OUT);
+    programs_set_patience(p, 0, 600);
+    assert_string_equal(say(p, "sleep 2; echo sent"), "sent\n");
 }
 
 int main(void)
@@ -122,6 +136,7 @@ int main(void)
         cmocka_unit_test(a_program_that_closed_its_output_is_ended_too),
         cmocka_unit_test(what_takes_too_long_is_ended),
         cmocka_unit_test(a_program_has_the_time_to_end_that_was_set),
+        cmocka_unit_test(a_program_may_be_silent_as_long_as_was_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
