@@ -1,5 +1,6 @@
 #include "controller/ssh2_words.h"
 
+#include "common/clock.h"
 #include "controller/terminal.h"
 
 #include <errno.h>
@@ -71,4 +72,15 @@ void ssh2_append_said(struct ssh2_session *session, const char *noise, struct st
     if (said != NULL && said[0] != '\0') {
         strbuf_printf(out, "; it said: %s", said);
     }
+}
+
+int ssh2_explain_late(const char *where, int64_t late_ms, const char *said,
+                      const char *by_hand, struct error *err)
+{
+    char waited[CLOCK_TEXT_SIZE];
+    clock_format_duration(waited, late_ms);
+    error_set(err, ERR_TIMED_OUT,
+              "%s: start: logged in, but no executor begins after %s%s", where, waited,
+              said);
+    return error_hint(err, "by hand: %s echo ok", by_hand);
 }

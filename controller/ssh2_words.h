@@ -15,5 +15,8 @@ const char *ssh2_hint_of_cause(enum ssh2_cause cause);
  * append. session may be NULL. */
 void ssh2_append_said(struct ssh2_session *session, const char *noise,
                       struct strbuf *out);
+/* The login was over, and no executor began within late_ms; said as above. */
+int ssh2_explain_late(const char *where, int64_t late_ms, const char *said,
+                      const char *by_hand, struct error *err);
 
 #endif

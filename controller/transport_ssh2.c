@@ -424,6 +424,10 @@ static int ssh2_explain(struct link *link, const struct link_end *end, struct er
 {
     struct ssh2_link *s = of(link);
     CLEANUP_STRBUF struct strbuf said = STRBUF_INIT;
+    if (s->phase != PHASE_FAILED && end->cause == NULL && end->late_ms <= 0 &&
+        ssh2_session_is_cut(s->session)) {
+        fail_session(s);
+    }
     if (s->phase == PHASE_FAILED) {
         *err = s->failure;
         return -1;
@@ -436,17 +440,7 @@ static int ssh2_explain(struct link *link, const struct link_end *end, struct er
                                            : error_hint(err, "by hand: %s", s->by_hand);
     }
     if (end->late_ms > 0) {
-        char waited[CLOCK_TEXT_SIZE];
-        clock_format_duration(waited, end->late_ms);
-        error_set(err, ERR_TIMED_OUT,
-                  "%s: %s: logged in, but no executor begins after %s%s", s->where.data,
-                  phase_name(s->phase), waited, said.data);
-        return error_hint(err, "by hand: %s echo ok", s->by_hand);
-    }
-    if (ssh2_session_is_cut(s->session)) {
-        fail_session(s);
-        *err = s->failure;
-        return -1;
+        return ssh2_explain_late(s->where.data, end->late_ms, said.data, s->by_hand, err);
     }
     CLEANUP_STRBUF struct strbuf how = STRBUF_INIT;
     int status = ssh2_session_exit_status(s->session, &how);

@@ -84,7 +84,7 @@ def test_a_cancel_ends_the_batch_that_asks_for_the_python(
     index.wheel("tiny")
     write(project, index, "tiny")
     gate = tmp_path / "gate"
-    livy.says = f"import os, time\nwhile not os.path.exists({str(gate)!r}):\n    time.sleep(0.1)\n"
+    livy.says = f"import os, threading\nwhile not os.path.exists({str(gate)!r}):\n    threading.Event().wait(0.1)\n"
     livy.faults = [("DELETE", 503)] * 4 + ([] if is_answered else [("POST", "silent")])
     run = errand.submit("--target", "web", "job.py")
     wait_for(lambda: livy.batches, "the question", SECONDS)
