@@ -212,13 +212,25 @@ static int send_script(struct attendance *a, struct posting *p, const char *driv
     return 0;
 }
 
+/* Of which the Python may come in an archive of the cluster's. One of the project's is
+ * not here yet. */
+static int send_question(struct attendance *a, struct posting *p, const char *driver,
+                         struct error *err)
+{
+    for (size_t i = 0; i < a->spark->archives.count; i++) {
+        if (spark_is_uri(a->spark->archives.items[i])) {
+            strvec_push(&p->archives, a->spark->archives.items[i]);
+        }
+    }
+    return attendance_send_driver(a, NULL, NULL, driver, err);
+}
+
 static int prepare(struct attendance *a, struct posting *p, struct error *err)
 {
     CLEANUP_FREE char *driver = xasprintf("%s/driver.py", a->folder);
     if (livy_place_make_dir(&a->place, a->folder, err) < 0 ||
-        (a->task == ATTEND_LIVY_SCRIPT
-             ? send_script(a, p, driver, err)
-             : attendance_send_driver(a, NULL, NULL, driver, err)) < 0) {
+        (a->task == ATTEND_LIVY_SCRIPT ? send_script(a, p, driver, err)
+                                       : send_question(a, p, driver, err)) < 0) {
         return -1;
     }
     p->driver = livy_place_uri(&a->place, driver);

@@ -175,6 +175,21 @@ def test_a_python_that_is_named_too_shortly_or_exactly_is_asked_for(
     assert [one["name"].endswith("-python") for one in livy.posts] == [True, False]
 
 
+def test_the_question_goes_to_the_python_that_comes_in_an_archive(
+    errand: Errand, livy: Livy, project: Path, index: Index
+):
+    index.wheel("tiny")
+    write(project, index, "tiny")
+    archive = "hdfs:///envs/py.tar.gz#env"
+    (project / "errand.yaml").write_text("environment: {requirements: requirements.txt}\n")
+    words = ["--archives", archive, "--interpreter", "./env/bin/python"]
+    assert "tiny 1.0" in errand.ok("run", "--target", "web", *words, "job.py").text
+    question, job = livy.posts
+    assert question["archives"] == [archive]
+    assert question["conf"]["spark.pyspark.python"] == "./env/bin/python"
+    assert job["archives"][0] == archive
+
+
 def test_why_the_question_could_not_start_is_told(errand: Errand, livy: Livy, project: Path, index: Index):
     write(project, index, "tiny")
     livy.says = "raise SystemExit('Error: the queue ml takes nobody')\n"
