@@ -107,7 +107,7 @@ static int add_livy(struct command_context *context, const struct add_args *args
                          target_save(context->home, &target, args->want_force, &err) != 0
                      ? command_fail(context, false, &err, err.code == ERR_USAGE ? 2 : 1)
                      : 0;
-    if (result == 0) {
+    if (result == 0 && target.livy != NULL) {
         warn_of_missing(context->terminal, "--ca", target.livy->ca);
         terminal_note(context->terminal,
                       "added target %s; try it with: errand target check %s", name, name);

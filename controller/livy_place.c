@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define COMMAND_MS (6 * 3600 * 1000)
+#define COMMAND_MS ((int64_t)6 * 3600 * 1000)
 #define COMMAND_SAID_MAX ((size_t)64 << 10)
 #define FOLDER_MODE 0755
 
@@ -285,7 +285,7 @@ static int run_command(const struct livy_place *place, struct strvec *argv,
     }
     if (left_ms <= 0) {
         return error_set(err, ERR_TIMED_OUT, "there is no time left to copy by %s",
-                         argv->items[0]);
+                         strvec_argv(argv)[0]);
     }
     if (subprocess_capture_start(&sp, (const char *const *)strvec_argv(argv), true, err) <
         0) {
