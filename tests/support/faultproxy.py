@@ -212,11 +212,11 @@ class _Link:
             time.sleep(self.proxy.rtt_s * 1.5)
         try:
             self.server = socket.create_connection(self.proxy.server)
-        except OSError:
+            for end in (self.client, self.server):
+                self.proxy.prepare(end)
+        except OSError:  # also of one that cut() has closed meanwhile
             self.abort()
             return
-        for end in (self.client, self.server):
-            self.proxy.prepare(end)
         self.lanes = [
             _Lane(self, "up", self.client, self.server),
             _Lane(self, "down", self.server, self.client),
