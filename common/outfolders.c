@@ -4,10 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "common/archive.h"
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/mem.h"
+
+#define UNPACKED ".outputs-unpacked"
+#define FILES_MAX UINT64_C(10000000)
 
 /* Open the folder that path's last part is in, making what is missing. *out_name: that
  * part, borrowed from path. */
@@ -53,4 +58,31 @@ int outfolders_take(int from_fd, int work_fd, const struct strvec *folders,
         }
     }
     return 0;
+}
+
+static int unpack_aside(int tar_fd, int run_fd, struct error *err)
+{
+    struct archive_facts facts;
+    struct stat st;
+    if (fstat(tar_fd, &st) < 0 || lseek(tar_fd, 0, SEEK_SET) < 0) {
+        return error_sys(err, "read the outputs");
+    }
+    const struct worktree_limits limits = {.max_files = FILES_MAX,
+                                           .max_size_bytes = (uint64_t)st.st_size};
+    CLEANUP_FD int aside = files_remove_tree(run_fd, UNPACKED, err) < 0
+                               ? -1
+                               : files_open_or_make_dir(run_fd, UNPACKED, err);
+    if (aside < 0 || archive_unpack(tar_fd, aside, &limits, &facts, err) < 0) {
+        return -1;
+    }
+    return take_fd(&aside);
+}
+
+int outfolders_unpack(int tar_fd, int run_fd, int work_fd, const struct strvec *folders,
+                      struct error *err)
+{
+    CLEANUP_FD int aside = unpack_aside(tar_fd, run_fd, err);
+    int result = aside < 0 ? -1 : outfolders_take(aside, work_fd, folders, err);
+    (void)files_remove_tree(run_fd, UNPACKED, NULL);
+    return result;
 }

@@ -1,7 +1,6 @@
 /* attend_livy, what a script left in the folder of its attempt. */
 #include "controller/attend_livy_inside.h"
 
-#include "common/archive.h"
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/mem.h"
@@ -16,37 +15,10 @@
 
 #define METRICS_FILE "livy.metrics"
 #define METRICS_MAX (UINT64_C(1) << 30)
-#define FILES_MAX UINT64_C(10000000)
-#define UNPACKED ".outputs-unpacked"
 
 char *attendance_name(const struct attendance *a, const char *name)
 {
     return xasprintf("%s/%s", a->folder, name);
-}
-
-/* Aside, and of that the folders of outputs alone: a cluster has no say in the rest of
- * the work tree. What is in an archive is never more than it, but for holes. */
-static int unpack_outputs(struct attendance *a, int tar_fd, struct error *err)
-{
-    struct stat st;
-    struct archive_facts facts;
-    if (fstat(tar_fd, &st) < 0 || lseek(tar_fd, 0, SEEK_SET) < 0) {
-        return error_sys(err, "read the outputs");
-    }
-    const struct worktree_limits limits = {.max_files = FILES_MAX,
-                                           .max_size_bytes = (uint64_t)st.st_size};
-    if (files_remove_tree(a->run_fd, UNPACKED, err) < 0) {
-        return -1;
-    }
-    CLEANUP_FD int work = files_open_dir(a->run_fd, "work", err);
-    CLEANUP_FD int aside =
-        work < 0 ? -1 : files_open_or_make_dir(a->run_fd, UNPACKED, err);
-    int result = aside < 0 || archive_unpack(tar_fd, aside, &limits, &facts, err) < 0 ||
-                         outfolders_take(aside, work, &a->spec.outputs, err) < 0
-                     ? -1
-                     : 0;
-    (void)files_remove_tree(a->run_fd, UNPACKED, NULL);
-    return result;
 }
 
 /* What outputs may have: they are here twice for a while. */
@@ -102,8 +74,9 @@ void attendance_bring(struct attendance *a)
 {
     struct error err = ERROR_INIT;
     CLEANUP_FD int outputs = bring(a, "outputs.tar", room_for_outputs(a), &err);
-    if (outputs >= 0) {
-        (void)unpack_outputs(a, outputs, &err);
+    CLEANUP_FD int work = outputs < 0 ? -1 : files_open_dir(a->run_fd, "work", &err);
+    if (work >= 0) {
+        (void)outfolders_unpack(outputs, a->run_fd, work, &a->spec.outputs, &err);
     }
     if (err.code != ERR_NONE) {
         attendance_say(a, ENGINE_NOTE, "the outputs could not be brought: %s", err.text);

@@ -8,17 +8,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/archive.h"
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/outfolders.h"
 #include "executor/clusterfs_inside.h"
 
 #define ARCHIVE "outputs.tar"
-#define UNPACKED ".outputs-unpacked"
 #define FAILURE_FILE "outputs.failure"
 #define FAILURE_MAX ((size_t)4 << 10)
-#define FILES_MAX UINT64_C(10000000)
 
 static int fetch(const struct cluster_outputs *o, const char *path, struct error *err)
 {
@@ -38,36 +35,20 @@ static int fetch(const struct cluster_outputs *o, const char *path, struct error
 
 static int unpack(const struct cluster_outputs *o, struct error *err)
 {
-    /* What is in an archive is never more than it, but for holes. */
-    const struct worktree_limits limits = {.max_files = FILES_MAX,
-                                           .max_size_bytes = o->size_bytes};
-    struct archive_facts facts;
-    if (files_remove_tree(o->run_fd, UNPACKED, err) < 0) {
-        return -1;
-    }
     CLEANUP_FD int tar = openat(o->run_fd, ARCHIVE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    CLEANUP_FD int folder = files_open_or_make_dir(o->run_fd, UNPACKED, err);
-    if (tar < 0 || folder < 0) {
-        return folder < 0 ? -1 : error_sys(err, "open the archive of the outputs");
+    if (tar < 0) {
+        return error_sys(err, "open the archive of the outputs");
     }
-    return archive_unpack(tar, folder, &limits, &facts, err);
-}
-
-static int take_all(const struct cluster_outputs *o, struct error *err)
-{
-    CLEANUP_FD int unpacked = files_open_dir(o->run_fd, UNPACKED, err);
-    CLEANUP_FD int work =
-        unpacked < 0 ? -1 : files_open_or_make_dir(o->run_fd, "work", err);
-    return work < 0 ? -1 : outfolders_take(unpacked, work, &o->spec->outputs, err);
+    CLEANUP_FD int work = files_open_or_make_dir(o->run_fd, "work", err);
+    return work < 0 ? -1
+                    : outfolders_unpack(tar, o->run_fd, work, &o->spec->outputs, err);
 }
 
 int cluster_outputs_take(const struct cluster_outputs *o, struct error *err)
 {
     CLEANUP_FREE char *path = files_join(o->run_path, ARCHIVE);
-    int result =
-        fetch(o, path, err) < 0 || unpack(o, err) < 0 || take_all(o, err) < 0 ? -1 : 0;
+    int result = fetch(o, path, err) < 0 || unpack(o, err) < 0 ? -1 : 0;
     (void)unlink(path);
-    (void)files_remove_tree(o->run_fd, UNPACKED, NULL);
     if (result == 0) {
         (void)clusterfs_remove(o->fs, o->uri, NULL); /* janitor tries again */
     }
