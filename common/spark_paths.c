@@ -19,6 +19,17 @@ void spark_paths_of_project(const struct runspec *spec, struct strvec *out)
     strvec_push(out, "");
 }
 
+void spark_paths_in_container(const struct runspec *spec, struct strvec *out)
+{
+    CLEANUP_STRVEC struct strvec folders = STRVEC_INIT;
+    spark_paths_of_project(spec, &folders);
+    for (size_t i = 0; i < folders.count; i++) {
+        const char *folder = folders.items[i];
+        strvec_pushf(out, SPARK_ALIAS_PROJECT "%s%s", folder[0] != '\0' ? "/" : "",
+                     folder);
+    }
+}
+
 void spark_paths_add_conf(const struct strvec *python_path, const struct strvec *conf,
                           struct strvec *out)
 {

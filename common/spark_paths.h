@@ -15,6 +15,8 @@
 /* Append the folders of the project, relative to its top ("" is that): the script's own,
  * those that the environment names, the top. */
 void spark_paths_of_project(const struct runspec *spec, struct strvec *out);
+/* The same as folders of a container, "project/lib". */
+void spark_paths_in_container(const struct runspec *spec, struct strvec *out);
 /* Append "spark.executorEnv.PYTHONPATH=./a:./b:..." for the folders python_path, relative
  * to a container's; what conf says of it comes last. */
 void spark_paths_add_conf(const struct strvec *python_path, const struct strvec *conf,

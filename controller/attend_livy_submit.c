@@ -129,14 +129,8 @@ static void add_joined(struct strvec *conf, const char *key, const struct strvec
 /* As executors on YARN have it; where a driver's JVM is all of Spark, it says itself. */
 static void add_python_path(const struct attendance *a, struct strvec *conf)
 {
-    CLEANUP_STRVEC struct strvec folders = STRVEC_INIT;
     CLEANUP_STRVEC struct strvec paths = STRVEC_INIT;
-    spark_paths_of_project(&a->spec, &folders);
-    for (size_t i = 0; i < folders.count; i++) {
-        const char *folder = folders.items[i];
-        strvec_pushf(&paths, SPARK_ALIAS_PROJECT "%s%s", folder[0] != '\0' ? "/" : "",
-                     folder);
-    }
+    spark_paths_in_container(&a->spec, &paths);
     if (a->environment.identity[0] != '\0') {
         strvec_push(&paths, SPARK_ALIAS_ENVIRONMENT);
     }

@@ -244,17 +244,6 @@ static int add_environment(const struct spark_ship *s, const struct shipping *sh
     return error_set(err, ERR_INTERNAL, "an environment of no kind");
 }
 
-static void add_project_paths(const struct runspec *spec, struct strvec *out)
-{
-    CLEANUP_STRVEC struct strvec folders = STRVEC_INIT;
-    spark_paths_of_project(spec, &folders);
-    for (size_t i = 0; i < folders.count; i++) {
-        const char *folder = folders.items[i];
-        strvec_pushf(out, SPARK_ALIAS_PROJECT "%s%s", folder[0] != '\0' ? "/" : "",
-                     folder);
-    }
-}
-
 char *spark_ship_outputs(const struct spark_ship *s, int64_t attempt)
 {
     CLEANUP_FREE char *base = find_base(s);
@@ -272,7 +261,7 @@ int spark_ship(const struct spark_ship *s, int64_t attempt, struct spark_shipmen
         add_environment(s, &shipping, out, err) < 0) {
         return -1;
     }
-    add_project_paths(s->spec, &out->python_path);
+    spark_paths_in_container(s->spec, &out->python_path);
     if (out->archives.count > 1 && out->python == NULL) {
         strvec_push(&out->python_path, SPARK_ALIAS_ENVIRONMENT);
     }
