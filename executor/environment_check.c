@@ -11,16 +11,6 @@
 #define CHECKED_FILE "checked" /* a module a line */
 #define CHECKED_MAX ((size_t)64 << 10)
 
-/* The last line of a text, for sentences. Borrowed from it. */
-static const char *last_line(struct strbuf *text)
-{
-    while (text->length > 0 && text->data[text->length - 1] == '\n') {
-        strbuf_truncate(text, text->length - 1);
-    }
-    const char *newline = strrchr(text->data, '\n');
-    return newline != NULL ? newline + 1 : text->data;
-}
-
 int environment_check(struct programs *programs, const char *const *start,
                       const struct strvec *imports, struct error *err)
 {
@@ -48,7 +38,7 @@ int environment_check(struct programs *programs, const char *const *start,
     }
     bool has_words = programs_text(programs)->length > 0;
     error_set(err, ERR_UNSUPPORTED, "the environment is there, but %.400s",
-              has_words ? last_line(programs_text(programs))
+              has_words ? programs_last_line(programs)
                         : "its interpreter does not start");
     return error_hint(err, "%s",
                       imports->count > 0

@@ -52,15 +52,6 @@ bool environment_livy_python(const struct noderoot *root, const struct runspec *
 
 /* ---- The attendant */
 
-static const char *last_line(struct strbuf *text)
-{
-    while (text->length > 0 && text->data[text->length - 1] == '\n') {
-        strbuf_truncate(text, text->length - 1);
-    }
-    const char *newline = strrchr(text->data, '\n');
-    return newline != NULL ? newline + 1 : text->data;
-}
-
 /* Its exit status: 0, or LIVY_LACKS. */
 static int attend(const struct preparation *p, const char *task, struct error *err)
 {
@@ -87,8 +78,7 @@ static int attend(const struct preparation *p, const char *task, struct error *e
     if (status <= 0 || status == LIVY_LACKS) {
         return status;
     }
-    return error_set(err, ERR_UNSUPPORTED, "%.900s",
-                     last_line(programs_text(p->programs)));
+    return error_set(err, ERR_UNSUPPORTED, "%.900s", programs_last_line(p->programs));
 }
 
 int environment_livy_learn(const struct preparation *p, struct error *err)

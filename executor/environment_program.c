@@ -115,6 +115,16 @@ struct strbuf *programs_text(struct programs *p)
     return &p->text;
 }
 
+const char *programs_last_line(struct programs *p)
+{
+    struct strbuf *text = &p->text;
+    while (text->length > 0 && text->data[text->length - 1] == '\n') {
+        strbuf_truncate(text, text->length - 1);
+    }
+    const char *newline = strrchr(text->data, '\n');
+    return newline != NULL ? newline + 1 : text->data;
+}
+
 /* ---- Lines */
 
 /* Replace in place: what stands for a secret is never longer than it. */

@@ -65,6 +65,8 @@ int programs_run(struct programs *p, const char *const *argv, bool is_quiet,
                  struct error *err);
 /* Borrowed until the next run. */
 struct strbuf *programs_text(struct programs *p);
+/* Its last line, for sentences; newlines at the end are taken from it. As above. */
+const char *programs_last_line(struct programs *p);
 
 /* What is readable once all has to end. Borrowed. */
 int programs_stop_fd(const struct programs *p);
