@@ -50,6 +50,13 @@ static bool is_plain(const struct livy_python *python)
            python->libc[strspn(python->libc, plain)] == '\0';
 }
 
+void livy_python_take(const struct json *j, struct livy_python *out)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+        json_copy_text(j, fields[i].key, (char *)out + fields[i].at, FIELD_SIZE);
+    }
+}
+
 bool livy_python_read(int root_fd, const struct runspec *spec, struct livy_python *out)
 {
     CLEANUP_FREE char *file = file_of(spec);
@@ -59,9 +66,7 @@ bool livy_python_read(int root_fd, const struct runspec *spec, struct livy_pytho
                                       ? NULL
                                       : json_parse(text.data, text.length, NULL);
     strbuf_release(&text);
-    for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-        json_copy_text(j, fields[i].key, (char *)out + fields[i].at, FIELD_SIZE);
-    }
+    livy_python_take(j, out);
     bool is_known = is_plain(out);
     if (!is_known) {
         *out = (struct livy_python){.version = ""};

@@ -25,6 +25,8 @@ struct livy_python {
     char libc[32];     /* "glibc-2.36", "musl"; "": not known */
 };
 
+/* What a driver's result, or the file that is kept, says; "" of what it does not. */
+void livy_python_take(const struct json *j, struct livy_python *out);
 /* True: it is known what runs like this one, on this Livy and with this interpreter, have
  * for a Python; out->version then begins with a digit, and nothing in *out has a path's
  * signs. False: all of *out is "". */

@@ -210,11 +210,9 @@ static void keep_python(struct attendance *a, const struct json *result)
 {
     CLEANUP_FREE char *path = files_join(a->run_folder, "../..");
     CLEANUP_FD int root = files_open_dir(AT_FDCWD, path, NULL);
-    struct livy_python python = {.version = ""};
+    struct livy_python python;
     struct error err = ERROR_INIT;
-    json_copy_text(result, "python", python.version, sizeof python.version);
-    json_copy_text(result, "platform", python.platform, sizeof python.platform);
-    json_copy_text(result, "libc", python.libc, sizeof python.libc);
+    livy_python_take(result, &python);
     if (root < 0 || python.version[0] == '\0') {
         return;
     }
