@@ -270,11 +270,20 @@ static void look_for_result(struct attendance *a)
 
 /* ---- Verdict */
 
-/* Where to begin to read the last bytes of a file, of which those from start on count. */
-static uint64_t begin_tail(const struct stat *st, uint64_t start, uint64_t most)
+/* The last bytes, at most `most`, of a file of the run, of which those from start on
+ * count. Returns how many; 0 where there are none. */
+static size_t read_tail(const struct attendance *a, const char *file, uint64_t start,
+                        char *out, size_t most)
 {
-    uint64_t size = (uint64_t)st->st_size;
-    return size > start && size - start > most ? size - most : start;
+    struct stat st;
+    CLEANUP_FD int fd = openat(a->run_fd, file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        return 0;
+    }
+    uint64_t size = (uint64_t)st.st_size;
+    uint64_t from = size > start && size - start > most ? size - most : start;
+    ssize_t got = fdio_pread_full(fd, out, most, from);
+    return got > 0 ? (size_t)got : 0;
 }
 
 /* What the end of a file of the run means, of which what begins at start is this
@@ -282,16 +291,10 @@ static uint64_t begin_tail(const struct stat *st, uint64_t start, uint64_t most)
 static bool put_meaning(const struct attendance *a, const char *file, uint64_t start,
                         struct strbuf *out)
 {
-    struct stat st;
     struct error said = ERROR_INIT;
     CLEANUP_FREE char *tail = xmalloc(TAIL_MAX);
-    CLEANUP_FD int fd = openat(a->run_fd, file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        return false;
-    }
-    uint64_t from = begin_tail(&st, start, TAIL_MAX);
-    ssize_t got = fdio_pread_full(fd, tail, TAIL_MAX, from);
-    if (got <= 0 || !spark_explain(tail, (size_t)got, &said)) {
+    size_t got = read_tail(a, file, start, tail, TAIL_MAX);
+    if (got == 0 || !spark_explain(tail, got, &said)) {
         return false;
     }
     strbuf_printf(out, ": %.300s%s%.300s", said.text, said.hint[0] != '\0' ? "; " : "",
@@ -302,15 +305,9 @@ static bool put_meaning(const struct attendance *a, const char *file, uint64_t s
 /* The last line of Livy's log that says something, for a sentence. */
 static void put_last_words(const struct attendance *a, struct strbuf *out)
 {
-    struct stat st;
     char text[4096];
-    CLEANUP_FD int fd = openat(a->run_fd, attendance_log_name(a), O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        return;
-    }
-    uint64_t from = begin_tail(&st, a->engine_log_at, sizeof text - 1);
-    ssize_t got = fdio_pread_full(fd, text, sizeof text - 1, from);
-    text[got > 0 ? got : 0] = '\0';
+    text[read_tail(a, attendance_log_name(a), a->engine_log_at, text, sizeof text - 1)] =
+        '\0';
     const char *found = NULL;
     static const char *const words[] = {"rror", "can't", "xception", "No such", "ailed"};
     for (char *line = text, *next; line != NULL; line = next) {
