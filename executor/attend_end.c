@@ -80,21 +80,17 @@ static void kill_once(struct attendance *a, bool *is_refused)
     }
 }
 
-/* Until YARN says that it has ended, or that it knows it not, for as long as one that
- * was restarted may take to remember: what it does not run then, it does not run. False:
- * the time is over. */
+/* Until YARN says that it has ended, or has forgotten it: what it does not run then, it
+ * does not run. False: the time is over. */
 static bool kill_application(struct attendance *a, int64_t deadline_ns)
 {
     int64_t begin_ns = clock_monotonic_ns(), next_ns = begin_ns, forgotten_ns = 0;
     bool is_refused = false;
     for (;;) {
-        int seen = attendance_look(a);
-        int64_t now_ns = clock_monotonic_ns();
-        forgotten_ns = seen >= 0 ? 0 : forgotten_ns != 0 ? forgotten_ns : now_ns;
-        if ((seen > 0 && yarn_phase(&a->app) == YARN_PHASE_ENDED) ||
-            (forgotten_ns != 0 && now_ns - forgotten_ns >= FORGOTTEN_NS)) {
+        if (attendance_has_gone(a, &forgotten_ns)) {
             return true;
         }
+        int64_t now_ns = clock_monotonic_ns();
         if (now_ns >= deadline_ns) {
             return false;
         }

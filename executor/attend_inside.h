@@ -8,10 +8,6 @@
 #include "executor/attend.h"
 #include "executor/attend_log.h"
 
-/* YARN forgets an application at a restart without memory, and knows it again where it
- * has one: not at once. */
-#define FORGOTTEN_NS (30 * NS_PER_S)
-
 struct attendance {
     const struct attend_yarn *what;
     struct yarn yarn;
@@ -57,6 +53,10 @@ void attendance_note_answer(struct attendance *a, const struct error *err);
 /* Look at the application; a change is told. 1: seen; 0: YARN does not answer; -1: it
  * knows it not. */
 int attendance_look(struct attendance *a);
+/* The same, to its end: true where it has ended, or where YARN has not known it for
+ * longer than one that was restarted may take to remember. *forgotten_ns: since when it
+ * does not (monotonic); 0, as before the first call: it does, or did not answer. */
+bool attendance_has_gone(struct attendance *a, int64_t *forgotten_ns);
 /* Look for the application by its tag; *out_count of them. 0, or -1: no answer. */
 int attendance_find(struct attendance *a, size_t *out_count);
 /* Ask by tag until YARN has answered "none" for so long, or until the deadline

@@ -30,6 +30,9 @@
 /* A predecessor that was killed while it submitted: its request may still be under way
  * although its process is gone. */
 #define SETTLE_NS (10 * NS_PER_S)
+/* YARN forgets an application at a restart without memory, and knows it again where it
+ * has one: not at once. */
+#define FORGOTTEN_NS (30 * NS_PER_S)
 /* Of the time that the supervisors give: to write down the verdict, and for the requests
  * that were under way. */
 #define VERDICT_MS 15000
@@ -446,19 +449,17 @@ bool attendance_read_log(struct attendance *a)
     return has_grown;
 }
 
-/* Ask YARN how it is. True: there is nothing more to follow; *forgotten_ns: since when
- * YARN does not know it, 0: it does. */
-static bool has_gone(struct attendance *a, int64_t *forgotten_ns)
+bool attendance_has_gone(struct attendance *a, int64_t *forgotten_ns)
 {
-    int64_t now_ns = clock_monotonic_ns();
     int seen = attendance_look(a);
+    int64_t now_ns = clock_monotonic_ns();
     if (seen >= 0) {
         *forgotten_ns = 0;
     } else if (*forgotten_ns == 0) {
         *forgotten_ns = now_ns;
     }
-    a->is_lost |= *forgotten_ns != 0 && now_ns - *forgotten_ns >= FORGOTTEN_NS;
-    return a->is_lost || (seen > 0 && yarn_phase(&a->app) == YARN_PHASE_ENDED);
+    return (seen > 0 && yarn_phase(&a->app) == YARN_PHASE_ENDED) ||
+           (*forgotten_ns != 0 && now_ns - *forgotten_ns >= FORGOTTEN_NS);
 }
 
 /* Until the application has ended, YARN has forgotten it, or this is canceled. */
@@ -467,7 +468,8 @@ static void follow(struct attendance *a)
     int64_t state_ns = 0, forgotten_ns = 0, wait_ms = LOOK_SOON_MS;
     while (!a->is_canceled) {
         if (clock_monotonic_ns() >= state_ns) {
-            if (has_gone(a, &forgotten_ns)) {
+            if (attendance_has_gone(a, &forgotten_ns)) {
+                a->is_lost = forgotten_ns != 0;
                 return;
             }
             state_ns = clock_monotonic_ns() + STATE_EVERY_NS;
