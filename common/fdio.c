@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -118,6 +119,17 @@ int fdio_write_full(int fd, const void *data, size_t length)
         }
     }
     return 0;
+}
+
+int fdio_write_line(int fd, const char *format, ...)
+{
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
+    va_list args;
+    va_start(args, format);
+    strbuf_vprintf(&line, format, args);
+    va_end(args);
+    strbuf_putc(&line, '\n');
+    return fdio_write_full(fd, line.data, line.length);
 }
 
 int fdio_pwrite_full(int fd, const void *data, size_t length, uint64_t offset)

@@ -23,6 +23,9 @@ ssize_t fdio_pread_full(int fd, void *out, size_t length, uint64_t offset);
 /* Write all. 0, or -1 with errno. A descriptor that is non-blocking is waited for with
  * poll. */
 int fdio_write_full(int fd, const void *data, size_t length);
+/* The same of a line, made as printf does, and its newline. */
+int fdio_write_line(int fd, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 int fdio_pwrite_full(int fd, const void *data, size_t length, uint64_t offset);
 
 /* One read or write that retries EINTR. As read(2) and write(2) else. */

@@ -30,20 +30,6 @@
 
 /* ---- What the parts share */
 
-/* For the log of the prepare stage. */
-static void say_plainly(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void say_plainly(const char *format, ...)
-{
-    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
-    va_list args;
-    va_start(args, format);
-    strbuf_vprintf(&line, format, args);
-    va_end(args);
-    strbuf_putc(&line, '\n');
-    (void)fdio_write_full(STDERR_FILENO, line.data, line.length);
-}
-
 void attendance_say(struct attendance *a, enum engine_event event, const char *format,
                     ...)
 {
@@ -55,7 +41,7 @@ void attendance_say(struct attendance *a, enum engine_event event, const char *f
     va_end(args);
     if (a->task != ATTEND_LIVY_SCRIPT) {
         a->engine.may_be_submitted |= event == ENGINE_SUBMITTING;
-        say_plainly("%s", text);
+        (void)fdio_write_line(STDERR_FILENO, "%s", text); /* the prepare stage's log */
         return;
     }
     log_line(&a->log, "%s", text);
@@ -335,7 +321,8 @@ int attend_livy_task_parse(const char *name, enum attend_livy_task *out,
 /* Its sentence is the last that is said. */
 static int fail(const struct error *why)
 {
-    say_plainly("%s%s%s", why->text, why->hint[0] != '\0' ? "; " : "", why->hint);
+    (void)fdio_write_line(STDERR_FILENO, "%s%s%s", why->text,
+                          why->hint[0] != '\0' ? "; " : "", why->hint);
     return EXIT_FAILED;
 }
 
@@ -346,7 +333,8 @@ static int ask_python(struct attendance *a)
         attendance_clean(a);
         return 0;
     }
-    say_plainly("the cluster did not say which Python it has: %s", a->ending.text);
+    (void)fdio_write_line(
+        STDERR_FILENO, "the cluster did not say which Python it has: %s", a->ending.text);
     return EXIT_FAILED;
 }
 

@@ -29,23 +29,9 @@ struct contained {
     int words_fd; /* standard output as the engine gave it */
 };
 
-static void say(const struct contained *c, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void say(const struct contained *c, const char *format, ...)
-{
-    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
-    va_list args;
-    va_start(args, format);
-    strbuf_vprintf(&line, format, args);
-    va_end(args);
-    strbuf_putc(&line, '\n');
-    (void)fdio_write_full(c->words_fd, line.data, line.length);
-}
-
 static int fail(const struct contained *c, int code, const char *text)
 {
-    say(c, "failed %d %s", code, text);
+    (void)fdio_write_line(c->words_fd, "failed %d %s", code, text);
     return code;
 }
 
@@ -130,7 +116,7 @@ static pid_t start_script(struct contained *c, int *out_code)
     ssize_t got = pid < 0 ? 0 : fdio_read_full(ends[0], &failure, sizeof(failure));
     fdio_close(&ends[0]);
     if (pid > 0 && got == 0) {
-        say(c, "started");
+        (void)fdio_write_line(c->words_fd, "started");
         return pid;
     }
     *out_code =
@@ -164,10 +150,10 @@ static int await_end(const struct contained *c, pid_t script, const sigset_t *si
         }
     }
     if (WIFSIGNALED(status)) {
-        say(c, "signaled %d", WTERMSIG(status));
+        (void)fdio_write_line(c->words_fd, "signaled %d", WTERMSIG(status));
         return 128 + WTERMSIG(status);
     }
-    say(c, "exited %d", WEXITSTATUS(status));
+    (void)fdio_write_line(c->words_fd, "exited %d", WEXITSTATUS(status));
     return WEXITSTATUS(status);
 }
 
