@@ -213,14 +213,12 @@ int webhdfs_put_bytes(const struct webhdfs *fs, const char *path, unsigned mode,
 static int append_rest(const struct webhdfs *fs, const char *path, int fd,
                        struct error *err)
 {
-    static const struct call call = {.method = "POST", .op = "APPEND", .more = ""};
-    struct call one = call;
+    const struct call call = {"POST", path, "APPEND", ""};
     CLEANUP_FREE char *piece = xmalloc(WEBHDFS_PIECE);
     ssize_t got;
-    one.path = path;
     while ((got = fdio_read_full(fd, piece, WEBHDFS_PIECE)) > 0) {
         struct http_request request = {.body = piece, .body_length = (size_t)got};
-        if (put(fs, &one, &request, err) < 0) {
+        if (put(fs, &call, &request, err) < 0) {
             return -1;
         }
     }

@@ -104,7 +104,6 @@ char *clusterfs_aside(const char *uri, const char *mark)
     return xasprintf("%.*s.tmp.%s.%s", (int)(name - uri), uri, mark, name);
 }
 
-/* "file:/a", "file:///a". */
 int clusterfs_check_size(const char *uri, bool is_there, uint64_t size_bytes,
                          uint64_t max_bytes, struct error *err)
 {
@@ -116,6 +115,7 @@ int clusterfs_check_size(const char *uri, bool is_there, uint64_t size_bytes,
                                                uri, (unsigned long long)size_bytes);
 }
 
+/* "file:/a", "file:///a". */
 const char *clusterfs_local_path(const char *uri)
 {
     static const char scheme[] = "file:";

@@ -216,8 +216,8 @@ static int become(struct launch *l, const struct arguments *args, const char *lo
     if (open_streams(l, log, &err) < 0) {
         return give_up(l, "exec", EXIT_FAILED, err.text);
     }
-    if (!attended_is(l->run_fd,
-                     l->attempt)) { /* what an attendant looks after is elsewhere */
+    /* What an attendant looks after is elsewhere. */
+    if (!attended_is(l->run_fd, l->attempt)) {
         command_offer_to_oom_killer();
     }
     struct stage_report said = {.word = STAGE_REPORT_NOW,
