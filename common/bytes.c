@@ -265,3 +265,11 @@ int bytes_parse_u64(const char *text, uint64_t max, uint64_t *out, struct error 
     *out = value;
     return 0;
 }
+
+bool bytes_end_with(const char *text, const char *end)
+{
+    size_t length = strlen(text);
+    size_t end_length = strlen(end);
+
+    return length >= end_length && strcmp(text + length - end_length, end) == 0;
+}

@@ -32,6 +32,9 @@ int bytes_from_base64(struct strbuf *out, const char *text, struct error *err);
 
 /* How many bytes at the beginning of data are well-formed UTF-8. */
 size_t bytes_utf8_prefix(const void *data, size_t length);
+
+/* True where text ends with end; "" ends all. */
+bool bytes_end_with(const char *text, const char *end);
 /* Well-formed UTF-8 (Unicode 15 table 3-7: no surrogates, no overlong forms). NUL counts
  * as a character. */
 bool bytes_is_utf8(const void *data, size_t length);

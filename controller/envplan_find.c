@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/bytes.h"
 #include "common/cli.h"
 #include "common/files.h"
 #include "common/mem.h"
@@ -170,13 +171,6 @@ static struct json *wish_of(const char *key, const char *value, const char *fold
     return wish;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text);
-
-    return length >= strlen(end) && strcmp(text + length - strlen(end), end) == 0;
-}
-
 /* What a file of this name is: a key of an environment, or NULL. */
 static const char *key_of_file(const char *path)
 {
@@ -188,7 +182,7 @@ static const char *key_of_file(const char *path)
                 {".yaml", "conda"}};
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        if (ends_with(path, rows[i].end)) {
+        if (bytes_end_with(path, rows[i].end)) {
             return rows[i].key;
         }
     }
@@ -263,7 +257,7 @@ struct json *envplan_meaning(const struct envplan *plan, const char *text,
         return strcmp(key, "conda") == 0 ? yaml_wish(path, folder, err)
                                          : wish_of(key, path, folder, true);
     }
-    if (is_there(path, S_IFREG) && ends_with(text, ".py")) {
+    if (is_there(path, S_IFREG) && bytes_end_with(text, ".py")) {
         return wish_of("script", path, folder, true);
     }
     if (text[0] != '/' && is_there(project_file, S_IFREG)) {

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/bytes.h"
 #include "common/clock.h"
 #include "common/fdio.h"
 #include "common/files.h"
@@ -120,20 +121,14 @@ static void find_old(void *context, int folder, const char *record)
 
 /* ---- What lies in the cluster */
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text);
-    return length >= strlen(end) && strcmp(text + length - strlen(end), end) == 0;
-}
-
 /* A file there: half-made by who was killed, outputs that nobody fetches, or an archive
  * that another node may use. */
 static void note_there(void *context, const char *name, int64_t used_utc_ms)
 {
     struct collecting *c = context;
     int64_t ago_ms = clock_utc_ms() - used_utc_ms;
-    bool is_half_made =
-        strncmp(name, ".tmp.", strlen(".tmp.")) == 0 || ends_with(name, "._COPYING_");
+    bool is_half_made = strncmp(name, ".tmp.", strlen(".tmp.")) == 0 ||
+                        bytes_end_with(name, "._COPYING_");
     bool is_output = strcmp(c->listed, SHIPPED_OUTPUTS) == 0;
     CLEANUP_FREE char *uri = xasprintf("%s/%s/%s", c->fs.base, c->listed, name);
     if (is_half_made

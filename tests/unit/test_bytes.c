@@ -327,6 +327,17 @@ static void numbers_over_the_limit_are_refused(void **state)
     }
 }
 
+static void an_end_is_an_end(void **state)
+{
+    (void)state;
+    assert_true(bytes_end_with("train.py", ".py"));
+    assert_true(bytes_end_with(".py", ".py"));
+    assert_true(bytes_end_with("train.py", ""));
+    assert_true(bytes_end_with("", ""));
+    assert_false(bytes_end_with("py", ".py"));
+    assert_false(bytes_end_with("train.pyc", ".py"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +355,7 @@ int main(void)
         cmocka_unit_test(utf8_is_seen_at_every_place),
         cmocka_unit_test(random_bytes_differ),
         cmocka_unit_test(numbers_are_read_whole),
+        cmocka_unit_test(an_end_is_an_end),
         cmocka_unit_test(what_is_no_number_is_refused),
         cmocka_unit_test(numbers_over_the_limit_are_refused),
     };
