@@ -128,5 +128,7 @@ class PasswordServer:
         with contextlib.suppress(OSError):
             while data := os.read(child.stdout.fileno(), 65536):
                 channel.sendall(data)
-        channel.send_exit_status(child.wait())
+        status = child.wait()
+        if status >= 0:  # who was ended by a signal has no status, and sshd sends none then
+            channel.send_exit_status(status)
         channel.close()
