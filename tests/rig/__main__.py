@@ -1,10 +1,11 @@
 """./dev cluster: bring parts up or down, see how they are, or fetch what they need; all, or those that are named."""
 
 import argparse
+import getpass
 import os
 import sys
 
-from rig import cluster, headnode, parts, process, session, settings
+from rig import cluster, gateway, headnode, parts, process, session, settings
 from rig.trouble import Trouble
 
 
@@ -45,6 +46,13 @@ errand on it; ./dev build makes it:
             what = parts.PARTS[part].what.removeprefix("ssh: ")
             hosts = " ".join(node.hosts)
             print(f"  errand target add {node.host} {hosts} --ssh-config {node.ssh_config} --kind spark  # {what}")
+    if process.running("gateway") and process.running("livy-yarn"):
+        url, what = gateway.URL, parts.PARTS["livy-yarn"].what
+        webhdfs = f"'{url}/webhdfs/v1?user.name={getpass.getuser()}'"
+        print(f"""\
+  export LIVY_PASSWORD={gateway.PASSWORD}
+  errand target add livy {url}/livy-yarn --kind livy --user {gateway.USER} --password-env LIVY_PASSWORD \\
+      --ca {gateway.CA} --webhdfs {webhdfs} --yarn {url}/yarnui  # {what}""")
     print("  errand target check head\n  errand run --target head --framework pyspark YOUR-SCRIPT.py")
 
 

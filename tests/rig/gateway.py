@@ -1,5 +1,7 @@
 """A gateway as HDInsight's or Knox: nginx with TLS and a password in front of Livy, YARN's REST and WebHDFS."""
 
+import base64
+import os
 import subprocess
 from pathlib import Path
 
@@ -69,9 +71,11 @@ def _nginx_conf() -> str:
     temporary = "\n    ".join(
         f"{kind}_temp_path {FOLDER}/tmp/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
+    # Root's nginx else becomes somebody who may not read the password's file in a closed home.
+    user = "user root root;\n" if os.geteuid() == 0 else ""
     return f"""\
 daemon off;
-pid {FOLDER}/nginx.pid;
+{user}pid {FOLDER}/nginx.pid;
 error_log stderr info;
 worker_processes 1;
 events {{ worker_connections 512; }}
@@ -110,4 +114,10 @@ def command() -> list[str]:
 
 
 def is_ready() -> bool:
-    return web.opens(settings.GATEWAY_HTTPS)
+    """It lets somebody in who has the password; what is behind it may not be up yet."""
+    word = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    try:
+        answer = web.request(f"{URL}/datanode/", headers={"Authorization": f"Basic {word}"}, deadline_s=3, ca=CA)
+    except OSError:
+        return False
+    return answer.status not in (401, 500)

@@ -3,9 +3,11 @@
 import json
 import re
 import socket
+import ssl
 import urllib.error
 import urllib.request
 from email.message import Message
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from rig import settings
@@ -32,6 +34,13 @@ _follows = urllib.request.build_opener(_DIRECT)
 _stays = urllib.request.build_opener(_DIRECT, _Stay)
 
 
+def _opener(follow: bool, ca: Path | None) -> urllib.request.OpenerDirector:
+    if ca is None:
+        return _follows if follow else _stays
+    trusting = ssl.create_default_context(cafile=str(ca))
+    return urllib.request.build_opener(_DIRECT, urllib.request.HTTPSHandler(context=trusting))
+
+
 def url(port: int, path: str) -> str:
     return f"http://{settings.HOST}:{port}{path}"
 
@@ -44,13 +53,17 @@ def request(
     headers: dict[str, str] | None = None,
     follow: bool = True,
     deadline_s: float = 20,
+    ca: Path | None = None,
 ) -> Answer:
-    """An answer, whatever its status; OSError where there is none. A body is said to be JSON."""
+    """An answer, whatever its status; OSError where there is none. A body is said to be JSON.
+
+    ca: whose word for an https server counts, with redirections followed.
+    """
     asked = urllib.request.Request(address, data=body, headers=headers or {}, method=method)
     if body is not None:
         asked.add_header("Content-Type", "application/json")
     try:
-        with (_follows if follow else _stays).open(asked, timeout=deadline_s) as answer:
+        with _opener(follow, ca).open(asked, timeout=deadline_s) as answer:
             return Answer(answer.status, answer.headers, answer.read())
     except urllib.error.HTTPError as error:
         with error:
