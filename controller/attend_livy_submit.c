@@ -419,6 +419,8 @@ int attendance_submit(struct attendance *a, struct error *err)
     (void)run_engine_set(a->engine.engine.application,
                          sizeof a->engine.engine.application, a->application);
     if (a->batch >= 0) {
+        (void)run_engine_set(a->engine.engine.state, sizeof a->engine.engine.state,
+                             a->word);
         attendance_say(a, ENGINE_SUBMITTED, "batch %lld of Livy %s is %s",
                        (long long)a->batch, a->server.version, a->word);
     }

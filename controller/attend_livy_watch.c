@@ -53,7 +53,7 @@ static void begin_segment(struct attendance *a)
     }
     *segment = (struct engine_segment){
         .source = "driver.log", .at = (uint64_t)st.st_size, .start = a->taken};
-    attendance_say(a, ENGINE_LOG, "the driver writes");
+    attendance_say(a, ENGINE_LOG, "%s", "");
 }
 
 /* Append what is new. *out_count: bytes. Errors: livy_place_read's. */
@@ -121,20 +121,30 @@ static void follow_livy_log(struct attendance *a)
     }
 }
 
-static void note_state(struct attendance *a, const char *word)
+/* Which application it is, where that was not known; Livy says it some time after the
+ * submission. Whether it is known now. */
+static bool learn_application(struct attendance *a)
 {
     CLEANUP_FREE char *which = xasprintf("%lld", (long long)a->batch);
     struct livy_batch batch;
     struct run_engine *engine = &a->engine.engine;
     bool is_there = false;
+    if (engine->application[0] != '\0' ||
+        livy_ask_batch(&a->livy, which, &batch, &is_there, NULL) != 0 || !is_there) {
+        return false;
+    }
+    (void)run_engine_set(engine->application, sizeof engine->application,
+                         batch.application);
+    (void)run_engine_set(engine->tracking_url, sizeof engine->tracking_url,
+                         batch.tracking_url);
+    return engine->application[0] != '\0';
+}
+
+static void note_state(struct attendance *a, const char *word)
+{
+    struct run_engine *engine = &a->engine.engine;
     (void)snprintf(a->word, sizeof a->word, "%s", word);
     (void)run_engine_set(engine->state, sizeof engine->state, word);
-    if (livy_ask_batch(&a->livy, which, &batch, &is_there, NULL) == 0 && is_there) {
-        (void)run_engine_set(engine->application, sizeof engine->application,
-                             batch.application);
-        (void)run_engine_set(engine->tracking_url, sizeof engine->tracking_url,
-                             batch.tracking_url);
-    }
     /* Its "dead" is every end that is not well, a script's own exit status among them. */
     bool is_final = livy_state_is_final(livy_state_parse(word));
     if (is_final && a->task != ATTEND_LIVY_SCRIPT) {
@@ -171,7 +181,9 @@ static void ask_livy(struct attendance *a)
         return;
     }
     follow_livy_log(a);
-    if (strcmp(word, a->word) != 0 || a->engine.engine.state[0] == '\0') {
+    bool is_new = strcmp(word, a->word) != 0;
+    bool may_be_known = is_new || livy_state_parse(word) == LIVY_STARTING;
+    if ((may_be_known && learn_application(a)) || is_new) {
         note_state(a, word);
     }
     if (livy_state_is_final(livy_state_parse(word))) {

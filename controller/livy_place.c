@@ -49,7 +49,13 @@ static int too_long(const char *path, uint64_t size, struct error *err)
 static int hdfs_make_dir(const struct livy_place *place, const char *path,
                          struct error *err)
 {
-    return webhdfs_make_dirs(&place->fs, path, 0755, err);
+    if (webhdfs_make_dirs(&place->fs, path, 0755, err) == 0) {
+        return 0;
+    }
+    return err == NULL || err->code != ERR_ACCESS
+               ? error_result()
+               : error_hint(err, "?user.name=NAME behind the address of --webhdfs says "
+                                 "as whom, --base names another folder");
 }
 
 static int hdfs_put(const struct livy_place *place, const char *path, unsigned mode,

@@ -1,11 +1,14 @@
 """Runs on a Livy's cluster: the attendant against a Livy of the tests' own, with what real ones and gateways do."""
 
 import hashlib
+import json
 import os
 import re
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -134,6 +137,8 @@ def test_a_script_runs_there_and_its_outputs_come_home(errand: Errand, livy: Liv
     result = errand.ok("run", "--target", "web", "--env", "GREETING=hello", "job.py", "a b", "ü€", "$HOME")
     assert "from a module ['a b', 'ü€', '$HOME'] data hello" in result.text
     assert result.text.startswith("errand: driver: Python 3.")
+    notes = re.findall(r"^errand: (batch \d+ .*)", result.errors, re.MULTILINE)
+    assert len(notes) == len(set(notes)) and sum("starting" in note for note in notes) <= 1
     run = errand.last_run()
     assert (errand.home / "state" / "runs" / run / "outputs" / "deep" / "model").read_bytes() == b"\0\xff"
     assert errand.json("metrics", run)["metrics"][0]["name"] == "loss"
@@ -563,6 +568,36 @@ def test_check_tells_what_is_there(errand: Errand, livy: Livy):
     assert "0.7.1-incubating" in steps["livy"]
     assert "can be written" in steps["folder"]
     assert not list((livy.files / "errand").rglob(".check*"))
+
+
+class Forbidding(BaseHTTPRequestHandler):
+    """A WebHDFS whose home folders nobody has made, for whom it does not know."""
+
+    def answer(self) -> None:
+        is_home = "op=GETHOMEDIRECTORY" in self.path
+        said = {"RemoteException": {"message": "Permission denied: user=dr.who, access=WRITE, inode=/user"}}
+        data = json.dumps({"Path": "/user/dr.who"} if is_home else said).encode()
+        self.send_response(200 if is_home else 403)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_PUT = answer  # noqa: N815 (http.server's)
+
+
+def test_a_folder_of_somebody_else_says_how_to_be_another(errand: Errand, livy: Livy, project: Path):
+    write(project, "pass\n")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Forbidding) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/webhdfs/v1"
+        errand.ok("target", "remove", "web")
+        add(errand, livy, "--webhdfs", address)
+        steps = errand.run("target", "check", "web", "--json", code=1).json()["steps"]
+        failed = errand.run("run", "--target", "web", "job.py", code=125)
+        server.shutdown()
+    (step,) = (step for step in steps if step["step"] == "folder")
+    assert "user=dr.who" in step["detail"] and "?user.name=NAME" in step["hint"]
+    assert "user=dr.who" in failed.errors and "?user.name=NAME" in failed.errors
 
 
 def test_a_password_is_not_sent_unencrypted_to_another_machine(errand: Errand):
