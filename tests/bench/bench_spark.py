@@ -1,6 +1,7 @@
 """The Spark example on each master, until its script's first line, beside plain spark-submit of the same with the same
 environment. Needs the cluster of tests/rig, and starts it where it is not up."""
 
+import json
 import os
 import shlex
 import shutil
@@ -10,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rig import configuration, headnode, session, yarn
+from rig import configuration, gateway, headnode, session, settings, yarn
 from support.environments import UV
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "conf" / "examples" / "spark"
@@ -24,6 +25,16 @@ if os.path.exists({is_short!r}):
     raise SystemExit
 """
 SEEN = b"first line\n"
+# What a person does with curl: make a batch, and ask each second whether it has ended.
+POST_AND_WAIT = """import json, sys, time, urllib.request
+url, body = sys.argv[1:]
+def ask(path, data=None):
+    asked = urllib.request.Request(url + path, data, {"Content-Type": "application/json", "X-Requested-By": "me"})
+    return json.load(urllib.request.urlopen(asked))
+batch = ask("/batches", body.encode())["id"]
+while ask(f"/batches/{batch}/state")["state"] not in ("success", "dead", "error", "killed"):
+    time.sleep(1)
+"""
 
 
 @dataclass
@@ -32,6 +43,7 @@ class Place:
     node: headnode.HeadNode | None  # None: this machine, with the commands of HEAD, and no ssh
     options: tuple[str, ...]  # the same for errand and for spark-submit
     is_in_cluster: bool = False
+    is_livy: bool = False
 
     @property
     def is_shipped(self) -> bool:
@@ -45,6 +57,7 @@ PLACES = [
     Place("standalone", headnode.EDGE, ()),
     Place("YARN, client mode", headnode.HEAD, ("--deploy-mode", "client")),
     Place("YARN, cluster mode", headnode.HEAD, ("--deploy-mode", "cluster"), is_in_cluster=True),
+    Place("Livy on YARN", None, (), is_in_cluster=True, is_livy=True),
 ]
 
 
@@ -74,18 +87,19 @@ class Ways:
         self.errand.configure(keep_connection="10m", bootstrap_uv=str(UV))
         kept = {name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_"))}
         self.env = self.errand.env(**kept)
-        self.options = ["--framework", "pyspark"]
-        if place.node:
-            self.root = field.folder / f"root-{name}"
-            where = place.node.target_arguments()
-            self.errand.add_target("node", *where, f"--root={self.root}", "--kind=spark")
-            self.options = ["--target", "node"]
-        else:
+        self.options = self.add_target(field.folder / f"root-{name}")
+
+    def add_target(self, root: Path) -> list[str]:
+        """Say where it is to run; the options that choose it."""
+        node = self.place.node
+        if node is None:
             self.root = self.errand.home / "state" / "local"
             self.env |= configuration.environment()
             self.env["PATH"] = f"{headnode.HEAD.folder}/bin:{self.env['PATH']}"
-        if place.node is headnode.HEAD:
-            self.options += ["--spark-base", self.base]
+            return ["--framework", "pyspark"]
+        self.root = root
+        self.errand.add_target("node", *node.target_arguments(), f"--root={root}", "--kind=spark")
+        return ["--target", "node", *(["--spark-base", self.base] if node is headnode.HEAD else [])]
 
     def measure(self, argv: list[str]) -> Measured:
         """Run it to its end."""
@@ -154,6 +168,47 @@ class Ways:
             yarn.hdfs_remove(self.base)
 
 
+class LivyWays(Ways):
+    """The example by errand through a gateway, and by a batch that is posted to the server itself."""
+
+    def add_target(self, root: Path) -> list[str]:
+        self.env["LIVY_PASSWORD"] = self.errand.more_env["LIVY_PASSWORD"] = gateway.PASSWORD
+        webhdfs = f"{gateway.URL}/webhdfs/v1?user.name={settings.USER}"
+        there = ["--kind=livy", f"--user={gateway.USER}", "--password-env=LIVY_PASSWORD", f"--ca={gateway.CA}"]
+        there += [f"--webhdfs={webhdfs}", f"--yarn={gateway.URL}/yarnui", f"--base=hdfs://{self.base}"]
+        self.errand.add_target("node", f"{gateway.URL}/livy-yarn", *there)
+        self.root = root
+        return ["--target", "node"]
+
+    def shipped(self) -> dict[str, tuple[int, int]]:
+        tree = yarn.hdfs_tree(self.base)
+        return {f"hdfs://{path}": (one["length"], one["modificationTime"]) for path, one in tree.items()}
+
+    def prepare_by_hand(self) -> None:
+        self.packed = next(path for path in self.shipped() if "/environments/" in path)
+        shutil.make_archive(str(self.data), "zip", self.folder / "data")
+        for path in (self.folder / "job.py", self.folder / "words.py", self.data.with_name(self.data.name + ".zip")):
+            yarn.hdfs_write(f"{self.base}-by-hand/{path.name}", path.read_bytes())
+        self.is_short.touch()
+
+    def submission(self) -> list[str]:
+        there = f"hdfs://{self.base}-by-hand"
+        job = {
+            "file": f"{there}/job.py",
+            "pyFiles": [f"{there}/words.py"],
+            "archives": [f"{self.packed}#environment", f"{there}/{self.data.name}.zip#data"],
+            "conf": {
+                "spark.yarn.appMasterEnv.PYTHONPATH": "./environment",
+                "spark.executorEnv.PYTHONPATH": "./environment",
+            },
+        }
+        return ["python3", "-c", POST_AND_WAIT, f"http://{settings.HOST}:{settings.LIVY_YARN_HTTP}", json.dumps(job)]
+
+    def close(self) -> None:
+        for folder in (self.base, f"{self.base}-by-hand"):
+            yarn.hdfs_remove(folder)
+
+
 def median(measured: list[Measured], which: str) -> float:
     return statistics.median(getattr(one, which) for one in measured)
 
@@ -168,7 +223,7 @@ def bench_place(bench, ways: Ways) -> None:
     for _ in range(bench.runs):
         ours.append(ways.by_errand())
         theirs.append(ways.by_hand())
-    peer = "ssh, spark-submit" if ways.place.node else "spark-submit"
+    peer = "ssh, spark-submit" if ways.place.node else "POST by hand" if ways.place.is_livy else "spark-submit"
     bench.add(f"{what}: first line", median(ours, "script"), median(theirs, "script"), "s", "<= 1.1", peer)
     late = median(ours, "shown") - median(ours, "script")
     bench.add(f"{what}: from the first line to its output here", late, None, "s")
@@ -181,9 +236,9 @@ def bench_place(bench, ways: Ways) -> None:
 def bench_spark(bench, field) -> None:
     one = session.Session()
     try:
-        with one.use("standalone", "yarn"):
+        with one.use("standalone", "yarn", "livy-yarn", "gateway"):
             for place in PLACES:
-                ways = Ways(field, place)
+                ways = LivyWays(field, place) if place.is_livy else Ways(field, place)
                 with bench.section(place.what):
                     bench_place(bench, ways)
                 ways.close()

@@ -2,6 +2,7 @@
 whole."""
 
 import contextlib
+import dataclasses
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from rig import settings
+from rig import parts, settings
 from support import processes
 from support.errand import Errand
 from support.faultproxy import FaultProxy
@@ -124,6 +125,30 @@ def test_a_node_manager_that_forgets_its_containers_is_restarted(cluster_alone: 
     assert log.endswith(b"number 500\n")
     assert "the end of the driver's output could not be read" in shown["reason"]
     assert len(cluster_alone.apps(gated.run)) == 1
+
+
+@pytest.fixture
+def recovering_node(cluster_alone: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """Its NodeManager takes up the containers of the one before it, as clusters for long jobs have it."""
+    part = parts.PARTS["nodemanager"]
+    option = "-Dyarn.nodemanager.recovery.enabled=true"
+    monkeypatch.setitem(parts.PARTS, part.name, dataclasses.replace(part, command=lambda: [*part.command(), option]))
+    cluster_alone.yarn.stop(part.name)
+    cluster_alone.yarn.start(part.name)
+    yield cluster_alone
+    monkeypatch.undo()
+    cluster_alone.yarn.stop(part.name)
+    cluster_alone.yarn.start(part.name)
+
+
+def test_a_node_manager_that_recovers_its_containers_is_restarted(recovering_node: Cluster, tmp_path: Path) -> None:
+    gated = Gated(recovering_node, tmp_path)
+    gated.wait_middle()
+    recovering_node.yarn.kill("nodemanager")
+    gated.go_on()
+    recovering_node.wait_control(gated.run, "the driver's output cannot be read now")
+    recovering_node.yarn.start("nodemanager")
+    gated.check()
 
 
 def test_a_second_attempt_is_told_from_the_first(cluster: Cluster, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """./dev cluster: bring parts up or down, see how they are, or fetch what they need; all, or those that are named."""
 
 import argparse
-import getpass
 import os
 import sys
 
@@ -48,7 +47,7 @@ errand on it; ./dev build makes it:
             print(f"  errand target add {node.host} {hosts} --ssh-config {node.ssh_config} --kind spark  # {what}")
     if process.running("gateway") and process.running("livy-yarn"):
         url, what = gateway.URL, parts.PARTS["livy-yarn"].what
-        webhdfs = f"'{url}/webhdfs/v1?user.name={getpass.getuser()}'"
+        webhdfs = f"'{url}/webhdfs/v1?user.name={settings.USER}'"
         print(f"""\
   export LIVY_PASSWORD={gateway.PASSWORD}
   errand target add livy {url}/livy-yarn --kind livy --user {gateway.USER} --password-env LIVY_PASSWORD \\
