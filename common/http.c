@@ -171,6 +171,10 @@ int http_perform(struct http *http, const struct http_request *request,
         return -1;
     }
     struct http_request bounded = *request;
+    /* Beside a sink there are only a server's words of what went wrong. */
+    size_t most = request->has_sink ? STRBUF_TEXT_LIMIT : SIZE_MAX;
+    out->body.limit_bytes =
+        request->limit_bytes < most ? (size_t)request->limit_bytes : most;
     if (http->deadline_ns != 0) {
         int64_t left_ms = (http->deadline_ns - clock_monotonic_ns()) / NS_PER_MS;
         if (left_ms <= 0) {

@@ -28,7 +28,7 @@ static bool has_names(const char *version)
 
 static struct json *parse_object(const char *text, size_t length, struct error *err)
 {
-    struct json *j = json_parse(text, length, err);
+    struct json *j = json_parse_lenient(text, length, err);
     if (j == NULL) {
         error_wrap(err, WHAT);
         return NULL;
@@ -215,7 +215,7 @@ static void put_line(const char *text, struct strbuf *out)
 void livy_put_reason(const struct http_response *answer, struct strbuf *out)
 {
     CLEANUP_JSON struct json *j =
-        json_parse(answer->body.data, answer->body.length, NULL);
+        json_parse_lenient(answer->body.data, answer->body.length, NULL);
     const struct json *message = json_is_object(j) ? json_get(j, "msg") : j;
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     size_t begin = out->length;

@@ -106,7 +106,7 @@ static int visit_part(const struct livy_tail *tail, const struct window *w, size
 int livy_tail_take(struct livy_tail *tail, const char *text, size_t length,
                    livy_line_visitor *visit, void *context, struct error *err)
 {
-    CLEANUP_JSON struct json *j = json_parse(text, length, err);
+    CLEANUP_JSON struct json *j = json_parse_lenient(text, length, err);
     const struct json *lines = NULL;
     __attribute__((cleanup(release_window))) struct window w = {{{NULL, NULL, 0}}};
     if (j == NULL) {

@@ -59,7 +59,7 @@ int spark_parse_progress(const char *body, size_t length, struct strbuf *out,
 {
     struct error inner = ERROR_INIT;
     struct sum sum = {0};
-    CLEANUP_JSON struct json *jobs = json_parse(body, length, &inner);
+    CLEANUP_JSON struct json *jobs = json_parse_lenient(body, length, &inner);
     if (jobs != NULL && !json_is_array(jobs)) {
         error_set(&inner, ERR_PROTOCOL, "they are no list");
     }

@@ -45,7 +45,7 @@ static char *address(const struct webhdfs *fs, const char *path, const char *op,
 static char *said_by(const struct http_response *answer)
 {
     CLEANUP_JSON struct json *j =
-        json_parse(answer->body.data, answer->body.length, NULL);
+        json_parse_lenient(answer->body.data, answer->body.length, NULL);
     const struct json *message = json_get(json_get(j, "RemoteException"), "message");
     if (!json_is_string(message)) {
         return NULL;
@@ -85,7 +85,7 @@ static int ask(const struct webhdfs *fs, const char *method, const char *url,
 static bool is_true(const struct http_response *answer)
 {
     CLEANUP_JSON struct json *j =
-        json_parse(answer->body.data, answer->body.length, NULL);
+        json_parse_lenient(answer->body.data, answer->body.length, NULL);
     const struct json *value = json_get(j, "boolean");
     return json_is_bool(value) && json_bool(value);
 }
@@ -97,7 +97,8 @@ char *webhdfs_home(const struct webhdfs *fs, struct error *err)
     if (ask(fs, "GET", url, &answer, err) < 0) {
         return NULL;
     }
-    CLEANUP_JSON struct json *j = json_parse(answer.body.data, answer.body.length, NULL);
+    CLEANUP_JSON struct json *j =
+        json_parse_lenient(answer.body.data, answer.body.length, NULL);
     const struct json *path = json_get(j, "Path");
     if (answer.status == 200 && json_is_string(path) && json_string(path)[0] == '/') {
         return xstrdup(json_string(path));
@@ -143,7 +144,8 @@ static char *find_place(const struct webhdfs *fs, const struct call *call,
     if (http_perform(fs->http, &request, &answer, err) < 0) {
         return NULL;
     }
-    CLEANUP_JSON struct json *j = json_parse(answer.body.data, answer.body.length, NULL);
+    CLEANUP_JSON struct json *j =
+        json_parse_lenient(answer.body.data, answer.body.length, NULL);
     const struct json *place = json_get(j, "Location");
     if (answer.status == 307 && answer.location[0] != '\0') {
         return xstrdup(answer.location);
@@ -285,7 +287,8 @@ int webhdfs_size(const struct webhdfs *fs, const char *path, bool *out_is_there,
     if (answer.status == 404) {
         return 0;
     }
-    CLEANUP_JSON struct json *j = json_parse(answer.body.data, answer.body.length, NULL);
+    CLEANUP_JSON struct json *j =
+        json_parse_lenient(answer.body.data, answer.body.length, NULL);
     if (answer.status != 200 ||
         json_get_integer(json_get(j, "FileStatus"), "FileStatus", "length", 0,
                          JSON_INTEGER_MAX, &length, NULL) < 0) {
@@ -316,7 +319,8 @@ int webhdfs_list(const struct webhdfs *fs, const char *path, webhdfs_visit *visi
     if (http_follow(fs->http, &request, &answer, err) < 0) {
         return -1;
     }
-    CLEANUP_JSON struct json *j = json_parse(answer.body.data, answer.body.length, NULL);
+    CLEANUP_JSON struct json *j =
+        json_parse_lenient(answer.body.data, answer.body.length, NULL);
     const struct json *list = json_get(json_get(j, "FileStatuses"), "FileStatus");
     if (answer.status != 404 && (answer.status != 200 || list == NULL)) {
         return fail_status(&answer, "list", path, err);
@@ -360,7 +364,8 @@ static char *find_source(const struct webhdfs *fs, const char *url, struct error
     if (http_perform(fs->http, &request, &answer, err) < 0) {
         return NULL;
     }
-    CLEANUP_JSON struct json *j = json_parse(answer.body.data, answer.body.length, NULL);
+    CLEANUP_JSON struct json *j =
+        json_parse_lenient(answer.body.data, answer.body.length, NULL);
     const struct json *place = json_get(j, "Location");
     return answer.status == 307 && answer.location[0] != '\0' ? xstrdup(answer.location)
            : answer.status == 200 && json_is_string(place) ? xstrdup(json_string(place))

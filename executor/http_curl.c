@@ -411,8 +411,6 @@ static int curl_perform(struct http *http, const struct http_request *request,
     strbuf_init(&x.config, CONFIG_MAX);
     strbuf_init(&x.said, SAID_MAX);
     strbuf_init(&x.tail, TRAILER_MAX + 2 * BLOCK);
-    out->body.limit_bytes =
-        request->limit_bytes < SIZE_MAX ? (size_t)request->limit_bytes : SIZE_MAX;
     int result = -1;
     if (put_config(&x.config, curl, request, err) == 0 && start(&x, curl, err) == 0 &&
         converse(&x, err) == 0) {

@@ -302,6 +302,25 @@ static void an_answer_beyond_its_bound_is_a_failure(void **state)
     end(&one);
 }
 
+/* The bound is the request's own, however large: a log has no other. */
+static void an_answer_may_be_as_long_as_its_bound(void **state)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+    size_t length = (size_t)17 << 20;
+    CLEANUP_FREE char *text = xmalloc(sizeof head + length);
+    const char *answers[] = {text, NULL};
+    struct one one;
+    (void)state;
+    memcpy(text, head, sizeof head - 1);
+    memset(text + sizeof head - 1, 'a', length);
+    text[sizeof head - 1 + length] = '\0';
+    begin(&one, "GET", answers);
+    one.request.limit_bytes = length;
+    assert_int_equal(ask(&one), 0);
+    assert_int_equal(one.answer.body.length, length);
+    end(&one);
+}
+
 static void who_was_never_reached_did_nothing(void **state)
 {
     static const char *const answers[] = {OK(""), NULL};
@@ -396,6 +415,7 @@ int main(void)
         cmocka_unit_test(a_file_is_sent_as_it_is),
         cmocka_unit_test(a_sink_gets_the_bytes_of_a_success_alone),
         cmocka_unit_test(an_answer_beyond_its_bound_is_a_failure),
+        cmocka_unit_test(an_answer_may_be_as_long_as_its_bound),
         cmocka_unit_test(who_was_never_reached_did_nothing),
         cmocka_unit_test(a_post_whose_answer_is_lost_is_not_sent_again),
         cmocka_unit_test(silence_ends_at_the_deadline),

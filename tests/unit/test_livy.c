@@ -47,6 +47,18 @@ static void a_batch_of_each_version_is_read(void **state)
     assert_string_equal(batch.name, "");
 }
 
+/* A log is whatever a driver writes, and lies in its batch's own answer. */
+static void a_batch_whose_log_has_a_nul_is_read(void **state)
+{
+    static const char text[] = "{\"id\":3,\"state\":\"running\",\"appInfo\":{},"
+                               "\"log\":[\"a\\u0000b\",9007199254740993]}";
+    struct livy_batch batch;
+    struct error err = ERROR_INIT;
+    (void)state;
+    assert_int_equal(livy_decode_batch(text, strlen(text), &batch, &err), 0);
+    assert_int_equal(batch.state, LIVY_RUNNING);
+}
+
 static void what_is_no_batch_is_refused(void **state)
 {
     static const char *const rows[] = {"",
@@ -276,6 +288,15 @@ static void an_empty_window_forgets_nothing(void **state)
     take(&tail, OUT ",\"a\",\"b\"," ERR, "b|");
 }
 
+/* It hides the rest of its line, and neither other lines nor what comes after. */
+static void a_line_with_a_nul_does_not_stop_the_log(void **state)
+{
+    TAIL tail = {{{NULL, 0}}};
+    (void)state;
+    take(&tail, OUT ",\"a\\u0000b\",\"c\"," ERR, "a|c|");
+    take(&tail, OUT ",\"a\\u0000b\",\"c\",\"d\"," ERR, "d|");
+}
+
 static void a_window_that_was_not_kept_comes_again(void **state)
 {
     static const char text[] = "{\"log\":[\"stdout: \",\"a\"]}";
@@ -491,6 +512,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_batch_of_each_version_is_read),
+        cmocka_unit_test(a_batch_whose_log_has_a_nul_is_read),
         cmocka_unit_test(what_is_no_batch_is_refused),
         cmocka_unit_test(texts_too_long_count_as_not_there),
         cmocka_unit_test(a_version_says_whether_batches_have_names),
@@ -503,6 +525,7 @@ int main(void)
         cmocka_unit_test(equal_lines_in_a_growing_window_are_counted),
         cmocka_unit_test(diagnostics_are_a_list_of_their_own),
         cmocka_unit_test(an_empty_window_forgets_nothing),
+        cmocka_unit_test(a_line_with_a_nul_does_not_stop_the_log),
         cmocka_unit_test(a_window_that_was_not_kept_comes_again),
         cmocka_unit_test(what_is_no_log_is_refused),
         cmocka_unit_test(a_job_is_written_without_what_was_not_said),
