@@ -268,7 +268,8 @@ struct dial *dial_start(const char *host, uint16_t port, int family, struct erro
     d->port = port;
     d->family = family;
     d->child_fd = d->fd = -1;
-    strbuf_init(&d->answer, sizeof lookup + sizeof d->addresses);
+    /* And room for one more: what is full is also read, to find its end. */
+    strbuf_init(&d->answer, sizeof lookup + sizeof d->addresses + sizeof d->addresses[0]);
     /* Most hosts are names; an address needs no child. */
     if (look_up(d, AI_NUMERICHOST, &lookup, d->addresses) == 0) {
         d->count = lookup.count;
