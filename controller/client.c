@@ -188,6 +188,12 @@ static void check_liveness(void *context)
     struct client *c = context;
     c->liveness = NULL;
     int64_t now = clock_monotonic_ns();
+    int64_t ping_ns = PING_AFTER_NS < c->idle_ns / 3 ? PING_AFTER_NS : c->idle_ns / 3;
+    /* While a person was asked, or this process was stopped, nobody listened. */
+    if (now - c->looked_ns > 2 * ping_ns) {
+        c->heard_ns = now;
+    }
+    c->looked_ns = now;
     int64_t silence = now - c->heard_ns;
     if (silence >= c->idle_ns) {
         char text[CLOCK_TEXT_SIZE];
@@ -196,7 +202,6 @@ static void check_liveness(void *context)
         lost(c, why);
         return;
     }
-    int64_t ping_ns = PING_AFTER_NS < c->idle_ns / 3 ? PING_AFTER_NS : c->idle_ns / 3;
     if (silence >= ping_ns && peer_is_answered(c->peer)) {
         peer_ping(c->peer);
     }

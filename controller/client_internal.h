@@ -38,8 +38,9 @@ struct client {
     struct client_step steps[CLIENT_STEPS_MAX];
     size_t step_count;
     struct client_slot slots[PEER_STREAMS_MAX];
-    int64_t heard_ns; /* when something last came */
-    int64_t idle_ns;  /* silence after which the link is dead */
+    int64_t heard_ns;  /* when something last came */
+    int64_t looked_ns; /* when that was last looked at */
+    int64_t idle_ns;   /* silence after which the link is dead */
     struct loop_timer *liveness;
     uint8_t *buffer;  /* CLIENT_READ_SIZE bytes */
     bool is_paused;   /* what came is kept until the next step */

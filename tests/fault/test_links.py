@@ -408,6 +408,50 @@ def test_a_second_ctrl_c_asks_and_cancels_over_the_same_link(make_link, answer):
     assert link.errand.show()["status"] == ("Canceled" if answer == b"y\n" else "Running")
 
 
+def outlast(idle_s: float) -> None:
+    """Let a link that nobody reads be silent for longer than it may be."""
+    end = time.monotonic() + 2 * idle_s
+    wait_for(lambda: time.monotonic() > end, "the link's patience to end")
+
+
+@pytest.mark.kept_too
+def test_who_thinks_for_long_cancels_over_the_same_link(make_link):
+    """What is heard while a person is asked is heard afterwards: the link was taken for dead, and whether the run
+    was canceled was not known."""
+    link = make_link({"idle_timeout": "2s"})
+    screen = link.terminal(lines=LINES, is_gated=True)
+    screen.expect(HALF)
+    before = link.proxy.connections
+    screen.send(b"\x03")
+    screen.expect(b"press Ctrl-C again to cancel it")
+    screen.send(b"\x03")
+    screen.expect(r"cancel the run\? \[y/N\] ")
+    outlast(2)
+    screen.send(b"y\n")
+    result = screen.finish()
+    assert result.code == 143, result
+    assert b"connection was lost" not in result.out
+    assert link.proxy.connections == before
+    assert link.errand.show()["status"] == "Canceled"
+
+
+@pytest.mark.kept_too
+def test_one_that_was_stopped_goes_on_over_the_same_link(make_link):
+    link = make_link({"idle_timeout": "2s"})
+    followed = link.start(lines=LINES, is_gated=True)
+    followed.wait_output(HALF)
+    before = link.proxy.connections
+    followed.signal(signal.SIGSTOP)
+    outlast(2)
+    followed.signal(signal.SIGCONT)
+    outlast(1)  # it has looked
+    link.gate.touch()
+    result = followed.finish()
+    link.check(result)
+    assert "connection was lost" not in result.errors
+    assert link.proxy.connections == before
+
+
 @pytest.mark.parametrize("answer", [b"n\n", b"\x03"])
 def test_who_does_not_cancel_hears_how_to_come_back(make_link, answer):
     link = make_link()
