@@ -311,16 +311,16 @@ int loop_step(struct loop *loop, int timeout_ms, struct error *err)
     nfds_t count = fill_polled(loop, polled, serials);
     int ready = poll(polled, count, wait_ms(loop, timeout_ms));
 
-    if (ready < 0 && errno != EINTR) {
-        return error_sys(err, "wait for events");
+    if (ready < 0) { /* a signal's word is in the pipe: the next step has it */
+        return errno == EINTR ? 0 : error_sys(err, "wait for events");
     }
-    if (ready > 0 && polled[0].revents != 0) {
+    if (polled[0].revents != 0) {
         dispatch_signals(loop);
     }
-    dispatch_timers(loop);
     for (nfds_t i = 1; ready > 0 && i < count; i++) {
         dispatch_polled(loop, &polled[i], serials[i]);
     }
+    dispatch_timers(loop);
     return 0;
 }
 

@@ -5,7 +5,8 @@
  * timers with a callback; signals through a pipe of the loop's own. Callbacks may add and
  * remove watches and timers, their own included; what one of them removed is not called
  * any more. An error or hang-up on a descriptor is reported as whatever is watched for,
- * so that the next read or write sees it.
+ * so that the next read or write sees it. What has come is handed out before the timers
+ * that are due: a deadline is never held against what was there in time.
  *
  * Life: loop_new -> loop_watch, loop_timer ... -> loop_run (until loop_stop or nothing is
  * left) -> loop_free.

@@ -266,6 +266,17 @@ static void a_timer_made_by_a_timer_waits_for_the_next_step(void **state)
     assert_string_equal(seen->calls, "+ba");
 }
 
+static void what_has_come_is_handed_out_before_a_timer_that_is_due(void **state)
+{
+    struct seen *seen = *state;
+
+    loop_watch(seen->loop, seen->fds[0], LOOP_READ, note_events, seen);
+    (void)loop_timer_at(seen->loop, 0, note_a, seen);
+    assert_int_equal(fdio_write_full(seen->fds[1], "x", 1), 0);
+    step(seen, -1);
+    assert_string_equal(seen->calls, "fa");
+}
+
 static void cancel_other(void *context)
 {
     struct seen *seen = context;
@@ -477,6 +488,7 @@ int main(void)
         WITH_SEEN(timers_fire_once_and_by_time),
         WITH_SEEN(a_timer_made_by_a_timer_waits_for_the_next_step),
         WITH_SEEN(a_cancelled_timer_does_not_fire),
+        WITH_SEEN(what_has_come_is_handed_out_before_a_timer_that_is_due),
         WITH_SEEN(a_timer_is_never_early),
         WITH_SEEN(a_step_ends_with_its_own_time_before_the_timers),
         WITH_SEEN(a_run_ends_when_told_or_when_nothing_is_left),
