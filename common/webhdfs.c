@@ -204,13 +204,6 @@ int webhdfs_put_file(const struct webhdfs *fs, const char *path, unsigned mode,
     return create(fs, path, mode, &request, err);
 }
 
-int webhdfs_put_bytes(const struct webhdfs *fs, const char *path, unsigned mode,
-                      const void *data, size_t length, struct error *err)
-{
-    struct http_request request = {.body = data, .body_length = length};
-    return create(fs, path, mode, &request, err);
-}
-
 /* What is left of the open file, behind what the cluster has of it. */
 static int append_rest(const struct webhdfs *fs, const char *path, int fd,
                        struct error *err)

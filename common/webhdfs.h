@@ -31,8 +31,6 @@ int webhdfs_make_dirs(const struct webhdfs *fs, const char *path, unsigned mode,
 /* Write a file of this machine, replacing what is there. mode: 0644 and the like. */
 int webhdfs_put_file(const struct webhdfs *fs, const char *path, unsigned mode,
                      const char *file, struct error *err);
-int webhdfs_put_bytes(const struct webhdfs *fs, const char *path, unsigned mode,
-                      const void *data, size_t length, struct error *err);
 /*
  * The same of a large file, where a gateway may stand between: a data node answers "100
  * Continue" unasked before the body has come, and nginx takes that for the answer and

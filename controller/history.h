@@ -153,7 +153,5 @@ int history_set_seen(struct history *h, const char *target, const char *store,
                      const char *node, struct error *err);
 int history_seen(struct history *h, const char *target, const char *store,
                  int64_t *out_utc_ms, struct error *err);
-/* The store id that was last seen behind a target: "" where none. malloc'ed. */
-char *history_target_store(struct history *h, const char *target, struct error *err);
 
 #endif

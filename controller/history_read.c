@@ -412,20 +412,6 @@ int history_seen(struct history *h, const char *target, const char *store,
     return 0;
 }
 
-char *history_target_store(struct history *h, const char *target, struct error *err)
-{
-    const struct sql_value values[] = {SQL_TEXT(target)};
-    __attribute__((cleanup(sql_query_cleanup))) struct sql_query *query = sql_query(
-        h->db,
-        "SELECT store FROM targets WHERE name = ?1 ORDER BY seen DESC, id DESC LIMIT 1",
-        values, ARRAY_SIZE(values), err);
-    int rc = query == NULL ? -1 : sql_step(query, err);
-    if (rc < 0) {
-        return NULL;
-    }
-    return rc == 0 ? xstrdup("") : copy_text(query, 0);
-}
-
 int history_prepared_spec(struct history *h, const char *store, const char *project,
                           struct strbuf *out, struct error *err)
 {

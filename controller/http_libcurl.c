@@ -231,10 +231,6 @@ static int set_method(struct exchange *x, struct error *err)
     const struct http_request *request = x->request;
     bool has_body =
         strcmp(request->method, "POST") == 0 || strcmp(request->method, "PUT") == 0;
-    if (strcmp(request->method, "HEAD") == 0) {
-        c->curl.easy_setopt(c->easy, CURLOPT_NOBODY, 1L);
-        return 0;
-    }
     if (request->body_file != NULL && set_body_file(x, err) != 0) {
         return -1;
     }

@@ -37,11 +37,6 @@ void link_unwatch(struct link *link)
     }
 }
 
-void link_shutdown(struct link *link)
-{
-    link->type->shutdown(link);
-}
-
 void link_free(struct link *link)
 {
     if (link != NULL) {

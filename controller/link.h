@@ -53,7 +53,6 @@ struct link_type {
     ssize_t (*write)(struct link *link, const void *data, size_t length);
     void (*watch)(struct link *link);   /* link->watcher is the new one */
     void (*unwatch)(struct link *link); /* link->watcher.loop is still the old one */
-    void (*shutdown)(struct link *link);
     int (*explain)(struct link *link, const struct link_end *end, struct error *err);
     bool (*may_be_asking)(const struct link *link); /* may be NULL: never */
     const char *(*beyond)(const struct link *link); /* may be NULL: nothing is */
@@ -89,8 +88,6 @@ void link_watch(struct link *link, struct loop *loop, unsigned events,
 /* Have nothing on the loop any more. */
 void link_unwatch(struct link *link);
 
-/* No more will be written: the far end sees the end of its input. */
-void link_shutdown(struct link *link);
 /* End it at once and free it. Never blocks longer than a second. NULL is ignored. */
 void link_free(struct link *link);
 DEFINE_CLEANUP_FREE(link)

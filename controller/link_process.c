@@ -231,7 +231,6 @@ static const struct link_type process_type = {
     .write = process_write,
     .watch = process_watch,
     .unwatch = process_watch,
-    .shutdown = process_shutdown,
     .explain = process_explain,
     .may_be_asking = process_may_be_asking,
     .facts = process_facts,

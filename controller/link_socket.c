@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 struct socket_link {
     struct link link;
@@ -37,11 +36,6 @@ static void socket_watch(struct link *link)
     }
 }
 
-static void socket_shutdown(struct link *link)
-{
-    (void)shutdown(of(link)->fd, SHUT_WR);
-}
-
 static int socket_explain(struct link *link, const struct link_end *end,
                           struct error *err)
 {
@@ -62,7 +56,6 @@ static const struct link_type socket_type = {
     .write = socket_write,
     .watch = socket_watch,
     .unwatch = socket_watch,
-    .shutdown = socket_shutdown,
     .explain = socket_explain,
     .disown = socket_free,
     .free = socket_free,

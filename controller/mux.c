@@ -82,16 +82,6 @@ void mux_leave(struct mux_client *client)
     free(client);
 }
 
-size_t mux_open_streams(const struct mux *mux)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < PEER_STREAMS_MAX; i++) {
-        count += mux->streams[i].client != NULL;
-    }
-    return count;
-}
-
 /* ---- from the link ---- */
 
 static int from_link(void *opaque, const struct peer_event *event, struct error *err)

@@ -65,7 +65,4 @@ void mux_tell(struct mux *mux, const struct error *cause);
 /* Hand credit on, both ways: after input on either side. */
 void mux_settle(struct mux *mux);
 
-/* How many streams the clients have open. */
-size_t mux_open_streams(const struct mux *mux);
-
 #endif

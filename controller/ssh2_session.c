@@ -437,14 +437,6 @@ ssize_t ssh2_session_write(struct ssh2_session *s, const void *data, size_t leng
     return (ssize_t)total;
 }
 
-void ssh2_session_send_eof(struct ssh2_session *s)
-{
-    if (s->channel != NULL) {
-        (void)libssh2_channel_send_eof(s->channel);
-        (void)ssh2_session_flush(s);
-    }
-}
-
 bool ssh2_session_is_cut(const struct ssh2_session *s)
 {
     return s->socket.has_ended &&

@@ -106,7 +106,6 @@ ssize_t ssh2_session_read(struct ssh2_session *session, void *out, size_t size);
 ssize_t ssh2_session_write(struct ssh2_session *session, const void *data, size_t length);
 /* Whether ssh2_session_write would take something. */
 bool ssh2_session_has_room(const struct ssh2_session *session);
-void ssh2_session_send_eof(struct ssh2_session *session);
 
 /* The connection ended before the stream did: that says nothing of the command. */
 bool ssh2_session_is_cut(const struct ssh2_session *session);

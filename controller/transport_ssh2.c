@@ -412,14 +412,6 @@ static void ssh2_unwatch(struct link *link)
     }
 }
 
-static void ssh2_shutdown(struct link *link)
-{
-    struct ssh2_link *s = of(link);
-    if (s->phase == PHASE_IN) {
-        ssh2_session_send_eof(s->session);
-    }
-}
-
 static int ssh2_explain(struct link *link, const struct link_end *end, struct error *err)
 {
     struct ssh2_link *s = of(link);
@@ -528,7 +520,6 @@ static const struct link_type ssh2_type = {
     .write = ssh2_write,
     .watch = ssh2_watch,
     .unwatch = ssh2_unwatch,
-    .shutdown = ssh2_shutdown,
     .explain = ssh2_explain,
     .may_be_asking = ssh2_may_be_asking,
     .beyond = ssh2_beyond,

@@ -35,7 +35,7 @@ struct fake_http {
     struct http http; /* first */
     const struct fake_answer *answers;
     size_t count, at;
-    char body[FAKE_ASKED_MAX][512]; /* what was sent with request i */
+    char body[FAKE_ASKED_MAX][512]; /* what was sent with request i, or its file */
     bool is_foreign[FAKE_ASKED_MAX];
 };
 
@@ -52,8 +52,12 @@ static inline int fake_perform(struct http *http, const struct http_request *req
     const struct fake_answer *answer = &fake->answers[i];
     assert_string_equal(request->method, answer->method);
     assert_string_equal(request->url, answer->url);
-    snprintf(fake->body[i], sizeof(fake->body[i]), "%.*s", (int)request->body_length,
-             request->body != NULL ? (const char *)request->body : "");
+    if (request->body_file != NULL) {
+        snprintf(fake->body[i], sizeof(fake->body[i]), "%s", request->body_file);
+    } else {
+        snprintf(fake->body[i], sizeof(fake->body[i]), "%.*s", (int)request->body_length,
+                 request->body != NULL ? (const char *)request->body : "");
+    }
     fake->is_foreign[i] = request->is_foreign;
     if (answer->error != ERR_NONE) {
         return error_set(err, answer->error, "%s %s: the test wants a failure",

@@ -13,6 +13,7 @@
 #include "tests/unit/http_fake.h"
 
 #define ROOT "http://nn.test:9870/webhdfs/v1"
+#define FILE_HERE "/somewhere/here"
 #define DATA "http://dn.test:9864/webhdfs/v1/a?op=CREATE&namenoderpcaddress=nn"
 
 static void paths_are_encoded_and_a_query_goes_with_each_call(void **state)
@@ -48,10 +49,10 @@ static void a_file_goes_where_the_answer_points_without_the_password(void **stat
     struct webhdfs fs = {.http = &fake.http, .url = ROOT};
     (void)state;
     fake_init(&fake, answers, ARRAY_SIZE(answers));
-    assert_int_equal(webhdfs_put_bytes(&fs, "/a", 0600, "bytes", 5, NULL), 0);
+    assert_int_equal(webhdfs_put_file(&fs, "/a", 0600, FILE_HERE, NULL), 0);
     fake_assert_done(&fake);
     assert_string_equal(fake.body[0], "");
-    assert_string_equal(fake.body[1], "bytes");
+    assert_string_equal(fake.body[1], FILE_HERE);
     assert_false(fake.is_foreign[0]);
     assert_true(fake.is_foreign[1]);
 }
@@ -69,7 +70,7 @@ static void a_gateway_points_at_itself_and_gets_the_password(void **state)
     struct webhdfs fs = {.http = &fake.http, .url = ROOT};
     (void)state;
     fake_init(&fake, answers, ARRAY_SIZE(answers));
-    assert_int_equal(webhdfs_put_bytes(&fs, "/a", 0644, "b", 1, NULL), 0);
+    assert_int_equal(webhdfs_put_file(&fs, "/a", 0644, FILE_HERE, NULL), 0);
     assert_false(fake.is_foreign[1]);
 }
 
@@ -138,7 +139,7 @@ static void a_place_that_is_no_address_is_not_written_to(void **state)
     struct error err = ERROR_INIT;
     (void)state;
     fake_init(&fake, answers, 1);
-    assert_int_equal(webhdfs_put_bytes(&fs, "/a", 0644, "b", 1, &err), -1);
+    assert_int_equal(webhdfs_put_file(&fs, "/a", 0644, FILE_HERE, &err), -1);
 }
 
 static void what_hdfs_says_is_in_the_sentence(void **state)
