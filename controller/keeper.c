@@ -181,7 +181,8 @@ static void take_seat(struct keeper *k, int fd)
         struct seat *seat = &k->seats[i];
         if (seat->keeper == NULL) {
             *seat = (struct seat){.keeper = k, .fd = fd, .client = mux_join(k->mux)};
-            strbuf_init(&seat->marker, MARKER_LINE_MAX + 64);
+            /* What a node said may be longer when it is said again. */
+            strbuf_init(&seat->marker, STRBUF_TEXT_LIMIT);
             write_marker(k, &seat->marker);
             k->seat_count++;
             return;

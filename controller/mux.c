@@ -97,7 +97,13 @@ static int from_link(void *opaque, const struct peer_event *event, struct error 
                        event->is_last);
         return 0;
     }
-    peer_send(peer, stream->client_number, event->type, event->json);
+    if (event->type == MSG_ERROR) { /* as much of it as fits in any case */
+        struct error cause = ERROR_INIT;
+        message_to_error(event->json, &cause);
+        peer_send_error(peer, stream->client_number, &cause);
+    } else {
+        peer_send(peer, stream->client_number, event->type, event->json);
+    }
     if (event->ended) {
         stream->client = NULL;
     }

@@ -356,6 +356,34 @@ static void every_client_hears_why_the_link_ended(void **state)
     }
 }
 
+/* "1e15" is longer when it is written again: the keeper ended over it. */
+static void an_error_that_grows_on_its_way_goes_through(void **state)
+{
+    struct stage *s = *state;
+    CLEANUP_STRBUF struct strbuf body = STRBUF_INIT;
+    uint8_t head[FRAME_HEADER_SIZE];
+    uint32_t stream;
+    uint32_t number = request(s, 0, MSG_STATUS, &stream);
+
+    strbuf_puts(&body,
+                "{\"code\":\"no_space\",\"message\":\"full\",\"hint\":\"rm\",\"x\":[0");
+    while (body.length + 6 < message_row(MSG_ERROR)->max_bytes) {
+        strbuf_puts(&body, ",1e15");
+    }
+    strbuf_puts(&body, "]}");
+    frame_encode(head, &(struct frame_header){.length = (uint32_t)body.length,
+                                              .type = MSG_ERROR,
+                                              .stream = number});
+    assert_int_equal(peer_input(s->link, head, sizeof(head), NULL), 0);
+    assert_int_equal(peer_input(s->link, body.data, body.length, NULL), 0);
+    carry(s);
+    struct peer_event event = next(s->clients[0], MSG_ERROR);
+    assert_int_equal(event.stream, stream);
+    assert_string_equal(json_string(json_get(event.json, "code")), "no_space");
+    assert_string_equal(json_string(json_get(event.json, "message")), "full");
+    assert_string_equal(json_string(json_get(event.json, "hint")), "rm");
+}
+
 static void what_a_client_that_left_had_open_is_reset(void **state)
 {
     struct stage *s = *state;
@@ -434,6 +462,7 @@ int main(void)
         TEST(more_credit_than_was_used_is_nothing_to_die_of),
         TEST(a_client_is_asked_for_what_it_has_waiting),
         TEST(every_client_hears_why_the_link_ended),
+        TEST(an_error_that_grows_on_its_way_goes_through),
         TEST(what_a_client_that_left_had_open_is_reset),
         TEST(a_reset_goes_through_and_the_number_is_free_again),
         TEST(submissions_beyond_what_the_link_has_are_told_so),
