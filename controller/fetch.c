@@ -35,6 +35,8 @@ struct fetching {
     uint32_t stream;
     struct receive *receive;
     struct fetch_result *result;
+    bool has_offer;
+    bool is_complete; /* what was offered is at home */
     bool is_done;
     bool has_error;
     struct error error;
@@ -46,6 +48,10 @@ static int take_offer(struct fetching *f, const struct json *offer, struct error
     const struct json *warnings = NULL;
     int64_t files = 0;
     int64_t size_bytes = 0;
+    if (f->has_offer) {
+        return error_set(err, ERR_PROTOCOL, "OFFER came twice");
+    }
+    f->has_offer = true;
     if (json_get_array(offer, "OFFER", "warnings", WARNINGS_MAX, &warnings, err) != 0) {
         return -1;
     }
@@ -53,6 +59,7 @@ static int take_offer(struct fetching *f, const struct json *offer, struct error
         strvec_push(&f->result->warnings, json_is_string(w) ? json_string(w) : "");
     }
     if (root == NULL || json_is_null(root)) {
+        f->is_complete = true;
         return 0;
     }
     if (!json_is_string(root) ||
@@ -87,18 +94,17 @@ static void show_progress(const struct fetching *f,
 static int take_objects(struct fetching *f, const struct peer_event *event,
                         struct error *err)
 {
-    bool is_complete = false;
     if (f->receive == NULL) {
         return error_set(err, ERR_PROTOCOL, "outputs came before it was said which");
     }
-    if (receive_event(f->receive, event, &is_complete, err) != 0) {
+    if (receive_event(f->receive, event, &f->is_complete, err) != 0) {
         return -1;
     }
     struct transfer_progress progress;
     receive_progress(f->receive, &progress);
     f->result->has_progress |= progress.objects_sent > 0;
     show_progress(f, &progress);
-    if (is_complete) {
+    if (f->is_complete) {
         peer_send(client_peer(f->client), f->stream, MSG_GOT, NULL);
     }
     return 0;
@@ -116,6 +122,9 @@ static int fetch_event(void *context, const struct peer_event *event, struct err
     if (event->type == MSG_ERROR) {
         client_take_error(f->client, event->json, &f->error);
         f->has_error = true;
+    }
+    if (event->type == MSG_END && !f->is_complete) {
+        return error_set(err, ERR_PROTOCOL, "END came before all of the outputs did");
     }
     f->is_done = event->ended;
     return 0;

@@ -7,9 +7,11 @@ import subprocess
 
 import pytest
 from support import inject
+from support.errand import BIN
 from support.faultproxy import Fault
 from support.links import Link, log_of
 from support.projects import write_files
+from support.untrue_executor import end_after
 from support.waiting import wait_for
 
 needs_mount = pytest.mark.skipif(not inject.is_possible("mount"), reason="this machine does not let us mount")
@@ -55,6 +57,21 @@ def test_a_node_that_cannot_be_told_changes_nothing_of_what_is_at_home(ended):
     link.check(result)
     assert re.search(r"errand: warning: node was not told that all is at home, and keeps the run", result.errors)
     assert not link.is_collected(run)
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_node_that_ends_before_all_has_come_has_brought_nothing(errand, tmp_path, is_told):
+    """It was believed: the run had left no outputs."""
+    write_files(errand.cwd, {"t.py": "open('outputs/model', 'w').write('m' * 1000)\n"})
+    run = errand.submit("t.py")
+    errand.wait_status(run, "Completed")
+    end_after(errand, tmp_path / "bin", "OFFER", is_told)
+    result = errand.run("follow", run)
+    assert result.code == 125, result
+    assert "END came before all of the outputs did" in result.errors
+    errand.program = str(BIN / "errand")
+    errand.ok("follow", run)
+    assert (errand.home / "state" / "runs" / run / "outputs" / "model").read_text() == "m" * 1000
 
 
 # ---- no room at home ----
