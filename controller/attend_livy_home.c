@@ -15,6 +15,7 @@
 
 #define METRICS_FILE "livy.metrics"
 #define METRICS_MAX (UINT64_C(1) << 30)
+#define AGAIN_MS 500
 
 char *attendance_name(const struct attendance *a, const char *name)
 {
@@ -28,10 +29,8 @@ static uint64_t room_for_outputs(const struct attendance *a)
     return fstatvfs(a->run_fd, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize / 2 : 0;
 }
 
-/* A file of the attempt's folder beside the run: its descriptor; -1: there is none, or
- * err. */
-static int bring(struct attendance *a, const char *file, uint64_t max_bytes,
-                 struct error *err)
+static int bring_once(struct attendance *a, const char *file, uint64_t max_bytes,
+                      struct error *err)
 {
     CLEANUP_FREE char *name = attendance_name(a, file);
     bool is_there = false;
@@ -46,6 +45,26 @@ static int bring(struct attendance *a, const char *file, uint64_t max_bytes,
         return -1;
     }
     return take_fd(&fd);
+}
+
+/* A file of the attempt's folder beside the run, tried again as long as that may help:
+ * its descriptor; -1: there is none, or err. */
+static int bring(struct attendance *a, const char *file, uint64_t max_bytes,
+                 struct error *err)
+{
+    for (;;) {
+        struct error why = ERROR_INIT;
+        int fd = bring_once(a, file, max_bytes, &why);
+        if (fd >= 0 || why.code == ERR_NONE) {
+            attendance_passed(a);
+            return fd;
+        }
+        if (!attendance_may_pass(a, &why) || a->is_canceled ||
+            !attendance_pause(a, AGAIN_MS)) {
+            *err = why;
+            return -1;
+        }
+    }
 }
 
 /* They begin where an attendant before us began: what it wrote is not written twice. */
@@ -70,22 +89,40 @@ static int take_metrics(struct attendance *a, int metrics, struct error *err)
                : 0;
 }
 
+static int bring_outputs(struct attendance *a, struct error *err)
+{
+    CLEANUP_FD int outputs = bring(a, "outputs.tar", room_for_outputs(a), err);
+    if (outputs < 0) {
+        return err->code == ERR_NONE ? 0 : -1;
+    }
+    CLEANUP_FD int work = files_open_dir(a->run_fd, "work", err);
+    return work < 0 ? -1
+                    : outfolders_unpack(outputs, a->run_fd, work, &a->spec.outputs, err);
+}
+
+static int bring_metrics(struct attendance *a, struct error *err)
+{
+    CLEANUP_FD int metrics = bring(a, "metrics", METRICS_MAX, err);
+    if (metrics < 0) {
+        return err->code == ERR_NONE ? 0 : -1;
+    }
+    return take_metrics(a, metrics, err);
+}
+
 void attendance_bring(struct attendance *a)
 {
-    struct error err = ERROR_INIT;
-    CLEANUP_FD int outputs = bring(a, "outputs.tar", room_for_outputs(a), &err);
-    CLEANUP_FD int work = outputs < 0 ? -1 : files_open_dir(a->run_fd, "work", &err);
-    if (work >= 0) {
-        (void)outfolders_unpack(outputs, a->run_fd, work, &a->spec.outputs, &err);
+    struct error outputs = ERROR_INIT, metrics = ERROR_INIT;
+    bool has_outputs = bring_outputs(a, &outputs) == 0;
+    bool has_metrics = bring_metrics(a, &metrics) == 0;
+    if (!has_outputs) {
+        attendance_say(a, ENGINE_NOTE, "the outputs could not be brought: %s",
+                       outputs.text);
     }
-    if (err.code != ERR_NONE) {
-        attendance_say(a, ENGINE_NOTE, "the outputs could not be brought: %s", err.text);
+    if (!has_metrics) {
+        attendance_say(a, ENGINE_NOTE, "the metrics could not be brought: %s",
+                       metrics.text);
     }
-    CLEANUP_FD int metrics = bring(a, "metrics", METRICS_MAX, NULL);
-    if (metrics >= 0 && take_metrics(a, metrics, &err) < 0) {
-        attendance_say(a, ENGINE_NOTE, "the metrics could not be brought: %s", err.text);
-    }
-    a->is_home = err.code == ERR_NONE;
+    a->is_home = has_outputs && has_metrics;
 }
 
 void attendance_clean(struct attendance *a)

@@ -558,6 +558,21 @@ def test_metrics_that_were_half_brought_are_not_there_twice(errand: Errand, proj
     assert (folder / "metrics").read_text() == line
 
 
+def test_metrics_that_cannot_be_brought_are_said_and_stay_there(errand: Errand, livy: Livy, project: Path):
+    """They were gone without a word, with the folder that had them."""
+    write(
+        project,
+        "import glob, os\n"
+        f"(folder,) = glob.glob({str(livy.files)!r} + '/errand/runs/*')\n"
+        "open(os.environ['ERRAND_METRICS'], 'a').write('{\"loss\": 0.5}\\n')\n"
+        "os.symlink('elsewhere', folder + '/.tmp.metrics')\n",  # what the driver copies them to
+    )
+    errand.ok("run", "--target", "web", "job.py")
+    assert "the metrics could not be brought: read " in control_log(errand, errand.last_run())
+    (folder,) = (livy.files / "errand" / "runs").iterdir()
+    assert (folder / "metrics").read_text() == '{"loss": 0.5}\n'
+
+
 # --- targets --------------------------------------------------------------------------------------------------------
 
 
