@@ -3,8 +3,6 @@
 #include "controller/fetch.h"
 #include "controller/following.h"
 
-#include <stdio.h>
-
 struct outputs_args {
     const char *to;
     int64_t give_up_after_ms;
@@ -55,7 +53,7 @@ static int report(struct following *f, const struct outputs_args *args,
         terminal_note(f->context->terminal, "%s left no outputs", run->id);
         return 0;
     }
-    return printf("%s\n", path) < 0 || fflush(stdout) != 0 ? 1 : 0;
+    return command_print_line(f->context, path);
 }
 
 static int outputs_verb(void *context, void *opaque, char *const *operands,

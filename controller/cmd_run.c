@@ -361,6 +361,18 @@ static int run_verb(void *opaque_context, void *opaque, char *const *operands,
     return status;
 }
 
+/* Whom the id does not reach hears of the run all the same. */
+static int print_id(const struct following *f, const char *run)
+{
+    int status = command_print_line(f->context, run);
+    if (status != 0) {
+        terminal_note(f->context->terminal,
+                      "%s was accepted and goes on; come back with: errand follow %s",
+                      run, run);
+    }
+    return status;
+}
+
 static int submit_verb(void *opaque_context, void *opaque, char *const *operands,
                        size_t operand_count)
 {
@@ -379,7 +391,7 @@ static int submit_verb(void *opaque_context, void *opaque, char *const *operands
     } else if (f.interrupt.is_interrupted) {
         status = fail_interrupted(&f, &s, args->is_json);
     } else if (!args->is_json) {
-        status = printf("%s\n", s.spec.run) < 0 || fflush(stdout) != 0 ? 1 : 0;
+        status = print_id(&f, s.spec.run);
         if (args->want_timing) {
             command_say_timing(f.context);
         }

@@ -89,6 +89,14 @@ int command_print(struct command_context *context, const struct strbuf *text)
     return EXIT_FAILURE;
 }
 
+int command_print_line(struct command_context *context, const char *text)
+{
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
+    strbuf_puts(&line, text);
+    strbuf_putc(&line, '\n');
+    return command_print(context, &line);
+}
+
 int command_print_json(struct command_context *context, const struct json *document)
 {
     CLEANUP_STRBUF struct strbuf text;

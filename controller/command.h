@@ -75,6 +75,8 @@ int command_fail_usage(struct command_context *context, const struct cli_command
 /* Print on stdout. 0, or exit status 1 where stdout could not be written (said on stderr,
  * unless its reader went away). */
 int command_print(struct command_context *context, const struct strbuf *text);
+/* A line of its own, as command_print. */
+int command_print_line(struct command_context *context, const char *text);
 /* Print one JSON document and a newline on stdout. As command_print. */
 int command_print_json(struct command_context *context, const struct json *document);
 

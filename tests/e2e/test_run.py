@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -342,6 +343,26 @@ def test_submit_prints_the_id_and_wait_gives_the_exit_status(errand, target):
     run = errand.submit("--target", target, "t.py")
     assert errand.run("wait", run).code == 9
     assert errand.run("wait", run).code == 9
+
+
+def test_who_cannot_be_told_the_id_hears_of_the_run(errand):
+    """It ended with status 1 and not a word, and the run went on."""
+    write_files(errand.cwd, {"t.py": "print('hello')"})
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            errand.argv("submit", "t.py"),
+            cwd=errand.cwd,
+            env=errand.env(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    said = done.stderr.decode()
+    assert "write to the standard output: No space left on device" in said
+    assert f"{errand.last_run()} was accepted and goes on" in said
+    errand.ok("wait", "@")
 
 
 def test_follow_shows_the_whole_log_while_it_grows(errand, target, tmp_path):
