@@ -267,8 +267,27 @@ int webhdfs_rename(const struct webhdfs *fs, const char *from, const char *to,
 
 /* ---- Looking and reading */
 
-int webhdfs_size(const struct webhdfs *fs, const char *path, bool *out_is_there,
-                 uint64_t *out_size, struct error *err)
+/* Its later time. */
+static void take_entry(const struct json *entry, const char *name,
+                       struct webhdfs_entry *out)
+{
+    const char *type = json_string(json_get(entry, "type"));
+    int64_t length = 0, written = 0, read = 0;
+    (void)json_get_integer(entry, "FileStatus", "length", 0, JSON_INTEGER_MAX, &length,
+                           NULL);
+    (void)json_get_integer(entry, "FileStatus", "modificationTime", 0, JSON_INTEGER_MAX,
+                           &written, NULL);
+    (void)json_get_integer(entry, "FileStatus", "accessTime", 0, JSON_INTEGER_MAX, &read,
+                           NULL);
+    *out = (struct webhdfs_entry){.name = name,
+                                  .is_folder =
+                                      type != NULL && strcmp(type, "DIRECTORY") == 0,
+                                  .used_utc_ms = written > read ? written : read,
+                                  .size_bytes = (uint64_t)length};
+}
+
+int webhdfs_look(const struct webhdfs *fs, const char *path, bool *out_is_there,
+                 struct webhdfs_entry *out, struct error *err)
 {
     CLEANUP_HTTP_RESPONSE struct http_response answer = HTTP_RESPONSE_INIT;
     CLEANUP_FREE char *url = address(fs, path, "GETFILESTATUS", "");
@@ -282,24 +301,26 @@ int webhdfs_size(const struct webhdfs *fs, const char *path, bool *out_is_there,
     }
     CLEANUP_JSON struct json *j =
         json_parse_lenient(answer.body.data, answer.body.length, NULL);
-    if (answer.status != 200 ||
-        json_get_integer(json_get(j, "FileStatus"), "FileStatus", "length", 0,
-                         JSON_INTEGER_MAX, &length, NULL) < 0) {
+    const struct json *entry = json_get(j, "FileStatus");
+    if (answer.status != 200 || json_get_integer(entry, "FileStatus", "length", 0,
+                                                 JSON_INTEGER_MAX, &length, NULL) < 0) {
         return fail_status(&answer, "look at", path, err);
     }
-    *out_size = (uint64_t)length;
+    take_entry(entry, "", out);
     return 0;
 }
 
-/* An entry's later time; 0 where it has none. */
-static int64_t last_use(const struct json *entry)
+int webhdfs_size(const struct webhdfs *fs, const char *path, bool *out_is_there,
+                 uint64_t *out_size, struct error *err)
 {
-    int64_t written = 0, read = 0;
-    (void)json_get_integer(entry, "FileStatus", "modificationTime", 0, JSON_INTEGER_MAX,
-                           &written, NULL);
-    (void)json_get_integer(entry, "FileStatus", "accessTime", 0, JSON_INTEGER_MAX, &read,
-                           NULL);
-    return written > read ? written : read;
+    struct webhdfs_entry entry;
+    if (webhdfs_look(fs, path, out_is_there, &entry, err) < 0) {
+        return -1;
+    }
+    if (*out_is_there) {
+        *out_size = entry.size_bytes;
+    }
+    return 0;
 }
 
 int webhdfs_list(const struct webhdfs *fs, const char *path, webhdfs_visit *visit,
@@ -322,7 +343,9 @@ int webhdfs_list(const struct webhdfs *fs, const char *path, webhdfs_visit *visi
          entry = json_next(entry)) {
         const char *name = json_string(json_get(entry, "pathSuffix"));
         if (name != NULL && name[0] != '\0') {
-            visit(context, name, last_use(entry));
+            struct webhdfs_entry found;
+            take_entry(entry, name, &found);
+            visit(context, &found);
         }
     }
     return 0;

@@ -45,12 +45,21 @@ int webhdfs_put_pieces(const struct webhdfs *fs, const char *path, unsigned mode
  * to. */
 int webhdfs_rename(const struct webhdfs *fs, const char *from, const char *to,
                    struct error *err);
-/* *out_size: of a file that was closed; of one that is being written less. */
+struct webhdfs_entry {
+    const char *name; /* in its folder; "" of one that was looked at by its path */
+    bool is_folder;
+    int64_t used_utc_ms; /* when it was last written or read, as far as the cluster keeps
+                            that; 0: it does not say */
+    uint64_t size_bytes; /* of a file that was closed; of one that is being written less
+                          */
+};
+/* out is filled where it is there. */
+int webhdfs_look(const struct webhdfs *fs, const char *path, bool *out_is_there,
+                 struct webhdfs_entry *out, struct error *err);
 int webhdfs_size(const struct webhdfs *fs, const char *path, bool *out_is_there,
                  uint64_t *out_size, struct error *err);
-/* Visit what lies in a folder, which may not be there: name, and when it was last written
- * or read, as far as the cluster keeps that (UTC). */
-typedef void webhdfs_visit(void *context, const char *name, int64_t used_utc_ms);
+/* Visit what lies in a folder, which may not be there. */
+typedef void webhdfs_visit(void *context, const struct webhdfs_entry *entry);
 int webhdfs_list(const struct webhdfs *fs, const char *path, webhdfs_visit *visit,
                  void *context, struct error *err);
 /* Say that a file is being used now, as a time of access: that of its last change is part

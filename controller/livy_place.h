@@ -34,6 +34,9 @@ void livy_place_release(struct livy_place *place);
 /* True where files can be looked at and read while they are written. */
 bool livy_place_can_follow(const struct livy_place *place);
 
+/* In the name of what is half-way, behind that which it is to get. */
+#define LIVY_HALF_MADE ".tmp-"
+
 /* "BASE/name", malloc'ed. */
 char *livy_place_uri(const struct livy_place *place, const char *name);
 /* Make a folder, and those above it. */
@@ -47,9 +50,26 @@ int livy_place_put(const struct livy_place *place, const char *name, unsigned mo
  * ERR_CORRUPT (not all of it arrived). */
 int livy_place_put_once(const struct livy_place *place, const char *name, unsigned mode,
                         const char *file, struct error *err);
-/* *out_is_there: false where it is not, or nobody can look. */
+/* *out_is_there: false where it is not, or nobody can look. out is filled where it is. */
+int livy_place_look(const struct livy_place *place, const char *name, bool *out_is_there,
+                    struct webhdfs_entry *out, struct error *err);
 int livy_place_size(const struct livy_place *place, const char *name, bool *out_is_there,
                     uint64_t *out_size, struct error *err);
+/* Visit what lies in a folder, which may not be there; in no order. Errors: also
+ * ERR_UNSUPPORTED (nobody can look). */
+int livy_place_list(const struct livy_place *place, const char *name,
+                    webhdfs_visit *visit, void *context, struct error *err);
+/* Say that a file is being used now, as a time of access: that of its last change stays.
+ * Errors: also where that is not kept there. */
+int livy_place_touch(const struct livy_place *place, const char *name, struct error *err);
+/* Give a file another name. Errors: ERR_EXISTS (it is taken, or, by WebHDFS, the file is
+ * gone), ERR_NOT_FOUND,
+ * ERR_UNSUPPORTED (nobody can). */
+int livy_place_move(const struct livy_place *place, const char *from, const char *to,
+                    struct error *err);
+/* What time it is there, which is what the times of its files are told by. */
+int livy_place_now(const struct livy_place *place, int64_t *out_utc_ms,
+                   struct error *err);
 /* Append at most length bytes from offset on to out, as far as there are any. */
 int livy_place_read(const struct livy_place *place, const char *name, uint64_t offset,
                     size_t length, struct strbuf *out, bool *out_is_there,

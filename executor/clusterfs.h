@@ -68,7 +68,7 @@ int clusterfs_put(struct clusterfs *fs, const char *path, const char *uri,
  * also ERR_NOT_FOUND, ERR_LIMIT, ERR_EXISTS; then there is no path. */
 int clusterfs_get(struct clusterfs *fs, const char *uri, const char *path,
                   uint64_t max_bytes, struct error *err);
-/* Visit what lies in a folder, which may not be there: as webhdfs_list. */
+/* Visit what lies in a folder, which may not be there. */
 int clusterfs_list(struct clusterfs *fs, const char *uri, clusterfs_visit *visit,
                    void *context, struct error *err);
 /* Leave word for other nodes that a file is used now, where that costs little and the

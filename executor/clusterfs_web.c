@@ -206,10 +206,16 @@ static int web_get(struct clusterfs *fs, const char *uri, const char *path,
     return result;
 }
 
-static int ask_list(const struct webhdfs *web, void *context, struct error *err)
+static void visit_entry(void *context, const struct webhdfs_entry *entry)
 {
     const struct ask *ask = context;
-    return webhdfs_list(web, ask->path, ask->visit, ask->context, err);
+    ask->visit(ask->context, entry->name, entry->used_utc_ms);
+}
+
+static int ask_list(const struct webhdfs *web, void *context, struct error *err)
+{
+    struct ask *ask = context;
+    return webhdfs_list(web, ask->path, visit_entry, ask, err);
 }
 
 static int web_list(struct clusterfs *fs, const char *uri, clusterfs_visit *visit,

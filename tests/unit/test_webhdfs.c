@@ -198,22 +198,25 @@ static void a_size_is_told_or_that_nothing_is_there(void **state)
     assert_int_equal(webhdfs_size(&fs, "/a", &is_there, &size, NULL), -1);
 }
 
-static void note(void *context, const char *name, int64_t used_utc_ms)
+static void note(void *context, const struct webhdfs_entry *entry)
 {
     struct strbuf *text = context;
-    strbuf_printf(text, "%s %lld;", name, (long long)used_utc_ms);
+    strbuf_printf(text, "%s%s %lld %llu;", entry->name, entry->is_folder ? "/" : "",
+                  (long long)entry->used_utc_ms, (unsigned long long)entry->size_bytes);
 }
 
 /* Its own time of a file is the later one: written, or read. */
-static void a_folder_is_listed_with_when_its_files_were_used(void **state)
+static void a_folder_is_listed_with_sizes_and_when_its_files_were_used(void **state)
 {
     static const struct fake_answer answers[] = {
         {.method = "GET",
          .url = ROOT "/a?op=LISTSTATUS",
          .status = 200,
-         .body = "{\"FileStatuses\":{\"FileStatus\":["
-                 "{\"pathSuffix\":\"x\",\"accessTime\":7,\"modificationTime\":5},"
-                 "{\"pathSuffix\":\"y\",\"accessTime\":0,\"modificationTime\":6}]}}"},
+         .body =
+             "{\"FileStatuses\":{\"FileStatus\":["
+             "{\"pathSuffix\":\"x\",\"accessTime\":7,\"modificationTime\":5,\"length\":"
+             "9,\"type\":\"FILE\"},{\"pathSuffix\":\"y\",\"accessTime\":0,"
+             "\"modificationTime\":6,\"length\":0,\"type\":\"DIRECTORY\"}]}}"},
         {.method = "GET", .url = ROOT "/a?op=LISTSTATUS", .status = 404},
         {.method = "GET", .url = ROOT "/a?op=LISTSTATUS", .status = 200, .body = "{}"},
         {.method = "GET", .url = ROOT "/a?op=LISTSTATUS", .status = 403},
@@ -224,11 +227,11 @@ static void a_folder_is_listed_with_when_its_files_were_used(void **state)
     (void)state;
     fake_init(&fake, answers, ARRAY_SIZE(answers));
     assert_int_equal(webhdfs_list(&fs, "/a", note, &text, NULL), 0);
-    assert_string_equal(text.data, "x 7;y 6;");
+    assert_string_equal(text.data, "x 7 9;y/ 6 0;");
     assert_int_equal(webhdfs_list(&fs, "/a", note, &text, NULL), 0);
     assert_int_equal(webhdfs_list(&fs, "/a", note, &text, NULL), -1);
     assert_int_equal(webhdfs_list(&fs, "/a", note, &text, NULL), -1);
-    assert_string_equal(text.data, "x 7;y 6;");
+    assert_string_equal(text.data, "x 7 9;y/ 6 0;");
 }
 
 #define READ_URL ROOT "/a?op=OPEN&offset=10&length=100"
@@ -303,7 +306,7 @@ int main(void)
         cmocka_unit_test(a_large_file_goes_whole_to_a_data_node),
         cmocka_unit_test(a_place_that_is_no_address_is_not_written_to),
         cmocka_unit_test(what_hdfs_says_is_in_the_sentence),
-        cmocka_unit_test(a_folder_is_listed_with_when_its_files_were_used),
+        cmocka_unit_test(a_folder_is_listed_with_sizes_and_when_its_files_were_used),
         cmocka_unit_test(a_size_is_told_or_that_nothing_is_there),
         cmocka_unit_test(reading_behind_the_end_gives_nothing),
         cmocka_unit_test(a_file_is_fetched_from_where_its_bytes_are),
