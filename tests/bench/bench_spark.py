@@ -26,14 +26,14 @@ if os.path.exists({is_short!r}):
 """
 SEEN = b"first line\n"
 # What a person does with curl: make a batch, and ask each second whether it has ended.
-POST_AND_WAIT = """import json, sys, time, urllib.request
+POST_AND_WAIT = """import json, sys, threading, urllib.request
 url, body = sys.argv[1:]
 def ask(path, data=None):
     asked = urllib.request.Request(url + path, data, {"Content-Type": "application/json", "X-Requested-By": "me"})
     return json.load(urllib.request.urlopen(asked))
 batch = ask("/batches", body.encode())["id"]
 while ask(f"/batches/{batch}/state")["state"] not in ("success", "dead", "error", "killed"):
-    time.sleep(1)
+    threading.Event().wait(1)
 """
 
 
