@@ -13,11 +13,11 @@
 #include "common/clock.h"
 #include "common/fdio.h"
 #include "common/files.h"
+#include "common/tidyrecord.h"
 #include "executor/background.h"
 #include "executor/janitor.h"
 
 #define RECORD "tidied"
-#define RECORD_SIZE_MAX ((size_t)1 << 20)
 
 void tidy_read_wish(const struct json *hello, struct tidy_wish *out)
 {
@@ -30,44 +30,9 @@ void tidy_read_wish(const struct json *hello, struct tidy_wish *out)
     }
 }
 
-/* ---- the record ---- */
-
-/* NULL: there is none, or a round was interrupted while it wrote it. */
-static struct json *read_record(const struct noderoot *root)
-{
-    CLEANUP_STRBUF struct strbuf text;
-    strbuf_init(&text, RECORD_SIZE_MAX);
-    return files_read(root->fd, RECORD, &text, NULL) < 0
-               ? NULL
-               : json_parse(text.data, text.length, NULL);
-}
-
-/* The file stays the same one, because it is the lock. Its time counts also where the
- * disk has no room for what is in it. */
-static void write_record(int fd, const struct json *record)
-{
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    json_write(record, false, &text);
-    strbuf_putc(&text, '\n');
-    (void)futimens(fd, NULL);
-    bool is_written = fdio_pwrite_full(fd, text.data, text.length, 0) == 0;
-    bool is_cut = ftruncate(fd, is_written ? (off_t)text.length : 0) == 0;
-    (void)is_cut; /* what is left behind then is no JSON, as of an interrupted one */
-}
-
-static bool is_due(const struct stat *st, const struct json *record,
-                   const struct tidy_wish *wish)
-{
-    bool is_ended = json_get(record, "ended") != NULL;
-    int64_t wait_ms =
-        is_ended || wish->every_ms < TIDY_AGAIN_MS ? wish->every_ms : TIDY_AGAIN_MS;
-    int64_t age_ms = clock_utc_ms() - clock_ms_of(&st->st_mtim);
-    return age_ms >= wait_ms || age_ms < 0; /* the clock was set back */
-}
-
 void tidy_describe(const struct noderoot *root, struct strbuf *out)
 {
-    CLEANUP_JSON struct json *record = read_record(root);
+    CLEANUP_JSON struct json *record = tidyrecord_read(root->fd, RECORD);
     const char *began = json_string(json_get(record, "began"));
     const char *ended = json_string(json_get(record, "ended"));
     const struct json *report = json_get(record, "report");
@@ -115,8 +80,8 @@ void tidy_start(const struct noderoot *root, const char *executor,
             openat(root->fd, RECORD, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
         return;
     }
-    CLEANUP_JSON struct json *record = read_record(root);
-    if (!is_due(&st, record, wish)) {
+    CLEANUP_JSON struct json *record = tidyrecord_read(root->fd, RECORD);
+    if (!tidyrecord_is_due(&st, record, wish->every_ms)) {
         return;
     }
     char every[32], keep_work[32], keep_runs[32];
@@ -192,27 +157,26 @@ static int clean(const struct noderoot *root, const struct tidy_args *args,
 /* Who finds the record locked leaves the round to whoever has it. */
 static int tidy(const struct tidy_args *args, struct error *err)
 {
-    const struct tidy_wish wish = {.every_ms = args->every_ms};
     struct stat st;
     CLEANUP(noderoot_cleanup) struct noderoot *root = noderoot_open(args->root, err);
     CLEANUP_FD int fd = root == NULL ? -1 : files_lock(root->fd, RECORD, true, 0, err);
     if (fd < 0) {
         return err->code == ERR_BUSY ? 0 : -1;
     }
-    CLEANUP_JSON struct json *last = read_record(root);
+    CLEANUP_JSON struct json *last = tidyrecord_read(root->fd, RECORD);
     CLEANUP_JSON struct json *record = json_new_object();
-    if (fstat(fd, &st) == 0 && !is_due(&st, last, &wish)) {
+    if (fstat(fd, &st) == 0 && !tidyrecord_is_due(&st, last, args->every_ms)) {
         return 0; /* somebody else was quicker */
     }
     bool is_store_due = json_get(last, "ended") == NULL ||
                         json_bool(json_get(json_get(last, "report"), "is_store_due"));
     json_add_time(record, "began", clock_utc_ms());
-    write_record(fd, record);
+    tidyrecord_write(fd, record);
     int result = clean(root, args, is_store_due, record, err);
     if (result < 0) {
         json_add_string(record, "error", err->text);
     }
-    write_record(fd, record);
+    tidyrecord_write(fd, record);
     return result;
 }
 

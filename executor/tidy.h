@@ -16,8 +16,6 @@
 #include "common/strbuf.h"
 #include "executor/noderoot.h"
 
-#define TIDY_AGAIN_MS (INT64_C(60) * 60 * 1000)
-
 struct tidy_wish {
     int64_t every_ms;     /* 0: never */
     int64_t keep_work_ms; /* a work tree, since all of the run is at home */

@@ -1,0 +1,38 @@
+#include "common/tidyrecord.h"
+
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/fdio.h"
+#include "common/files.h"
+
+#define RECORD_SIZE_MAX ((size_t)1 << 20)
+
+struct json *tidyrecord_read(int dir_fd, const char *name)
+{
+    CLEANUP_STRBUF struct strbuf text;
+    strbuf_init(&text, RECORD_SIZE_MAX);
+    return files_read(dir_fd, name, &text, NULL) < 0
+               ? NULL
+               : json_parse(text.data, text.length, NULL);
+}
+
+void tidyrecord_write(int fd, const struct json *record)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    json_write(record, false, &text);
+    strbuf_putc(&text, '\n');
+    (void)futimens(fd, NULL); /* it counts also where the disk has no room for the rest */
+    bool is_written = fdio_pwrite_full(fd, text.data, text.length, 0) == 0;
+    bool is_cut = ftruncate(fd, is_written ? (off_t)text.length : 0) == 0;
+    (void)is_cut; /* what is left behind then is no JSON, as of an interrupted one */
+}
+
+bool tidyrecord_is_due(const struct stat *st, const struct json *record, int64_t every_ms)
+{
+    bool is_ended = json_get(record, "ended") != NULL;
+    int64_t wait_ms =
+        is_ended || every_ms < TIDYRECORD_AGAIN_MS ? every_ms : TIDYRECORD_AGAIN_MS;
+    int64_t age_ms = clock_utc_ms() - clock_ms_of(&st->st_mtim);
+    return age_ms >= wait_ms || age_ms < 0; /* the clock was set back */
+}
