@@ -15,6 +15,7 @@
 #include "common/localsocket.h"
 #include "common/marker.h"
 #include "common/variables.h"
+#include "controller/background.h"
 #include "controller/client.h"
 #include "controller/keeper_lock.h"
 #include "controller/mux.h"
@@ -28,7 +29,6 @@
  * have to wait for. */
 #define PROBE_NS (NS_PER_S + NS_PER_S / 2)
 #define LINK_HIGH ((size_t)16 << 20) /* nobody is read while so much waits */
-#define INHERITED_MAX 4096           /* descriptors that are looked at */
 #define CLIENT_HIGH PEER_INPUT_MAX   /* a client that takes so much too little is left */
 /* A client is not read while so much of its own DATA waits: one that pushes over a narrow
  * link does not keep another one's cancel from overtaking it. */
@@ -304,52 +304,6 @@ static void serve(struct keeper *k)
 
 /* ---- its beginning ---- */
 
-/* What an exec'd program inherited has no close-on-exec flag; all of ours have it. */
-static void close_inherited(void)
-{
-    long limit = sysconf(_SC_OPEN_MAX);
-    for (int fd = STDERR_FILENO + 1; fd < limit && fd < INHERITED_MAX; fd++) {
-        int flags = fcntl(fd, F_GETFD);
-        if (flags >= 0 && (flags & FD_CLOEXEC) == 0) {
-            (void)close(fd);
-        }
-    }
-}
-
-/* What ps shows: the arguments' place in memory is the process's own. */
-static void set_title(char **argv, const char *title)
-{
-    if (argv[0] == NULL) {
-        return;
-    }
-    char *end = argv[0];
-    for (size_t i = 0; argv[i] != NULL && argv[i] == end; i++) {
-        end += strlen(argv[i]) + 1;
-    }
-    size_t room = (size_t)(end - argv[0]);
-    size_t length = strlen(title) < room ? strlen(title) : room - 1;
-    memset(argv[0], 0, room);
-    memcpy(argv[0], title, length);
-}
-
-/* Out of everything that the command was in. */
-static void detach(char **argv, const struct keeper_place *place)
-{
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    (void)setsid();
-    for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++) {
-        (void)dup2(null, fd);
-    }
-    fdio_close(&null);
-    close_inherited();
-    variables_forget(); /* a run that uses errand is not to find its id on us */
-    variables_wipe(place->password_env);
-    if (chdir("/") != 0) {
-        /* Then it stays where it is. */
-    }
-    set_title(argv, place->title);
-}
-
 /* Fork, where a socket is to be had. In the child it does not return. */
 static void start(struct client *client, char **argv, struct keeper *k)
 {
@@ -362,28 +316,20 @@ static void start(struct client *client, char **argv, struct keeper *k)
         client_free(client);
         return;
     }
-    int ready[2] = {-1, -1};
-    pid_t pid = fdio_pipe(ready, NULL) == 0 ? fork() : -1;
-    if (pid == 0) {
+    int side = background_leave(argv, place->title, place->password_env);
+    if (side > 0) {
         k->place = place;
         k->link = client;
         k->listen_fd = listen_fd;
-        detach(argv, place);
-        fdio_close(&ready[0]);
-        fdio_close(&ready[1]);
         serve(k);
         _exit(0); /* the kernel ends the link and frees the lock */
     }
-    fdio_close(&ready[1]);
-    if (pid > 0) {
-        char none;
-        (void)fdio_read(ready[0], &none, 1); /* until it has let go of what we were in */
+    if (side == 0) {
         client_disown(client);
     } else {
         (void)unlink(path);
         client_free(client);
     }
-    fdio_close(&ready[0]);
 }
 
 void keeper_leave(struct client *client, char **argv)
