@@ -7,6 +7,7 @@
 #include "common/mem.h"
 #include "common/variables.h"
 #include "controller/http_libcurl.h"
+#include "controller/livy_uses.h"
 #include "controller/target_livy.h"
 
 #include <fcntl.h>
@@ -235,9 +236,9 @@ static int begin(struct attendance *a, struct error *err)
         open_files(a, err) < 0 || catch_term(a, err) < 0 || connect_server(a, err) < 0) {
         return -1;
     }
-    a->tag = xasprintf("errand-%s-%lld%s", a->spec.run, (long long)a->attempt,
-                       a->task == ATTEND_LIVY_PYTHON ? "-python" : "");
-    a->folder = xasprintf("runs/%s", a->tag);
+    a->tag = xasprintf(LIVY_TAG "%s-%lld%s", a->spec.run, (long long)a->attempt,
+                       a->task == ATTEND_LIVY_PYTHON ? LIVY_QUESTION : "");
+    a->folder = xasprintf(LIVY_RUNS "/%s", a->tag);
     (void)run_engine_set(a->engine.engine.tag, sizeof a->engine.engine.tag, a->tag);
     return 0;
 }
@@ -293,6 +294,7 @@ static void look_after(struct attendance *a)
     } else if (!a->is_canceled) {
         attendance_end(a, "could_not_start", "%s%s%s", err.text,
                        err.hint[0] != '\0' ? "; " : "", err.hint);
+        a->is_home = !a->engine.may_be_submitted;
     }
     if (a->is_canceled) {
         attendance_cancel(a);

@@ -1,6 +1,7 @@
 /* attend_livy, what a script left in the folder of its attempt. */
 #include "controller/attend_livy_inside.h"
 
+#include "common/clock.h"
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/mem.h"
@@ -13,6 +14,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#define SHOWN_NS (INT64_C(6) * 3600 * NS_PER_S)
 #define METRICS_FILE "livy.metrics"
 #define METRICS_MAX (UINT64_C(1) << 30)
 #define AGAIN_MS 500
@@ -20,6 +22,17 @@
 char *attendance_name(const struct attendance *a, const char *name)
 {
     return xasprintf("%s/%s", a->folder, name);
+}
+
+void attendance_show(struct attendance *a)
+{
+    CLEANUP_FREE char *name = attendance_name(a, "attended");
+    int64_t now_ns = clock_monotonic_ns();
+    if (livy_place_can_follow(&a->place) && a->alive_ns == 0 &&
+        now_ns - a->shown_ns >= SHOWN_NS) {
+        a->shown_ns = now_ns;
+        (void)livy_place_put(&a->place, name, 0644, "/dev/null", NULL);
+    }
 }
 
 /* What outputs may have: they are here twice for a while. */
@@ -128,7 +141,8 @@ void attendance_bring(struct attendance *a)
 void attendance_clean(struct attendance *a)
 {
     struct error err = ERROR_INIT;
-    if (a->is_home && livy_place_remove(&a->place, a->folder, &err) < 0) {
+    if (a->is_home && a->place.way != NULL &&
+        livy_place_remove(&a->place, a->folder, &err) < 0) {
         log_line(&a->log, "%s", err.text);
     }
 }

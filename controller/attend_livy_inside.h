@@ -55,6 +55,7 @@ struct attendance {
     uint64_t taken;       /* bytes of the driver's log */
     char alive[24];       /* the last sign of life */
     int64_t alive_ns;     /* when it was new; 0: never */
+    int64_t shown_ns;     /* when it was last shown that somebody waits; 0: never */
     struct livy_ending ending;
     bool is_home; /* what the script left is here */
 };
@@ -128,6 +129,9 @@ bool attendance_is_gone_from_yarn(struct attendance *a, int64_t deadline_ns);
 
 /* attend_livy_home.c: a file of the attempt's folder, for place. malloc'ed. */
 char *attendance_name(const struct attendance *a, const char *name);
+/* While there is no driver that gives signs of life, show now and then in the folder that
+ * somebody waits for one (livy_collect.h). */
+void attendance_show(struct attendance *a);
 /* Outputs and metrics. What fails is said; the verdict is another matter. */
 void attendance_bring(struct attendance *a);
 /* Once the ending is written down: remove the attempt's folder, if all of it is here. */

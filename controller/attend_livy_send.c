@@ -6,6 +6,7 @@
 
 #include "common/archive.h"
 #include "common/bytes.h"
+#include "common/clock.h"
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/mem.h"
@@ -13,12 +14,15 @@
 #include "common/spark_paths.h"
 #include "common/store.h"
 #include "common/variables.h"
+#include "controller/livy_uses.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define USED_NOTED_MS (INT64_C(24) * 3600 * 1000) /* livy_collect knows of it */
 
 extern const char livy_driver_base_text[], livy_driver_text[];
 
@@ -35,14 +39,18 @@ static char *sent_mark(const struct attendance *a, const char *name)
     return xasprintf("%s/../../livy/%.32s.sent", a->run_folder, hex);
 }
 
-/* Whether it is there, as far as can be known. Errors: livy_place_size's. */
+/* Whether it is there, as far as can be known; then it is being used. The attempt has
+ * said before that it needs it. Errors: livy_place_look's. */
 static int is_sent(const struct attendance *a, const char *name, bool *out,
                    struct error *err)
 {
-    uint64_t size = 0;
+    struct webhdfs_entry entry = {.name = ""};
     if (livy_place_can_follow(&a->place)) {
-        int result = livy_place_size(&a->place, name, out, &size, err);
-        *out = result == 0 && *out && size > 0;
+        int result = livy_place_look(&a->place, name, out, &entry, err);
+        *out = result == 0 && *out && entry.size_bytes > 0;
+        if (*out && clock_utc_ms() - entry.used_utc_ms >= USED_NOTED_MS) {
+            (void)livy_place_touch(&a->place, name, NULL); /* not everywhere, or by all */
+        }
         return result;
     }
     CLEANUP_FREE char *mark = sent_mark(a, name);
@@ -122,7 +130,8 @@ int attendance_send_project(struct attendance *a, const char *name, struct error
     struct archive_facts facts = {.archive_bytes = 0};
     bool is_there = false;
     char text[FILES_SIZE_TEXT];
-    if (is_sent(a, name, &is_there, err) < 0) {
+    if (livy_uses_note(&a->place, a->folder, name, err) < 0 ||
+        is_sent(a, name, &is_there, err) < 0) {
         return -1;
     }
     if (is_there) {
@@ -159,7 +168,10 @@ int attendance_send_environment(struct attendance *a, char **out_uri, struct err
     if (a->environment.identity[0] == '\0') {
         return 0;
     }
-    if (is_sent(a, name, &is_there, err) < 0) {
+    /* What is prepared for runs to come is young enough to stay. */
+    if ((a->task == ATTEND_LIVY_SCRIPT &&
+         livy_uses_note(&a->place, a->folder, name, err) < 0) ||
+        is_sent(a, name, &is_there, err) < 0) {
         return -1;
     }
     if (!is_there && stat(file, &st) < 0) {

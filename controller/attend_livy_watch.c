@@ -437,6 +437,7 @@ void attendance_watch(struct attendance *a)
             state_ns = clock_monotonic_ns();
             ask_livy(a);
             attendance_look_at_yarn(a);
+            attendance_show(a);
         }
         look_into_folder(a, &folder_ns);
         if (a->ending.kind == NULL && count == 0 && !attendance_pause(a, LOOK_MS)) {
@@ -561,6 +562,11 @@ void attendance_cancel(struct attendance *a)
         if (a->place.way != NULL) {
             drain_log(a);
         }
+        if (is_deleted && is_ended) {
+            attendance_bring(a);
+        }
+    } else {
+        a->is_home = true; /* there is nothing */
     }
     if (is_deleted && may_be_there) {
         struct run_engine *engine = &a->engine.engine;

@@ -3,6 +3,9 @@
 #include "common/files.h"
 #include "controller/client.h"
 #include "controller/command.h"
+#include "controller/livy_collect.h"
+#include "controller/livy_reach.h"
+#include "controller/target_livy.h"
 
 #include <string.h>
 
@@ -18,6 +21,7 @@ struct node_gc_args {
 #define KEEP_WORK_DEFAULT 3
 #define KEEP_UNCOLLECTED_DEFAULT 90
 #define KEEP_DAYS_MAX 36500
+#define DAY_MS (INT64_C(24) * 3600 * 1000)
 
 static int take_report(void *context, const struct json *report, struct error *err)
 {
@@ -27,6 +31,10 @@ static int take_report(void *context, const struct json *report, struct error *e
     *kept = json_copy(report);
     return 0;
 }
+
+struct keeping {
+    uint64_t days, environments, work, uncollected; /* days, all */
+};
 
 /* *out has the default. */
 static int parse_days(const char *option, const char *text, uint64_t *out,
@@ -38,27 +46,82 @@ static int parse_days(const char *option, const char *text, uint64_t *out,
     return error_set(err, ERR_USAGE, "--%s %s: it takes a number of days", option, text);
 }
 
-static int collect(struct command_context *context, const struct node_gc_args *args,
-                   const char *name, struct json **report, struct error *err)
+static int parse_keeping(const struct node_gc_args *args, struct keeping *out,
+                         struct error *err)
 {
-    uint64_t keep_days = KEEP_DAYS_DEFAULT, keep_environments = KEEP_DAYS_DEFAULT;
-    uint64_t keep_work = KEEP_WORK_DEFAULT, keep_uncollected = KEEP_UNCOLLECTED_DEFAULT;
-    if (parse_days("keep-days", args->keep_days, &keep_days, err) != 0 ||
-        parse_days("keep-environments", args->keep_environments, &keep_environments,
-                   err) != 0 ||
-        parse_days("keep-work", args->keep_work, &keep_work, err) != 0 ||
-        parse_days("keep-uncollected", args->keep_uncollected, &keep_uncollected, err) !=
-            0) {
+    *out = (struct keeping){.days = KEEP_DAYS_DEFAULT,
+                            .environments = KEEP_DAYS_DEFAULT,
+                            .work = KEEP_WORK_DEFAULT,
+                            .uncollected = KEEP_UNCOLLECTED_DEFAULT};
+    return parse_days("keep-days", args->keep_days, &out->days, err) != 0 ||
+                   parse_days("keep-environments", args->keep_environments,
+                              &out->environments, err) != 0 ||
+                   parse_days("keep-work", args->keep_work, &out->work, err) != 0 ||
+                   parse_days("keep-uncollected", args->keep_uncollected,
+                              &out->uncollected, err) != 0
+               ? -1
+               : 0;
+}
+
+/* ---- A Livy's cluster */
+
+/* A node's report has more, of what is not there: 0. */
+static void complete_report(struct json *report)
+{
+    static const char *const keys[] = {
+        "runs",         "work_trees",     "objects",
+        "executors",    "spares",         "shipped",
+        "caches",       "kept_executors", "kept_executors_bytes",
+        "kept_objects", "kept_bytes",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        json_add_integer(report, keys[i], 0);
+    }
+}
+
+static int collect_livy(struct command_context *context, const struct node_gc_args *args,
+                        const struct keeping *keeping, const struct target *target,
+                        struct json **report, struct error *err)
+{
+    CLEANUP_REACH struct livy_reach reach = {.password = NULL};
+    CLEANUP_FREE char *password = NULL;
+    if (args->max_store_bytes > 0 || args->min_free_bytes > 0 ||
+        args->keep_work != NULL) {
+        error_set(err, ERR_USAGE,
+                  "--max-store, --min-free and --keep-work are for a node's disk, and %s "
+                  "is a Livy server",
+                  target->name);
+        return error_hint(err,
+                          "what its runs have here is local's: errand node gc local");
+    }
+    if (command_history(context, err) == NULL ||
+        target_livy_password(context, target, &password, err) != 0 ||
+        livy_reach_open(&reach, target, TAKE_PTR(password), err) != 0) {
         return -1;
     }
-    if (command_config(context, err) == NULL) {
+    *report = livy_collect(
+        &(struct livy_collect){
+            .place = &reach.place,
+            .livy = &reach.livy,
+            .history = context->history,
+            .keep_ms = (int64_t)keeping->days * DAY_MS,
+            .keep_environments_ms = (int64_t)keeping->environments * DAY_MS,
+            .keep_uncollected_ms = (int64_t)keeping->uncollected * DAY_MS,
+            .is_dry = args->is_dry},
+        err);
+    if (*report == NULL) {
         return -1;
     }
-    CLEANUP(target_cleanup)
-    struct target *target = target_find(context->config, context->home, name, err);
-    if (target == NULL) {
-        return -1;
-    }
+    complete_report(*report);
+    return 0;
+}
+
+/* ---- A node */
+
+static int collect_node(struct command_context *context, const struct node_gc_args *args,
+                        const struct keeping *keeping, const struct target *target,
+                        struct json **report, struct error *err)
+{
     struct client_options options = {.may_ask = terminal_can_ask(context->terminal)};
     CLEANUP(client_cleanup)
     struct client *client = client_connect(context, target, &options, err);
@@ -67,20 +130,39 @@ static int collect(struct command_context *context, const struct node_gc_args *a
     }
     CLEANUP_JSON struct json *body = json_new_object();
     json_add_bool(body, "is_dry", args->is_dry);
-    json_add_integer(body, "keep_days", (int64_t)keep_days);
+    json_add_integer(body, "keep_days", (int64_t)keeping->days);
     if (args->max_store_bytes > 0) {
         json_add_integer(body, "max_store_bytes", (int64_t)args->max_store_bytes);
     } else {
         json_add_string(body, "max_store_bytes", NULL);
     }
     json_add_integer(body, "min_free_bytes", (int64_t)args->min_free_bytes);
-    json_add_integer(body, "keep_environments_days", (int64_t)keep_environments);
-    json_add_integer(body, "keep_work_days", (int64_t)keep_work);
-    json_add_integer(body, "keep_uncollected_days", (int64_t)keep_uncollected);
+    json_add_integer(body, "keep_environments_days", (int64_t)keeping->environments);
+    json_add_integer(body, "keep_work_days", (int64_t)keeping->work);
+    json_add_integer(body, "keep_uncollected_days", (int64_t)keeping->uncollected);
     int result = client_ask(client, MSG_GC, body, take_report, report, NULL, err);
     command_keep(context, TAKE_PTR(client));
     return result;
 }
+
+static int collect(struct command_context *context, const struct node_gc_args *args,
+                   const char *name, struct json **report, struct error *err)
+{
+    struct keeping keeping;
+    if (parse_keeping(args, &keeping, err) != 0 || command_config(context, err) == NULL) {
+        return -1;
+    }
+    CLEANUP(target_cleanup)
+    struct target *target = target_find(context->config, context->home, name, err);
+    if (target == NULL) {
+        return -1;
+    }
+    return target->livy != NULL
+               ? collect_livy(context, args, &keeping, target, report, err)
+               : collect_node(context, args, &keeping, target, report, err);
+}
+
+/* ---- What it came to */
 
 /* A number of the report; an older executor may not have it. */
 static unsigned long long number_of(const struct json *report, const char *key)
@@ -109,7 +191,8 @@ static void put_counts(struct strbuf *out, const struct json *report, bool is_ke
         {false, "shipped", "archive in a cluster", NULL},
         {false, "leftovers", "leftover", NULL},
         {true, "kept_runs", "run", "kept_runs_bytes"},
-        {true, "kept_environments", "environment", NULL},
+        {true, "kept_roots", "snapshot", "kept_roots_bytes"},
+        {true, "kept_environments", "environment", "kept_environments_bytes"},
         {true, "kept_objects", "object", "kept_bytes"},
         {true, "kept_executors", "executor", "kept_executors_bytes"},
     };
@@ -120,7 +203,8 @@ static void put_counts(struct strbuf *out, const struct json *report, bool is_ke
         if (rows[i].is_kept == is_kept && count > 0) {
             strbuf_printf(out, "%s%llu %s%s", separator, count, rows[i].what,
                           count == 1 ? "" : "s");
-            if (rows[i].bytes_key != NULL) {
+            if (rows[i].bytes_key != NULL &&
+                json_get(report, rows[i].bytes_key) != NULL) {
                 files_format_size(size, number_of(report, rows[i].bytes_key));
                 strbuf_printf(out, " of %s", size);
             }
@@ -134,7 +218,7 @@ static int print_people(struct command_context *context, const struct node_gc_ar
                         const char *name, const struct json *report)
 {
     char size[FILES_SIZE_TEXT];
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT, kept = STRBUF_INIT;
     const struct json *warnings = json_get(report, "warnings");
     for (const struct json *w = warnings == NULL ? NULL : json_first(warnings); w != NULL;
          w = json_next(w)) {
@@ -146,8 +230,11 @@ static int print_people(struct command_context *context, const struct node_gc_ar
     files_format_size(size, number_of(report, "bytes"));
     strbuf_printf(&text, "%s: %s %s", name, args->is_dry ? "would free" : "freed", size);
     put_counts(&text, report, false);
-    strbuf_puts(&text, name);
-    put_counts(&text, report, true);
+    strbuf_puts(&kept, name);
+    put_counts(&kept, report, true);
+    if (kept.length > strlen(name) + 1) {
+        strbuf_puts(&text, kept.data);
+    }
     return command_print(context, &text);
 }
 
@@ -197,7 +284,10 @@ const struct cli_command cmd_node_gc = {
         "that their work trees, snapshots that no run uses, "
         "environments that were not used for "
         "long, old executors, and what interrupted programs left. What arrived in the "
-        "last 24 hours stays.",
+        "last 24 hours stays.\n\n"
+        "Of a Livy's cluster: projects and environments there that nobody used for long "
+        "and no run of anybody needs, and what runs left that have ended. What its runs "
+        "have on this machine goes with: errand node gc local",
     .options = node_gc_options,
     .args_size_bytes = sizeof(struct node_gc_args),
     .min_operands = 1,

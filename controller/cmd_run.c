@@ -1,8 +1,10 @@
 /* errand run, errand submit. */
 #include "common/clock.h"
 #include "common/files.h"
+#include "common/livy_python.h"
 #include "controller/command.h"
 #include "controller/following.h"
+#include "controller/livy_tidy.h"
 #include "controller/provision.h"
 #include "controller/submission.h"
 
@@ -240,6 +242,15 @@ static int prepare(struct following *f, struct run_args *args, struct submission
                : wait_for_node(f, err);
 }
 
+/* Where the run is on a Livy's cluster, which has nobody of ours to do it. */
+static void plan_tidying(struct following *f, const struct submission *s)
+{
+    if (f->target->livy != NULL && f->context->tidy == NULL) {
+        f->context->tidy = livy_tidy_plan(
+            f->context, f->target, json_string(json_get(s->secrets, LIVY_PASSWORD)));
+    }
+}
+
 /* Until the run is accepted. After a failure the history says why it never was. */
 static int submit(struct following *f, struct run_args *args, struct submission *s,
                   struct error *err)
@@ -255,6 +266,7 @@ static int submit(struct following *f, struct run_args *args, struct submission 
     submission_over(s);
     if (result == 0) {
         say_sent(f, s, f->target);
+        plan_tidying(f, s);
     }
     return result;
 }

@@ -19,6 +19,7 @@
 #include "controller/timing.h"
 
 struct client;
+struct livy_tidy;
 
 struct command_context {
     struct home *home; /* NULL until command_home, which the three below call */
@@ -29,6 +30,8 @@ struct command_context {
     struct timing timing;    /* where the time goes */
     bool has_terminator;     /* "--" stood before the first operand */
     struct client *kept;     /* a connection that may stay (keeper.h), or NULL */
+    struct livy_tidy *tidy;  /* a round for once the command is over (livy_tidy.h), or
+                                NULL */
 };
 
 #define EXIT_ERRAND 125 /* run, follow, wait: everything that is errand's own */

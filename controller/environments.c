@@ -1,7 +1,11 @@
 #include "controller/environments.h"
 
+#include "controller/livy_collect.h"
+#include "controller/livy_reach.h"
 #include "controller/target.h"
+#include "controller/target_livy.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define LIST_MAX 8192
@@ -42,6 +46,10 @@ void environments_release(struct environments *e)
 {
     if (e->context != NULL) {
         command_keep(e->context, TAKE_PTR(e->client));
+    }
+    if (e->reach != NULL) {
+        livy_reach_release(e->reach);
+        free(TAKE_PTR(e->reach));
     }
     target_free(TAKE_PTR(e->target));
     json_free(TAKE_PTR(e->report));
@@ -101,13 +109,55 @@ struct json *environments_show(struct environments *e, const struct json *found,
     return json_copy(shown);
 }
 
+static int reach_livy(struct environments *e, struct error *err)
+{
+    CLEANUP_FREE char *password = NULL;
+    if (e->reach != NULL) {
+        return 0;
+    }
+    if (target_livy_password(e->context, e->target, &password, err) != 0) {
+        return -1;
+    }
+    e->reach = xcalloc(1, sizeof *e->reach);
+    if (livy_reach_open(e->reach, e->target, TAKE_PTR(password), err) != 0) {
+        livy_reach_release(e->reach);
+        free(TAKE_PTR(e->reach));
+        return -1;
+    }
+    return 0;
+}
+
+static int remove_from_livy(struct environments *e, const char *identity,
+                            const char *build, bool is_forced, struct error *err)
+{
+    struct error why = ERROR_INIT;
+    if (reach_livy(e, &why) == 0 &&
+        livy_collect_environment(&e->reach->place, identity, build, is_forced, &why) ==
+            0) {
+        return 0;
+    }
+    if (why.code == ERR_UNSUPPORTED) {
+        terminal_note(e->context->terminal, "%s: it stays in the cluster: %s",
+                      e->target->name, why.text);
+        return 0;
+    }
+    *err = why;
+    error_wrap(err, "the environment is removed here, but not in the cluster");
+    return error_hint(err, "errand node gc %s removes it there once it is old",
+                      e->target->name);
+}
+
 int environments_remove(struct environments *e, const struct json *found, bool all_builds,
                         bool is_forced, struct error *err)
 {
     CLEANUP_JSON struct json *report = NULL;
-    return ask(e, "remove", json_string(json_get(found, "identity")),
-               all_builds ? NULL : json_string(json_get(found, "build")), is_forced,
-               &report, err);
+    const char *identity = json_string(json_get(found, "identity"));
+    const char *build = all_builds ? NULL : json_string(json_get(found, "build"));
+    if (ask(e, "remove", identity, build, is_forced, &report, err) != 0) {
+        return -1;
+    }
+    return e->target->livy != NULL ? remove_from_livy(e, identity, build, is_forced, err)
+                                   : 0;
 }
 
 /* ---- finding ---- */

@@ -13,10 +13,13 @@
 
 #include "controller/client.h"
 
+struct livy_reach;
+
 struct environments {
     struct command_context *context;
     struct target *target;
     struct client *client;
+    struct livy_reach *reach; /* of a Livy's cluster, once it was needed */
     struct json *report; /* PROTOCOL.md, ENVIRONMENTS; NULL before environments_read */
 };
 
@@ -50,8 +53,9 @@ const struct json *environments_find_definition(const struct environments *e,
 /* All that the node has of one that was read (`show`). The caller's; NULL: err. */
 struct json *environments_show(struct environments *e, const struct json *found,
                                struct error *err);
-/* Remove it: this build, or with all_builds each of its identity. Errors: also ERR_BUSY.
- */
+/* Remove it: this build, or with all_builds each of its identity; of a Livy's target also
+ * in its cluster, as far as one can there. Errors: also ERR_BUSY; livy_collect.h's, where
+ * it is removed here alone. */
 int environments_remove(struct environments *e, const struct json *found, bool all_builds,
                         bool is_forced, struct error *err);
 

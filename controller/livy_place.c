@@ -59,7 +59,7 @@ static int find_base(struct livy_place *place, const char *base, struct error *e
     }
     if (place->livy->upload == LIVY_UPLOAD_WEBHDFS) {
         CLEANUP_FREE char *home = webhdfs_home(&place->fs, err);
-        place->base = home != NULL ? files_join(home, ".errand") : NULL;
+        place->base = home != NULL ? files_join(home, ".errand-livy") : NULL;
         return home != NULL ? 0 : -1;
     }
     error_set(err, ERR_CONFIG, "the folder that Livy and errand share was not said");
@@ -204,11 +204,34 @@ int livy_place_size(const struct livy_place *place, const char *name, bool *out_
     return result;
 }
 
-int livy_place_list(const struct livy_place *place, const char *name,
-                    webhdfs_visit *visit, void *context, struct error *err)
+void livy_listing_release(struct livy_listing *listing)
 {
-    CLEANUP_FREE char *path = path_in(place, name);
-    return place->way->list(place, path, visit, context, err);
+    free(listing->entries);
+    strvec_release(&listing->names);
+    *listing = (struct livy_listing)LIVY_LISTING_INIT;
+}
+
+/* A name that leads elsewhere is none. */
+static void add_entry(void *context, const struct webhdfs_entry *entry)
+{
+    struct livy_listing *out = context;
+    if (strchr(entry->name, '/') != NULL || strcmp(entry->name, ".") == 0 ||
+        strcmp(entry->name, "..") == 0) {
+        return;
+    }
+    strvec_push(&out->names, entry->name);
+    out->entries = xrealloc(out->entries, out->count + 1, sizeof *out->entries);
+    out->entries[out->count] = *entry;
+    out->entries[out->count].name = out->names.items[out->count];
+    out->count++;
+}
+
+int livy_place_list(const struct livy_place *place, const char *name,
+                    struct livy_listing *out, struct error *err)
+{
+    CLEANUP_FREE char *path =
+        name[0] != '\0' ? path_in(place, name) : xstrdup(place->path);
+    return place->way->list(place, path, add_entry, out, err);
 }
 
 int livy_place_touch(const struct livy_place *place, const char *name, struct error *err)
@@ -231,7 +254,7 @@ int livy_place_now(const struct livy_place *place, int64_t *out_utc_ms, struct e
 {
     uint64_t random;
     bytes_random(&random, sizeof random);
-    CLEANUP_FREE char *name = xasprintf(".now-%016" PRIx64, random);
+    CLEANUP_FREE char *name = xasprintf(LIVY_TRIAL "%016" PRIx64, random);
     struct webhdfs_entry entry = {.name = ""};
     bool is_there = false;
     if (livy_place_put(place, name, 0644, "/dev/null", err) < 0 ||

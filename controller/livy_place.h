@@ -12,6 +12,7 @@
 #define CONTROLLER_LIVY_PLACE_H
 
 #include "common/runspec_spark.h"
+#include "common/strvec.h"
 #include "common/webhdfs.h"
 
 struct livy_place_way;
@@ -25,7 +26,9 @@ struct livy_place {
     char *path; /* of it, on this machine or in WebHDFS */
 };
 
-/* base: NULL: ".errand" in the home folder of WebHDFS's user. livy is borrowed, http too,
+/* base: NULL: ".errand-livy" in the home folder of WebHDFS's user: not the folder of runs
+ * that reach the same cluster by its nodes, which is for one account alone and whose runs
+ * do not say here what they need. livy is borrowed, http too,
  * until the release. Errors: ERR_CONFIG (what is needed was not said), webhdfs_home's. */
 int livy_place_init(struct livy_place *place, const struct runspec_livy *livy,
                     const char *base, struct http *http, struct error *err);
@@ -34,6 +37,8 @@ void livy_place_release(struct livy_place *place);
 /* True where files can be looked at and read while they are written. */
 bool livy_place_can_follow(const struct livy_place *place);
 
+/* Begins the name of a file with which the folder is tried. */
+#define LIVY_TRIAL ".try-"
 /* In the name of what is half-way, behind that which it is to get. */
 #define LIVY_HALF_MADE ".tmp-"
 
@@ -55,10 +60,22 @@ int livy_place_look(const struct livy_place *place, const char *name, bool *out_
                     struct webhdfs_entry *out, struct error *err);
 int livy_place_size(const struct livy_place *place, const char *name, bool *out_is_there,
                     uint64_t *out_size, struct error *err);
-/* Visit what lies in a folder, which may not be there; in no order. Errors: also
- * ERR_UNSUPPORTED (nobody can look). */
+/* What lies in a folder, in no order. */
+struct livy_listing {
+    struct webhdfs_entry *entries;
+    size_t count;
+    struct strvec names; /* the entries' */
+};
+#define LIVY_LISTING_INIT                                                                \
+    {                                                                                    \
+        .names = STRVEC_INIT                                                             \
+    }
+void livy_listing_release(struct livy_listing *listing);
+#define CLEANUP_LISTING __attribute__((cleanup(livy_listing_release)))
+/* Append what lies there to out; a folder that is not there has nothing. "": the base.
+ * Errors: also ERR_UNSUPPORTED (nobody can look). */
 int livy_place_list(const struct livy_place *place, const char *name,
-                    webhdfs_visit *visit, void *context, struct error *err);
+                    struct livy_listing *out, struct error *err);
 /* Say that a file is being used now, as a time of access: that of its last change stays.
  * Errors: also where that is not kept there. */
 int livy_place_touch(const struct livy_place *place, const char *name, struct error *err);

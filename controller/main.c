@@ -3,6 +3,7 @@
 #include "common/fdio.h"
 #include "controller/command.h"
 #include "controller/keeper.h"
+#include "controller/livy_tidy.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -128,6 +129,7 @@ int main(int argc, char **argv)
     int status = run_words(&context, words + is_quiet);
     command_release(&context);
     terminal_free(context.terminal);
+    livy_tidy_leave(context.tidy, argv);
     if (context.kept != NULL) {
         keeper_leave(context.kept, argv);
     }

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHECK_FILE ".check-%ld"
+#define CHECK_FILE LIVY_TRIAL "%ld"
 #define YARN_MS 20000
 
 static int64_t since_ms(int64_t since_ns)
@@ -91,18 +91,47 @@ static int try_folder(const struct livy_place *place, struct error *err)
     return livy_place_remove(place, name, err) != 0 ? -1 : result;
 }
 
+/* "; 3 projects and 1 environment, 340 MB", where one can look. */
+static int put_content(const struct livy_place *place, struct strbuf *out,
+                       struct error *err)
+{
+    static const char *const folders[] = {"projects", "environments"};
+    size_t counts[ARRAY_SIZE(folders)];
+    uint64_t size_bytes = 0;
+    char size[FILES_SIZE_TEXT];
+    if (!livy_place_can_follow(place)) {
+        strbuf_puts(out, "; the log comes when a script has ended");
+        return 0;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+        CLEANUP_LISTING struct livy_listing files = LIVY_LISTING_INIT;
+        if (livy_place_list(place, folders[i], &files, err) != 0) {
+            return -1;
+        }
+        counts[i] = files.count;
+        for (size_t k = 0; k < files.count; k++) {
+            size_bytes += files.entries[k].size_bytes;
+        }
+    }
+    files_format_size(size, size_bytes);
+    strbuf_printf(out, "; %zu project%s and %zu environment%s, %s", counts[0],
+                  counts[0] == 1 ? "" : "s", counts[1], counts[1] == 1 ? "" : "s", size);
+    return 0;
+}
+
 static int check_folder(struct target_checking *c, struct http *http)
 {
     struct error err = ERROR_INIT;
     int64_t since_ns = clock_monotonic_ns();
     __attribute__((cleanup(livy_place_release))) struct livy_place place = {.way = NULL};
+    CLEANUP_STRBUF struct strbuf content = STRBUF_INIT;
     if (livy_place_init(&place, c->target->livy, c->target->livy_base, http, &err) != 0 ||
-        try_folder(&place, &err) != 0) {
+        try_folder(&place, &err) != 0 || put_content(&place, &content, &err) != 0) {
         return fail(c, "folder", since_ns, &err);
     }
-    CLEANUP_FREE char *detail = xasprintf(
-        "%s can be written (%s)%s", place.base, livy_upload_name(c->target->livy->upload),
-        livy_place_can_follow(&place) ? "" : "; the log comes when a script has ended");
+    CLEANUP_FREE char *detail =
+        xasprintf("%s can be written (%s)%s", place.base,
+                  livy_upload_name(c->target->livy->upload), content.data);
     target_check_step(c, "folder", true, since_ms(since_ns), detail, NULL);
     return 0;
 }

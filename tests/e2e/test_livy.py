@@ -581,8 +581,8 @@ def test_check_tells_what_is_there(errand: Errand, livy: Livy):
     steps = {step["step"]: step["detail"] for step in document["steps"]}
     assert document["ok"]
     assert "0.7.1-incubating" in steps["livy"]
-    assert "can be written" in steps["folder"]
-    assert not list((livy.files / "errand").rglob(".check*"))
+    assert "can be written (local); 0 projects and 0 environments, 0 bytes" in steps["folder"]
+    assert not list((livy.files / "errand").rglob(".try*"))
 
 
 class Forbidding(BaseHTTPRequestHandler):
