@@ -146,7 +146,8 @@ def test_a_run_that_goes_on_keeps_what_it_needs_and_its_folder(
 ):
     gate = tmp_path / "gate"
     (project / "job.py").write_text(
-        f"import os, time\nprint('begun', flush=True)\nwhile not os.path.exists({str(gate)!r}):\n    time.sleep(0.02)\n"
+        "import os\nfrom time import sleep\nprint('begun', flush=True)\n"
+        f"while not os.path.exists({str(gate)!r}):\n    sleep(0.02)\n"
     )
     run = errand.submit("--target", "web", "job.py")
     log = errand.home / "state" / "local" / "runs" / run / "driver.log"
