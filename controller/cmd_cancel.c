@@ -86,8 +86,14 @@ static int settle(struct following *f, struct history_run *run, struct error *er
     if (run->store[0] != '\0' || run_state_is_final(run->status.state)) {
         return 0;
     }
-    return history_set_not_started(f->context->history, run->id,
-                                   "canceled before it was accepted", err);
+    /* A connection that froze may still bring it there: it is asked about again. */
+    terminal_warn(f->context->terminal,
+                  "%s does not have %s; what was sent of it may still arrive, for a "
+                  "quarter of an hour: errand show %s asks again",
+                  run->target, run->id, run->id);
+    return history_set_given_up(f->context->history, run->id,
+                                "canceled before it was accepted, as far as is known",
+                                err);
 }
 
 static bool is_out_of_reach(const struct error *err)
@@ -107,8 +113,15 @@ static int cancel_open(struct following *f, const struct cancel_args *args,
     if (settled != 0 && args->want_force && is_out_of_reach(err)) {
         return give_up(f, run, err);
     }
-    if (settled != 0 || run->store[0] == '\0') {
+    if (settled != 0) {
         return settled;
+    }
+    if (run->store[0] == '\0') {
+        if (following_reload(f, run, err) != 0) {
+            return -1;
+        }
+        say(f->context, run);
+        return 0;
     }
     int64_t grace_ms = -1;
     if (args->grace != NULL && clock_parse_duration(args->grace, &grace_ms, err) != 0) {

@@ -486,7 +486,7 @@ static int set_over(struct history *h, const char *id, enum run_state state,
     struct history_run run;
     history_run_init(&run);
     int rc = history_load(h, id, &run, err);
-    bool is_over = rc == 0 && run_state_is_final(run.status.state);
+    bool is_over = rc == 0 && run_state_is_final(run.status.state) && !run.is_given_up;
     history_run_release(&run);
     if (rc != 0 || is_over) {
         return rc;

@@ -71,7 +71,8 @@ int history_set_git(struct history *h, const char *id, const struct gitinfo *git
                     struct error *err);
 /*
  * A run that no node has and none will get: it is Failed, could_not_start, unless a node
- * says otherwise. The reason shows in list and show. A run that ended stays as it is.
+ * says otherwise. The reason shows in list and show. A run that ended stays as it is;
+ * one that was given up has not, as far as is known.
  */
 int history_set_not_started(struct history *h, const char *id, const char *reason,
                             struct error *err);

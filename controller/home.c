@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CONTROLLER_ID_SIZE 16
+#define RUN_LOCK "lock"
 
 /* The XDG folder that variable names, else $HOME/fallback, with errand/ behind it. */
 static char *xdg_folder(const char *variable, const char *fallback, struct error *err)
@@ -130,6 +132,22 @@ int home_lock_run(const struct home *home, const char *id, struct error *err)
     if (dir == NULL) {
         return -1;
     }
-    CLEANUP_FREE char *path = files_join(dir, "lock");
+    CLEANUP_FREE char *path = files_join(dir, RUN_LOCK);
     return files_lock(AT_FDCWD, path, true, 0, err);
+}
+
+void home_note_sending(int lock_fd)
+{
+    const struct timespec now[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_NOW}};
+    (void)futimens(lock_fd, now);
+}
+
+int64_t home_sending_utc_ms(const struct home *home, const char *id)
+{
+    CLEANUP_FREE char *name = xasprintf("runs/%s/" RUN_LOCK, id);
+    CLEANUP_FREE char *path = home_path(home, name);
+    struct stat st;
+    return stat(path, &st) != 0
+               ? 0
+               : (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
 }

@@ -10,6 +10,8 @@
 #include "common/error.h"
 #include "common/mem.h"
 
+#include <stdint.h>
+
 struct home {
     char *config;        /* folder of config.yaml and targets.d/ */
     char *state;         /* folder of history.db, store/, runs/, ... */
@@ -32,5 +34,8 @@ char *home_run_dir(const struct home *home, const char *id, struct error *err);
  * it), as home_run_dir.
  */
 int home_lock_run(const struct home *home, const char *id, struct error *err);
+/* The run is being sent by who holds its lock, now; when it was last (0: never). */
+void home_note_sending(int lock_fd);
+int64_t home_sending_utc_ms(const struct home *home, const char *id);
 
 #endif

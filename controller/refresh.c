@@ -56,7 +56,11 @@ static int note_accepted(const struct asking *asking, const struct history_run *
 static int note_unknown(const struct asking *asking, const struct history_run *run,
                         struct error *err)
 {
-    bool is_old = clock_utc_ms() - run->created_utc_ms > LAST_WORDS_MS;
+    int64_t sent_utc_ms = home_sending_utc_ms(asking->context->home, run->id);
+    bool is_old =
+        clock_utc_ms() -
+            (sent_utc_ms > run->created_utc_ms ? sent_utc_ms : run->created_utc_ms) >
+        LAST_WORDS_MS;
     if (run->store[0] != '\0' || !is_old || strcmp(run->node, asking->node->node) != 0) {
         return 0;
     }

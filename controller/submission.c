@@ -585,6 +585,7 @@ int submission_send(struct submission *submission, struct command_context *conte
         !store_use_root(context->store, &base)) {
         base = (struct oid){0};
     }
+    home_note_sending(submission->lock_fd);
     if (history_set_sent(context->history, submission->spec.run,
                          client_node(client)->node, err) != 0) {
         return -1;

@@ -323,6 +323,68 @@ def test_a_run_whose_target_was_forgotten_can_be_given_up(errand, sshd):
     assert shown["status"] == "Canceled" and shown["exit"]["kind"] == "unknown"
 
 
+# ---- sent, and no answer came ----
+
+
+@pytest.fixture
+def on_its_way(errand, tmp_path):
+    """A run that was sent by an errand that was ended, and has not arrived; it does when what is returned is called."""
+    run = run_one(errand, SAYS, "3", "0")
+    with sqlite3.connect(errand.home / "state/history.db") as history:
+        history.execute(
+            "UPDATE runs SET store = '', accepted = NULL, state = 'Starting', exit_kind = NULL, ended = NULL"
+        )
+        history.execute("DELETE FROM states")
+        for table in ("tags", "git", "environments"):
+            history.execute(f"UPDATE {table} SET store = ''")  # noqa: S608
+    there = errand.home / "state/local/runs" / run
+    there.rename(tmp_path / "on its way")
+    return run, lambda: (tmp_path / "on its way").rename(there)
+
+
+def make_old(errand, run: str) -> None:
+    """As if it was made yesterday; when it was sent is another matter."""
+    with sqlite3.connect(errand.home / "state/history.db") as history:
+        history.execute("UPDATE runs SET created = created - 86400000 WHERE id = ?", (run,))
+
+
+def test_a_run_that_was_canceled_on_its_way_and_arrives_is_told_of(errand, on_its_way):
+    """It was Failed here for good, and ran there."""
+    run, arrive = on_its_way
+    canceled = errand.ok("cancel", run)
+    assert f"local does not have {run}; what was sent of it may still arrive" in canceled.errors
+    assert f"{run} Canceled: canceled before it was accepted, as far as is known" in canceled.errors
+    assert errand.show(run)["status"] == "Canceled"
+    arrive()
+    assert errand.show(run)["status"] == "Completed"
+
+
+def test_a_run_that_was_sent_just_now_may_still_arrive_however_old_it_is(errand, on_its_way):
+    """One that tried for hours to reach its node is no older than its last try."""
+    run, arrive = on_its_way
+    make_old(errand, run)
+    assert errand.show(run)["status"] == "Starting"
+    arrive()
+    assert errand.show(run)["status"] == "Completed"
+
+
+def test_a_run_that_was_sent_long_ago_and_did_not_arrive_never_was_accepted(errand, on_its_way):
+    run, _ = on_its_way
+    make_old(errand, run)
+    os.utime(errand.home / "state/runs" / run / "lock", (0, 0))
+    assert errand.show(run)["status"] == "Failed"
+    canceled = errand.ok("cancel", run)
+    assert canceled.errors.endswith("never accepted: errand was ended while it sent it\n")
+
+
+def test_a_run_that_was_canceled_on_its_way_is_not_asked_about_for_ever(errand, on_its_way):
+    run, _ = on_its_way
+    errand.ok("cancel", run)
+    make_old(errand, run)
+    os.utime(errand.home / "state/runs" / run / "lock", (0, 0))
+    assert errand.show(run)["status"] == "Failed"
+
+
 # ---- errand is asked to end ----
 
 
