@@ -222,6 +222,16 @@ static int is_in_the_way(const char *path, const char *why, struct error *err)
     return error_hint(err, "choose another folder; existing files are never overwritten");
 }
 
+/* What lies in the folder that path is in stays there. */
+static int sync_beside(const char *path, struct error *err)
+{
+    const char *slash = strrchr(path, '/');
+    CLEANUP_FREE char *folder =
+        slash == NULL ? xstrdup(".") : xstrndup(path, (size_t)(slash - path) + 1);
+    CLEANUP_FD int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? error_sys(err, "open %s", folder) : files_sync_dir(fd, err);
+}
+
 /* Make the finished folder visible under path, in place of an empty one. */
 static int put_in_place(const char *aside, const char *path, struct error *err)
 {
@@ -233,7 +243,7 @@ static int put_in_place(const char *aside, const char *path, struct error *err)
     if (rename(aside, path) != 0) {
         return error_sys(err, "make %s", path);
     }
-    return 0;
+    return sync_beside(path, err);
 }
 
 /* What is beside a path that ends with slashes would be in it. malloc'ed. */

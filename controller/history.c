@@ -453,13 +453,13 @@ int history_set_engine(struct history *h, const char *id, const struct run_engin
 
 int history_set_collected(struct history *h, const char *id, struct error *err)
 {
-    if (history_begin(h, err) != 0) {
+    if (begin_durable(h, err) != 0) {
         return -1;
     }
     const struct sql_value values[] = {SQL_TEXT(id), SQL_INTEGER(clock_utc_ms())};
     int rc = update_run(h, id, "UPDATE runs SET collected = ?2 WHERE id = ?1", values,
                         ARRAY_SIZE(values), err);
-    return history_finish(h, rc, err);
+    return finish_durable(h, rc, err);
 }
 
 int history_set_git(struct history *h, const char *id, const struct gitinfo *git,

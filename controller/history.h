@@ -65,6 +65,7 @@ int history_add_lines(struct history *h, const char *id, const struct strvec *li
  * more. Not known: forget what was known. */
 int history_set_engine(struct history *h, const char *id, const struct run_engine *engine,
                        struct error *err);
+/* All of it is at home: durable when it returns, with all that was noted before. */
 int history_set_collected(struct history *h, const char *id, struct error *err);
 /* What git said of the project when the run was submitted. */
 int history_set_git(struct history *h, const char *id, const struct gitinfo *git,

@@ -74,6 +74,26 @@ def test_a_node_that_ends_before_all_has_come_has_brought_nothing(errand, tmp_pa
     assert (errand.home / "state" / "runs" / run / "outputs" / "model").read_text() == "m" * 1000
 
 
+@pytest.mark.skipif(not inject.is_possible("strace"), reason="strace may not trace here")
+@pytest.mark.usefixtures("traced")
+def test_the_node_hears_of_it_when_all_is_on_the_disk(errand, tmp_path):
+    """The name of the outputs' folder, and that all is at home, were not."""
+    write_files(errand.cwd, {"t.py": "open('outputs/model', 'w').write('m' * 1000)\n"})
+    run = errand.submit("t.py")
+    errand.wait_status(run, "Completed")
+    calls = tmp_path / "calls"
+    errand.ok("follow", run, prefix=["strace", "-y", "-s", "300", "-e", "rename,fsync,fdatasync,write", "-o", calls])
+    lines = calls.read_text().splitlines()
+
+    def where(pattern: str, after: int = 0) -> int:
+        return next(i for i, line in enumerate(lines) if i >= after and re.search(pattern, line))
+
+    is_named = where(r'^rename\(.*/outputs"\)')
+    is_told = where(r"^write\(\d+<pipe.*sizes")
+    assert where(rf"^fsync\(\d+<.*/runs/{run}>", is_named) < is_told
+    assert where(r"^fdatasync\(\d+<.*history\.db-wal>", is_named) < is_told
+
+
 # ---- no room at home ----
 
 
