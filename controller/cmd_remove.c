@@ -66,8 +66,11 @@ static int forget(struct command_context *context, const struct history_run *run
     }
     CLEANUP_FD int runs_fd = files_open_dir(AT_FDCWD, runs, err);
     if (runs_fd < 0 || files_remove_tree(runs_fd, aside, err) != 0 ||
-        files_rename_noreplace(runs_fd, run->id, runs_fd, aside, err) != 0 ||
-        history_remove_run(context->history, run->id, err) != 0) {
+        files_rename_noreplace(runs_fd, run->id, runs_fd, aside, err) != 0) {
+        return error_wrap(err, "remove %s", run->id);
+    }
+    if (history_remove_run(context->history, run->id, err) != 0) {
+        (void)files_rename_noreplace(runs_fd, aside, runs_fd, run->id, NULL);
         return error_wrap(err, "remove %s", run->id);
     }
     (void)files_disk_usage(runs_fd, aside, out_bytes, NULL);

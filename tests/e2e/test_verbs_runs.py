@@ -323,6 +323,19 @@ def test_a_run_whose_target_was_forgotten_can_be_given_up(errand, sshd):
     assert shown["status"] == "Canceled" and shown["exit"]["kind"] == "unknown"
 
 
+# ---- remove ----
+
+
+def test_a_run_that_cannot_be_forgotten_keeps_its_log_and_outputs(errand):
+    """They were put aside, for errand gc to take."""
+    run = run_one(errand, LEAVES)
+    with sqlite3.connect(errand.home / "state/history.db") as history:
+        history.execute("PRAGMA user_version = 99")  # a newer errand's, which is only read
+    refused = errand.run("remove", run, code=1)
+    assert "written by a newer errand" in refused.errors
+    assert (errand.home / "state/runs" / run / "outputs/deep/model").read_text() == "weights"
+
+
 # ---- sent, and no answer came ----
 
 
