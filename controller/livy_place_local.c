@@ -47,12 +47,17 @@ static int local_put(const struct livy_place *place, const char *path, unsigned 
     CLEANUP_FD int in = open(file, O_RDONLY | O_CLOEXEC);
     CLEANUP_FD int out =
         open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (in < 0 || out < 0 || fstat(in, &st) != 0 ||
-        fdio_copy(in, out, (uint64_t)st.st_size) != st.st_size ||
-        fchmod(out, mode) != 0) {
-        return error_sys(err, "copy %s to %s", file, path);
+    int64_t copied = in < 0 || out < 0 || fstat(in, &st) != 0
+                         ? -1
+                         : fdio_copy(in, out, (uint64_t)st.st_size);
+    if (copied >= 0 && copied < st.st_size) {
+        return error_set(err, ERR_CHANGED, "copy %s to %s: it has become shorter", file,
+                         path);
     }
-    return 0;
+    /* A folder that is mounted may say at the end alone that it is full. */
+    return copied < 0 || fchmod(out, mode) != 0 || close(take_fd(&out)) != 0
+               ? error_sys(err, "copy %s to %s", file, path)
+               : 0;
 }
 
 static int local_rename(const struct livy_place *place, const char *from, const char *to,
@@ -65,8 +70,8 @@ static int local_rename(const struct livy_place *place, const char *from, const 
 static int local_settle(const struct livy_place *place, const char *from, const char *to,
                         struct error *err)
 {
-    return access(to, F_OK) == 0 ? error_set(err, ERR_EXISTS, "%s is there already", to)
-                                 : local_rename(place, from, to, err);
+    (void)place;
+    return files_rename_noreplace(AT_FDCWD, from, AT_FDCWD, to, err);
 }
 
 /* Reading a folder is no use of it. */

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <string.h>
 
 #include "controller/attend_livy_inside.h"
@@ -96,11 +97,72 @@ static void what_nobody_may_read_is_not_at_home(void **state)
     end(&s);
 }
 
+/* ---- the shared folder ---- */
+
+static void begin_local(struct stage *s)
+{
+    *s = (struct stage){.scratch = scratch_new(), .livy = {.upload = LIVY_UPLOAD_LOCAL}};
+    fake_init(&s->http, NULL, 0);
+    assert_int_equal(livy_place_init(&s->attendance.place, &s->livy, s->scratch->path,
+                                     &s->http.http, NULL),
+                     0);
+}
+
+static void end_local(struct stage *s)
+{
+    livy_place_release(&s->attendance.place);
+    scratch_free(s->scratch);
+}
+
+static ino_t inode_of(const struct scratch *s, const char *name)
+{
+    struct stat st;
+    assert_int_equal(fstatat(s->fd, name, &st, 0), 0);
+    return st.st_ino;
+}
+
+/* YARN refuses one that changed since another run named it. */
+static void what_is_there_whole_stays_the_file_that_it_is(void **state)
+{
+    struct stage s;
+    (void)state;
+    begin_local(&s);
+    const struct livy_place *place = &s.attendance.place;
+    CLEANUP_FREE char *file = scratch_path(s.scratch, "here");
+    assert_int_equal(files_write_atomic(AT_FDCWD, file, "abc", 3, 0600, NULL), 0);
+    assert_int_equal(livy_place_put_once(place, "there", 0644, file, NULL), 0);
+    ino_t first = inode_of(s.scratch, "there");
+    assert_int_equal(livy_place_put_once(place, "there", 0644, file, NULL), 0);
+    assert_true(inode_of(s.scratch, "there") == first);
+    assert_int_equal(files_write_atomic(AT_FDCWD, file, "abcd", 4, 0600, NULL), 0);
+    assert_int_equal(livy_place_put_once(place, "there", 0644, file, NULL), 0);
+    assert_false(inode_of(s.scratch, "there") == first);
+    end_local(&s);
+}
+
+/* The kernel says 4,096 bytes of this one, and has a few. */
+static void a_file_that_has_become_shorter_is_said_to_have(void **state)
+{
+    struct error err = ERROR_INIT;
+    struct stage s;
+    (void)state;
+    begin_local(&s);
+    errno = 0;
+    assert_int_equal(
+        livy_place_put(&s.attendance.place, "there", 0644, "/sys/class/net/lo/mtu", &err),
+        -1);
+    assert_non_null(strstr(err.text, "it has become shorter"));
+    assert_int_equal(faccessat(s.scratch->fd, "there", F_OK, 0), -1);
+    end_local(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_moment_kept_back_is_brought_afterwards),
         cmocka_unit_test(what_nobody_may_read_is_not_at_home),
+        cmocka_unit_test(what_is_there_whole_stays_the_file_that_it_is),
+        cmocka_unit_test(a_file_that_has_become_shorter_is_said_to_have),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
