@@ -129,6 +129,14 @@ int(error_hint)(struct error *err, const char *format, ...)
     return -1;
 }
 
+int(error_copy)(struct error *err, const struct error *from)
+{
+    if (err != NULL) {
+        *err = *from;
+    }
+    return -1;
+}
+
 const char *error_code_name(enum error_code code)
 {
     size_t i = (size_t)code;

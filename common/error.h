@@ -58,6 +58,9 @@ int error_wrap(struct error *err, const char *format, ...)
 int error_hint(struct error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Set err to another's code, sentence and all. Returns -1. */
+int error_copy(struct error *err, const struct error *from);
+
 /*
  * That these return -1 is visible to the caller's compiler and to the analyzers: without
  * it each `return error_set(...)` might be a success, and what it left unset a warning
@@ -71,6 +74,7 @@ static inline int error_result(void)
 #define error_sys(...) (error_sys(__VA_ARGS__), error_result())
 #define error_wrap(...) (error_wrap(__VA_ARGS__), error_result())
 #define error_hint(...) (error_hint(__VA_ARGS__), error_result())
+#define error_copy(...) (error_copy(__VA_ARGS__), error_result())
 
 /* The code's name in errors.def ("no_space"); "none" for ERR_NONE. Static storage. */
 const char *error_code_name(enum error_code code);

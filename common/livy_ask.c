@@ -85,7 +85,8 @@ static int ask(const struct livy *livy, const char *method, const char *path,
 /* What cannot be read is no answer of Livy's. */
 static int unreadable(int result, const struct livy *livy, struct error *err)
 {
-    if (result < 0 && (err->code == ERR_CORRUPT || err->code == ERR_LIMIT)) {
+    if (result < 0 && err != NULL &&
+        (err->code == ERR_CORRUPT || err->code == ERR_LIMIT)) {
         err->code = ERR_PROTOCOL;
         error_wrap(err, "%s", livy->url);
     }

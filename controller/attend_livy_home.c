@@ -74,8 +74,7 @@ static int bring(struct attendance *a, const char *file, uint64_t max_bytes,
         }
         if (!attendance_may_pass(a, &why) || a->is_canceled ||
             !attendance_pause(a, AGAIN_MS)) {
-            *err = why;
-            return -1;
+            return error_copy(err, &why);
         }
     }
 }

@@ -79,8 +79,7 @@ int bringing_send(struct command_context *context, struct client *client,
     push_free(b.push);
     *out_bytes = progress.bytes_sent;
     if (result == 0 && b.has_error) {
-        *err = b.error;
-        return -1;
+        return error_copy(err, &b.error);
     }
     if (result == 0 && !b.is_done) {
         return error_set(err, ERR_CANCELED, "interrupted while sending");

@@ -386,7 +386,7 @@ int client_step(struct client *c, struct error *err)
     if (c->is_paused) {
         take_events(c);
         if (c->has_failed) {
-            *err = c->failure;
+            (void)error_copy(err, &c->failure);
         }
         return c->has_failed ? -1 : 0;
     }
@@ -403,8 +403,7 @@ int client_step(struct client *c, struct error *err)
         }
     }
     if (c->has_failed) {
-        *err = c->failure;
-        return -1;
+        return error_copy(err, &c->failure);
     }
     return 0;
 }
@@ -475,8 +474,7 @@ int client_ask(struct client *c, enum message_type type, const struct json *body
         }
     }
     if (question.has_error) {
-        *err = question.error;
-        return -1;
+        return error_copy(err, &question.error);
     }
     return 0;
 }

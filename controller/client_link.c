@@ -45,7 +45,7 @@ static int open_own_link(struct client *c, struct error *err)
         c->link = c->transport->open(c->target, &transport, &why);
     }
     if (c->link == NULL && err != NULL) {
-        *err = why;
+        (void)error_copy(err, &why);
     }
     return c->link != NULL ? 0 : -1;
 }
@@ -252,9 +252,7 @@ int client_wait(struct client *c, struct error *err)
     if (result != 0) {
         /* Ctrl-C at a question of ssh's goes to both, and ssh's end may be seen first. */
         (void)loop_step(c->loop, 0, NULL);
-        if (err != NULL) {
-            *err = why;
-        }
+        (void)error_copy(err, &why);
     }
     c->target = NULL;
     return result;

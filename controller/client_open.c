@@ -211,7 +211,7 @@ static int opening_wait(struct opening *o, int64_t timeout_ms, struct error *err
                            c->target_name);
     }
     if (result == 0 && o->error.code != ERR_NONE) {
-        *err = o->error;
+        (void)error_copy(err, &o->error);
         result = -1;
     }
     return result;
@@ -221,8 +221,7 @@ static int opening_wait(struct opening *o, int64_t timeout_ms, struct error *err
 static int opening_refuse(struct opening *o, const struct error *cause, struct error *err)
 {
     opening_object(o, cause);
-    *err = o->error;
-    return -1;
+    return error_copy(err, &o->error);
 }
 
 /* The first connection: send the executor and wait for its marker. */

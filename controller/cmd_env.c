@@ -194,8 +194,7 @@ static int remove_unused(struct environments *e, const struct env_args *args,
                        strcmp(text_of(entry, "state"), "building") == 0;
         if (!is_used && remove_one(e, args, entry, removed, &why) != 0 &&
             why.code != ERR_BUSY && why.code != ERR_NOT_FOUND) {
-            *err = why;
-            return -1;
+            return error_copy(err, &why);
         }
     }
     if (json_count(removed) == 0 && !args->is_json) {

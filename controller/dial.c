@@ -365,10 +365,7 @@ void dial_unwatch(struct dial *d)
 int dial_take(struct dial *d, struct error *err)
 {
     if (d->fd < 0) {
-        if (err != NULL) {
-            *err = d->failure;
-        }
-        return -1;
+        return error_copy(err, &d->failure);
     }
     return take_fd(&d->fd);
 }

@@ -168,8 +168,7 @@ int envplan_open(struct envplan *plan, const struct envplan_request *request,
 
         wish = envplan_discover(plan, &plan->name, &why);
         if (wish == NULL && why.code != ERR_NONE) {
-            *err = why;
-            return -1;
+            return error_copy(err, &why);
         }
     }
     if (wish == NULL) {

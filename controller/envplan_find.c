@@ -145,7 +145,8 @@ static struct json *find_named(const struct envplan *plan, const char *name,
     }
     wish = find_curated(name, &why);
     if (wish == NULL) {
-        (void)(why.code != ERR_NONE ? (*err = why, -1) : no_such_name(plan, name, err));
+        (void)(why.code != ERR_NONE ? error_copy(err, &why)
+                                    : no_such_name(plan, name, err));
     }
     return wish;
 }

@@ -155,7 +155,7 @@ int fetch_objects(struct command_context *context, struct client *client, const 
     receive_free(f.receive);
     terminal_progress_clear(context->terminal);
     if (result == 0 && f.has_error) {
-        *err = f.error;
+        (void)error_copy(err, &f.error);
         return error_wrap(err, "fetch the outputs of %s", id);
     }
     if (result == 0 && !f.is_done) {
@@ -388,8 +388,7 @@ static int lock_run(const struct command_context *context, struct client *client
             return lock;
         }
         if (why.code != ERR_BUSY) {
-            *err = why;
-            return -1;
+            return error_copy(err, &why);
         }
         if (is_interrupted != NULL && *is_interrupted) {
             return error_set(err, ERR_CANCELED, "interrupted while fetching outputs");

@@ -53,8 +53,7 @@ int following_init_run(struct following *f, struct command_context *context,
         following_is_at_home(run)) {
         return 0;
     }
-    *err = inner;
-    return -1;
+    return error_copy(err, &inner);
 }
 
 int following_connect(struct following *f, const struct history_run *run,

@@ -101,7 +101,7 @@ int homeprogram_put(const char *path, const char *platform, struct store *store,
     enum file_result result =
         file_reader_read(reader, AT_FDCWD, path, path, &st, &out->oid, &problem, err);
     if (result == FILE_PROBLEM) {
-        *err = problem;
+        (void)error_copy(err, &problem);
     }
     if (result != FILE_TAKEN) {
         return -1;

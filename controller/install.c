@@ -157,8 +157,7 @@ int executor_files_find(const struct config *config, struct executor_files *out,
     if (executor_file_find(&out->items[0], &own) == 0) {
         out->count = 1;
     } else if (own.code != ERR_NOT_FOUND) {
-        *err = own;
-        return -1;
+        return error_copy(err, &own);
     }
     for (size_t i = 0; i < folders.count; i++) {
         if (add_others(folders.items[i], out, err) != 0) {
@@ -166,8 +165,7 @@ int executor_files_find(const struct config *config, struct executor_files *out,
         }
     }
     if (out->count == 0) {
-        *err = own;
-        return -1;
+        return error_copy(err, &own);
     }
     return 0;
 }

@@ -217,9 +217,7 @@ int known_hosts_read(struct known_hosts *known, const char *path, struct error *
         if (failure.code == ERR_NOT_FOUND) {
             return 0;
         }
-        if (err != NULL) {
-            *err = failure;
-        }
+        (void)error_copy(err, &failure);
         return error_wrap(err, "read the known hosts");
     }
     known_hosts_parse(known, path, text.data, text.length);

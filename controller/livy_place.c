@@ -182,10 +182,7 @@ int livy_place_put_once(const struct livy_place *place, const char *name, unsign
     if (why.code == ERR_EXISTS) {
         return 0;
     }
-    if (err != NULL) {
-        *err = why;
-    }
-    return error_result();
+    return error_copy(err, &why);
 }
 
 int livy_place_look(const struct livy_place *place, const char *name, bool *out_is_there,

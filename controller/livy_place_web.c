@@ -27,8 +27,7 @@ static int hdfs_rename(const struct livy_place *place, const char *from, const c
         return 0;
     }
     if (inner.code != ERR_EXISTS) {
-        *err = inner;
-        return -1;
+        return error_copy(err, &inner);
     }
     /* An older one of this attempt's own is in the way. */
     if (webhdfs_remove(&place->fs, to, err) < 0) {

@@ -110,8 +110,7 @@ int loggaps_load(struct loggaps *gaps, int dir_fd, const char *file, struct erro
         if (why.code == ERR_NOT_FOUND) {
             return 0;
         }
-        *err = why;
-        return -1;
+        return error_copy(err, &why);
     }
     for (const char *line = text.data; *line != '\0';) {
         size_t length = strcspn(line, "\n");

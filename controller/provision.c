@@ -100,8 +100,7 @@ static int add_uv(struct work *w, struct error *err)
         return 0;
     }
     if (why.code != ERR_UNSUPPORTED) {
-        *err = why;
-        return -1;
+        return error_copy(err, &why);
     }
     terminal_warn(w->context->terminal, "bootstrap_uv: %s: %s", w->uv, why.text);
     return 0;

@@ -407,8 +407,7 @@ int pyproject_expand(struct requirements *r, const char *folder, const char *ext
     const struct json *project = json_get(document, "project");
 
     if (document == NULL && why.code != ERR_NOT_FOUND) {
-        *err = why;
-        return -1;
+        return error_copy(err, &why);
     }
     if (document == NULL && !has_setup) {
         error_set(err, ERR_CONFIG, "%s: %s is no Python project", origin,

@@ -266,8 +266,7 @@ int refresh_acceptance(struct command_context *context, struct history_run *run,
         strvec_push(&asking.ids, run->id);
         ask_all(&asking, 1, 0);
         if (asking.error.code != ERR_NONE) {
-            *err = asking.error;
-            return -1;
+            return error_copy(err, &asking.error);
         }
     }
     return reload(context, run, err);

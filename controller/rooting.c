@@ -85,8 +85,5 @@ int rooting_finish(struct rooting *r, struct error *err)
         return error_set(err, ERR_INTERNAL,
                          "the process that made the snapshot durable was ended");
     }
-    if (err != NULL) {
-        *err = said;
-    }
-    return -1;
+    return error_copy(err, &said);
 }

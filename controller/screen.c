@@ -193,6 +193,6 @@ bool screen_has_failed(const struct screen *s, struct error *err)
     if (s->error.code == ERR_NONE) {
         return false;
     }
-    *err = s->error;
+    (void)error_copy(err, &s->error);
     return true;
 }

@@ -485,10 +485,7 @@ static int ask_ssh(struct asking *a, struct error *err)
     if (failure.code == ERR_SPAWN) {
         return 0;
     }
-    if (err != NULL) {
-        *err = failure;
-    }
-    return -1;
+    return error_copy(err, &failure);
 }
 
 /* Take its answer; nothing of one that does not run. */

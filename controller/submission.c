@@ -506,7 +506,7 @@ static int run_sending(struct sending *s, struct client *client, const struct oi
     client_abandon(client, stream);
     terminal_progress_clear(s->context->terminal);
     if (result == 0 && s->has_error) {
-        *err = s->error;
+        (void)error_copy(err, &s->error);
         result = -1;
     }
     if (result == 0 && !s->is_done) {

@@ -421,8 +421,7 @@ static int ssh2_explain(struct link *link, const struct link_end *end, struct er
         fail_session(s);
     }
     if (s->phase == PHASE_FAILED) {
-        *err = s->failure;
-        return -1;
+        return error_copy(err, &s->failure);
     }
     ssh2_append_said(s->session, end->noise, &said);
     if (end->cause != NULL) {

@@ -182,8 +182,7 @@ static int run_stream(struct tailing *f, struct error *err)
         }
     }
     if (f->error.code != ERR_NONE) {
-        *err = f->error;
-        return -1;
+        return error_copy(err, &f->error);
     }
     return 0;
 }

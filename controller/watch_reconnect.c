@@ -156,8 +156,7 @@ static int give_up(const struct watch *watch, const struct error *why, struct er
     struct error reason = *why;
     char past[CLOCK_TEXT_SIZE];
     if (watch->options.give_up_after_ms == WATCH_NEVER_AGAIN) {
-        *err = reason;
-        return -1;
+        return error_copy(err, &reason);
     }
     clock_format_duration(past,
                           (clock_monotonic_ns() - watch->trouble.since_ns) / NS_PER_MS);
@@ -222,8 +221,7 @@ int watch_reconnect(struct watch *watch, const struct error *why, struct error *
             return 0;
         }
         if (!watch_may_pass(&reason)) {
-            *err = reason;
-            return -1;
+            return error_copy(err, &reason);
         }
     }
     terminal_progress_clear(watch->context->terminal);

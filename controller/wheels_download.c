@@ -150,19 +150,25 @@ static int write_items(const struct download *d, const char *name,
 
 /* ---- which programs ---- */
 
-static bool try_launcher(struct download *d, const char *const *words, size_t count)
+/* 1: it is one; 0: it is not there, or does not work; -1: err. */
+static int try_launcher(struct download *d, const char *const *words, size_t count,
+                        struct error *err)
 {
     const char *argv[8];
     int status = 1;
+    struct error why = ERROR_INIT;
     memcpy(argv, words, count * sizeof(*argv));
     argv[count] = "--version";
     argv[count + 1] = NULL;
-    if (hometool_run(&d->tool, argv, &d->said, &status, NULL) < 0 || status != 0) {
-        return false;
+    if (hometool_run(&d->tool, argv, &d->said, &status, &why) < 0) {
+        return why.code == ERR_SPAWN ? 0 : error_copy(err, &why);
+    }
+    if (status != 0) {
+        return 0;
     }
     memcpy(d->launcher, words, count * sizeof(*argv));
     d->launcher[count] = NULL;
-    return true;
+    return 1;
 }
 
 /* "pip 24.0" of "pip 24.0 from /usr/lib/... (python 3.11)"; and whether that is the
@@ -193,9 +199,12 @@ static int find_pip(struct download *d, struct wheels *out, struct error *err)
         while (count < ARRAY_SIZE(rows[i]) && rows[i][count] != NULL) {
             count++;
         }
-        if (count > 0 && try_launcher(d, rows[i], count)) {
+        int found = count > 0 ? try_launcher(d, rows[i], count, err) : 0;
+        if (found > 0) {
             learn_pip(d, out);
-            return 0;
+        }
+        if (found != 0) {
+            return found < 0 ? -1 : 0;
         }
     }
     error_set(err, ERR_NOT_FOUND,

@@ -1,6 +1,7 @@
 """What comes along for an environment: uv, and wheels for a node without a network; and what is known before that."""
 
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -61,6 +62,30 @@ def root_of(errand, target: str) -> Path:
 
 
 # wheels
+
+# A python that ends the link errand has when it is called the first time, and waits; later it is one.
+BREAKS = """#!/bin/sh
+if [ ! -e {flag} ]; then
+    : > {flag}
+    for child in $(cat /proc/$PPID/task/$PPID/children); do
+        [ "$child" = $$ ] || kill -s KILL -- -"$child"
+    done
+    sleep 60
+fi
+exec /usr/bin/python3 "$@"
+"""
+
+
+def test_a_link_that_is_lost_while_pip_is_looked_for_is_made_again(errand, offline, tiny, tmp_path):
+    """errand crashed over it."""
+    programs = tmp_path / "programs"
+    for name in ["python3", *(f"python3.{minor}" for minor in range(7, 20))]:
+        write_files(programs, {name: BREAKS.format(flag=tmp_path / "flag")})
+        (programs / name).chmod(0o755)
+    errand.more_env["PATH"] = f"{programs}:{errand.env()['PATH']}"
+    result = errand.run("run", "--target", offline, "--wheels-from", "controller", "t.py", code=0)
+    assert result.text.startswith("1.0 1.5 ")
+    assert re.search(r"the connection was lost: [^;]+; trying again in ", result.errors)
 
 
 def test_a_node_without_a_network_gets_wheels_from_here(errand, offline, builder, tiny):

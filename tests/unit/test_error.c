@@ -122,6 +122,19 @@ static void long_texts_are_cut(void **state)
     assert_int_equal(err.code, ERR_IO);
 }
 
+static void a_copy_has_all_of_it(void **state)
+{
+    struct error from = ERROR_INIT, to = ERROR_INIT;
+
+    (void)state;
+    errno = ENOSPC;
+    (void)error_sys(&from, "write");
+    (void)error_hint(&from, "free some");
+    assert_int_equal(error_copy(&to, &from), -1);
+    assert_memory_equal(&to, &from, sizeof(to));
+    assert_int_equal(error_copy(NULL, &from), -1);
+}
+
 static void nobody_need_care(void **state)
 {
     (void)state;
@@ -170,6 +183,7 @@ int main(void)
         cmocka_unit_test(wrap_puts_context_in_front),
         cmocka_unit_test(the_sentence_may_be_its_own_argument),
         cmocka_unit_test(long_texts_are_cut),
+        cmocka_unit_test(a_copy_has_all_of_it),
         cmocka_unit_test(nobody_need_care),
         cmocka_unit_test(every_code_has_a_name_of_its_own),
         cmocka_unit_test(names_from_outside_are_judged),

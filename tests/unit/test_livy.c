@@ -327,6 +327,24 @@ static void what_is_no_log_is_refused(void **state)
 
 /* ---- Asking */
 
+/* A gateway's page in its place ended who did not want to know why. */
+static void what_is_no_answer_of_livys_is_a_failure_for_everybody(void **state)
+{
+    static const struct fake_answer answers[] = {
+        {.method = "GET", .url = URL "/batches/7", .status = 200, .body = "<html>"},
+        {.method = "GET", .url = URL "/batches/7", .status = 200, .body = "<html>"}};
+    struct fake_http fake;
+    struct livy livy = {.http = &fake.http, .url = URL};
+    struct error err = ERROR_INIT;
+    struct livy_batch batch;
+    bool is_there;
+    (void)state;
+    fake_init(&fake, answers, ARRAY_SIZE(answers));
+    assert_int_equal(livy_ask_batch(&livy, "7", &batch, &is_there, NULL), -1);
+    assert_int_equal(livy_ask_batch(&livy, "7", &batch, &is_there, &err), -1);
+    assert_int_equal(err.code, ERR_PROTOCOL);
+}
+
 static void a_job_is_written_without_what_was_not_said(void **state)
 {
     struct strvec args = STRVEC_INIT, conf = STRVEC_INIT;
@@ -528,6 +546,7 @@ int main(void)
         cmocka_unit_test(a_line_with_a_nul_does_not_stop_the_log),
         cmocka_unit_test(a_window_that_was_not_kept_comes_again),
         cmocka_unit_test(what_is_no_log_is_refused),
+        cmocka_unit_test(what_is_no_answer_of_livys_is_a_failure_for_everybody),
         cmocka_unit_test(a_job_is_written_without_what_was_not_said),
         cmocka_unit_test(a_batch_that_is_not_there_is_no_failure),
         cmocka_unit_test(what_the_gateway_says_is_told_apart),
