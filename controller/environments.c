@@ -141,7 +141,7 @@ static int remove_from_livy(struct environments *e, const char *identity,
                       e->target->name, why.text);
         return 0;
     }
-    *err = why;
+    (void)error_copy(err, &why);
     error_wrap(err, "the environment is removed here, but not in the cluster");
     return error_hint(err, "errand node gc %s removes it there once it is old",
                       e->target->name);
