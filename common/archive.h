@@ -25,6 +25,10 @@ struct archive_request {
                      struct error *err);
     /* Of a folder: false leaves this out, with all below it. NULL: all is wanted. */
     bool (*want)(void *context, const char *path, bool is_folder);
+    /* Of a folder that works elsewhere too: its absolute path. Links by that path become
+     * relative ones, and executable scripts that are started with a program of its bin/
+     * find it where they are. NULL: all is kept as it is. Borrowed. */
+    const char *home;
     void *context;
 };
 

@@ -15,6 +15,7 @@
 #include "common/strvec.h"
 
 #define READ_SIZE ((size_t)256 << 10)
+#define HEAD_SIZE 1024 /* of a script, where its interpreter stands */
 
 struct folder_walk {
     struct archiving archiving;
@@ -22,6 +23,7 @@ struct folder_walk {
     char *buffer;
     char path[TREE_PATH_MAX];   /* of the current entry */
     char target[TREE_PATH_MAX]; /* of the current link */
+    struct strbuf moved;        /* what becomes of a link, or of a script's head */
 };
 
 static int walk_folder(struct folder_walk *w, struct error *err);
@@ -90,6 +92,23 @@ static int copy_bytes(struct folder_walk *w, int fd, uint64_t size_bytes,
     return 0;
 }
 
+/* How many bytes of the file w->moved stands for; the rest is read next. */
+static int move_head(struct folder_walk *w, int fd, enum tree_kind kind, size_t *out,
+                     struct error *err)
+{
+    const char *home = w->archiving.request->home;
+    char head[HEAD_SIZE + 1];
+    strbuf_reset(&w->moved);
+    *out = 0;
+    if (home == NULL || kind != TREE_EXECUTABLE) {
+        return 0;
+    }
+    ssize_t got = fdio_pread_full(fd, head, HEAD_SIZE, 0);
+    head[got > 0 ? got : 0] = '\0';
+    *out = archive_move_head(home, head, &w->moved);
+    return got < 0 || lseek(fd, (off_t)*out, SEEK_SET) < 0 ? error_sys(err, "read") : 0;
+}
+
 static int add_file(struct folder_walk *w, int dir_fd, const char *name,
                     struct error *err)
 {
@@ -104,11 +123,20 @@ static int add_file(struct folder_walk *w, int dir_fd, const char *name,
         return error_set(err, ERR_CHANGED, "it is no file any more");
     }
     enum tree_kind kind = (st.st_mode & S_IXUSR) != 0 ? TREE_EXECUTABLE : TREE_FILE;
-    uint64_t size_bytes = (uint64_t)st.st_size;
-    return archiving_add(&w->archiving, kind, w->path, size_bytes, st.st_mtim.tv_sec,
-                         err) < 0
+    size_t moved;
+    if (move_head(w, fd, kind, &moved, err) < 0) {
+        return -1;
+    }
+    if ((uint64_t)st.st_size < moved) {
+        return error_set(err, ERR_CHANGED, "it was changed while it was read");
+    }
+    uint64_t rest = (uint64_t)st.st_size - moved;
+    return archiving_add(&w->archiving, kind, w->path, w->moved.length + rest,
+                         st.st_mtim.tv_sec, err) < 0 ||
+                   tar_writer_data(w->archiving.tar, w->moved.data, w->moved.length,
+                                   err) < 0
                ? -1
-               : copy_bytes(w, fd, size_bytes, err);
+               : copy_bytes(w, fd, rest, err);
 }
 
 static int add_link(struct folder_walk *w, int dir_fd, const char *name, int64_t mtime_s,
@@ -124,7 +152,12 @@ static int add_link(struct folder_walk *w, int dir_fd, const char *name, int64_t
                          TREE_SYMLINK_MAX);
     }
     w->target[length] = '\0';
-    return archiving_add_link(&w->archiving, w->path, w->target, mtime_s, err);
+    const char *home = w->archiving.request->home;
+    if (home != NULL) {
+        archive_move_link(home, w->path, w->target, &w->moved);
+    }
+    return archiving_add_link(&w->archiving, w->path,
+                              home != NULL ? w->moved.data : w->target, mtime_s, err);
 }
 
 static int enter_folder(struct folder_walk *w, const char *name, int64_t mtime_s,
@@ -201,8 +234,11 @@ int archive_folder(const struct archive_request *request, int dir_fd,
 
     w->folders = folders;
     w->buffer = buffer;
-    return archiving_begin(a, request, err) < 0 || walk_folder(w, err) < 0 ||
-                   archiving_finish(a, out, err) < 0
-               ? -1
-               : 0;
+    strbuf_init(&w->moved, (size_t)64 << 10);
+    int result = archiving_begin(a, request, err) < 0 || walk_folder(w, err) < 0 ||
+                         archiving_finish(a, out, err) < 0
+                     ? -1
+                     : 0;
+    strbuf_release(&w->moved);
+    return result;
 }

@@ -1,11 +1,12 @@
 /*
- * archive_inside: what archive.c (of a snapshot) and archive_folder.c share; for them
- * alone.            [content]
+ * archive_inside: what archive.c (of a snapshot), archive_folder.c and archive_moved.c
+ * share; for them alone.            [content]
  */
 #ifndef COMMON_ARCHIVE_INSIDE_H
 #define COMMON_ARCHIVE_INSIDE_H
 
 #include "common/archive.h"
+#include "common/strbuf.h"
 #include "common/tar.h"
 
 /* An archive that is being written. */
@@ -30,5 +31,15 @@ int archiving_add(struct archiving *a, enum tree_kind kind, const char *path,
                   uint64_t size_bytes, int64_t mtime_s, struct error *err);
 int archiving_add_link(struct archiving *a, const char *path, const char *target,
                        int64_t mtime_s, struct error *err);
+
+/* For what leaves its place, the absolute folder `home` (no slash behind it). Pure. */
+
+/* Append to the emptied out where the link at path leads: one into home is relative. */
+void archive_move_link(const char *home, const char *path, const char *target,
+                       struct strbuf *out);
+/* How many bytes of a file's beginning, NUL-terminated, name an interpreter in home/bin;
+ * out, emptied, is what stands for them: what a script is started with lies beside it
+ * (Python), or in PATH. 0: none do, and out is empty. */
+size_t archive_move_head(const char *home, const char *head, struct strbuf *out);
 
 #endif

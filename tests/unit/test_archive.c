@@ -312,6 +312,57 @@ static enum error_code archive_in(const struct scratch *s, struct worktree_limit
     return archive_folder(&request, in, &facts, err) < 0 ? err->code : ERR_NONE;
 }
 
+/* What stood at `home` works elsewhere: what named that place by its path does no more.
+ */
+static void what_is_moved_finds_itself(void **state)
+{
+    CLEANUP_SCRATCH struct scratch *s = scratch_new();
+    CLEANUP_FD int out = open_new(s, "a.tar");
+    struct left_out left = {.count = 0};
+    struct archive_facts facts;
+    CLEANUP_FREE char *home = xasprintf("%s/in", s->path);
+    CLEANUP_FREE char *lib = xasprintf("%s//lib", home);
+    CLEANUP_FREE char *beside = xasprintf("%s-2/lib", home);
+    CLEANUP_FREE char *script = xasprintf("#!%s/bin/python3 -s\nbody\n", home);
+    CLEANUP_FREE char *perl = xasprintf("#! %s/bin/perl -w\nbody\n", home);
+    CLEANUP_FREE char *quoted =
+        xasprintf("#!/bin/sh\n'''exec' '%s/bin/python3' \"$0\" \"$@\"\n' '''\n", home);
+    CLEANUP_FREE char *other = xasprintf("#!%s-2/bin/python3\n", home);
+
+    (void)state;
+    scratch_mkdir(s, "in");
+    scratch_mkdir(s, "in/bin");
+    scratch_write(s, "in/bin/script", script);
+    scratch_write(s, "in/bin/perl", perl);
+    scratch_write(s, "in/bin/quoted", quoted);
+    scratch_write(s, "in/bin/other", other);
+    scratch_write(s, "in/bin/text", script);
+    static const char *const programs[] = {"script", "perl", "quoted", "other"};
+    for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
+        CLEANUP_FREE char *path = xasprintf("in/bin/%s", programs[i]);
+        assert_int_equal(fchmodat(s->fd, path, 0755, 0), 0);
+    }
+    scratch_link(s, "in/bin/lib", lib);
+    scratch_link(s, "in/bin/beside", beside);
+    CLEANUP_FD int in = scratch_open_dir(s, "in");
+    const struct archive_request request = {
+        .out_fd = out, .leads_out = note_link, .home = home, .context = &left};
+    assert_int_equal(archive_folder(&request, in, &facts, NULL), 0);
+    unpack_well(s, "a.tar", "out");
+    assert_file(s, "out/bin/script",
+                "#!/bin/sh\n'''exec' \"$(dirname -- \"$0\")\"/python3 -s \"$0\" \"$@\"\n"
+                "' '''\nbody\n");
+    assert_file(s, "out/bin/perl", "#!/usr/bin/env perl\nbody\n");
+    assert_file(s, "out/bin/quoted",
+                "#!/bin/sh\n'''exec' \"$(dirname -- \"$0\")\"/'python3' \"$0\" \"$@\"\n"
+                "' '''\n");
+    assert_file(s, "out/bin/other", other);
+    assert_file(s, "out/bin/text", script);
+    assert_link(s, "out/bin/lib", "../lib");
+    assert_int_equal(left.count, 1);
+    assert_string_equal(left.path, "bin/beside");
+}
+
 static void a_folder_beyond_its_limits_is_refused(void **state)
 {
     CLEANUP_SCRATCH struct scratch *s = scratch_new();
@@ -593,6 +644,7 @@ int main(void)
         cmocka_unit_test(what_is_missing_in_the_store_is_said),
         cmocka_unit_test(a_full_disk_is_told_as_such),
         cmocka_unit_test(a_folder_comes_back_with_its_times),
+        cmocka_unit_test(what_is_moved_finds_itself),
         cmocka_unit_test(a_folder_beyond_its_limits_is_refused),
         cmocka_unit_test(what_cannot_be_archived_is_named),
         cmocka_unit_test(paths_that_lead_out_are_refused),
