@@ -201,6 +201,7 @@ static int write_driver(struct attending *a, const struct spark_shipment *shipme
                                         .copy_of = PROJECT_ALIAS,
                                         .python_path = &python_path,
                                         .variables = &variables,
+                                        .prefix = shipment->prefix,
                                         .outputs = shipment->outputs,
                                         .token = token};
     spark_driver_write(&driver, &text);

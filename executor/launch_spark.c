@@ -69,14 +69,14 @@ static bool has_same_minor(const char *a, const char *b)
 }
 
 /* Executors elsewhere refuse a driver of another minor version, but only once the first
- * of them is at work. */
+ * of them is at work. What a Python that came along is, the driver's is too. */
 static int check_versions(const struct launch_spark *l, const char *driver,
                           const char *executor, struct error *err)
 {
     const char *own = l->pin->facts.python;
 
     if (l->place.is_local || strcmp(driver, executor) == 0 || own[0] == '\0' ||
-        l->node.python_version[0] == '\0' ||
+        executor != l->node.python || l->node.python_version[0] == '\0' ||
         has_same_minor(own, l->node.python_version)) {
         return 0;
     }
@@ -88,13 +88,23 @@ static int check_versions(const struct launch_spark *l, const char *driver,
                            "the cluster's with --interpreter");
 }
 
+/* The interpreter that the run names is in an archive of the user's, which executors
+ * unpack, and nobody here: "./env/bin/python". */
+static bool is_in_archive(const struct launch_spark *l)
+{
+    const char *name = l->spec->interpreter;
+    return !l->place.is_local && name != NULL && l->spec->spark->archives.count > 0 &&
+           name[0] != '/' && name[0] != '~' && strchr(name, '/') != NULL;
+}
+
 /* What starts the script: absolute, malloc'ed. NULL: err. */
 static char *driver_python(const struct launch_spark *l, struct error *err)
 {
-    const char *wish = l->interpreter != NULL         ? l->interpreter
-                       : l->spec->interpreter != NULL ? l->spec->interpreter
-                       : l->node.python[0] != '\0'    ? l->node.python
-                                                      : "python3";
+    const char *named = is_in_archive(l) ? NULL : l->spec->interpreter;
+    const char *wish = l->interpreter != NULL      ? l->interpreter
+                       : named != NULL             ? named
+                       : l->node.python[0] != '\0' ? l->node.python
+                                                   : "python3";
     char *found = command_find_python(wish, l->variables);
 
     if (found == NULL) {
@@ -205,6 +215,7 @@ static int prepare_submit(struct launch_spark *l, struct error *err)
         return -1;
     }
     const char *executor = l->shipment.python != NULL ? l->shipment.python
+                           : is_in_archive(l)         ? l->spec->interpreter
                            : is_everywhere            ? python
                                                       : l->node.python;
     if (!l->place.is_local) {

@@ -8,6 +8,7 @@ exception end the script alone, and no line of ours is in its tracebacks.
 Settings (texts are byte strings as FORMATS.md 2 has them):
   script, arguments, project   what to start, and the folder in which
   python_path                  folders for the front of PYTHONPATH, relative to where this program began
+  prefix                       folder of a conda environment, relative as those; its programs come first in PATH
   variables                    more environment variables
   log                          file that the script's output goes to: no pipe, and not Spark, stands between
   result                       file that says how the script goes (write_file); where there is none, the trailer does
@@ -87,6 +88,10 @@ def describe():
 def make_environment(settings):
     """The script's variables, as bytes."""
     variables = dict(getattr(os, "environb", os.environ))
+    if settings.get("prefix"):
+        prefix = os.path.abspath(to_bytes(settings["prefix"]))
+        variables[b"CONDA_PREFIX"] = prefix
+        variables[b"PATH"] = prefix + b"/bin:" + variables.get(b"PATH", b"/usr/bin:/bin")
     for name, value in settings.get("variables", {}).items():
         variables[name.encode("utf-8")] = to_bytes(value)
     paths = [os.path.abspath(to_bytes(path)) for path in settings.get("python_path", [])]

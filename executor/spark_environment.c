@@ -1,13 +1,11 @@
 #include "executor/spark_environment.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/archive.h"
-#include "common/fdio.h"
 #include "common/files.h"
 #include "common/pep440.h"
 
@@ -17,14 +15,24 @@ static const struct worktree_limits limits = {.max_files = 2000000,
                                               .max_size_bytes = UINT64_C(200) << 30};
 
 /*
- * argv: the folder, how many names have to work, the names. The others are found: what
- * has compiled parts is what may not work with another C library or Python.
+ * argv: the folder with the packages; "" or, of a Python that came along, the place where
+ * it was made; how many names have to work, the names. The others are found: what has
+ * compiled parts is what may not work with another C library or Python. A Python that
+ * came along has nothing but what is in its archive: what lies elsewhere executors lack.
  */
 static const char try_imports[] =
     "import importlib, os, sys\n"
-    "folder, count = sys.argv[1], int(sys.argv[2])\n"
-    "wanted = sys.argv[3:3 + count]\n"
-    "sys.path.insert(0, folder)\n"
+    "folder, home, count = sys.argv[1], sys.argv[2], int(sys.argv[3])\n"
+    "wanted = sys.argv[4:4 + count]\n"
+    "if home:\n"
+    "    own = os.path.realpath(sys.prefix) + os.sep\n"
+    "    for path in sys.path[:]:\n"
+    "        if path and not os.path.realpath(path).startswith(own):\n"
+    "            sys.path.remove(path)\n"
+    "            print('warning: %s is no part of the environment: the cluster does '\n"
+    "                  'not get it' % path)\n"
+    "else:\n"
+    "    sys.path.insert(0, folder)\n"
     "found = set()\n"
     "for top, folders, files in os.walk(folder):\n"
     "    if any(name.endswith('.so') for name in files):\n"
@@ -38,7 +46,11 @@ static const char try_imports[] =
     "        text = '%s cannot be imported: %s: %s' % (name, type(e).__name__, e)\n"
     "        if name in wanted:\n"
     "            sys.exit(text)\n"
-    "        print('warning: ' + text.split('\\n')[0])\n";
+    "        print('warning: ' + text.split('\\n')[0])\n"
+    "lines = open('/proc/self/maps').read().split('\\n') if home else []\n"
+    "for path in sorted(set(line[line.find('/'):] for line in lines if home in line)):\n"
+    "    print('warning: %s is used from where it was made, which no other node has' % "
+    "path)\n";
 
 /* A Python that is not known is found out by the import. */
 static int check_version(const struct environment_pin *pin, const char *python,
@@ -102,12 +114,21 @@ static bool is_left_out(const char *name)
     return false;
 }
 
-/* Folders at the top, and those that tell of them: "pip-23.0.1.dist-info". */
+struct packed {
+    const struct spark_packing *packing;
+    const char *packages; /* the folder of the packages below what is packed, "" */
+};
+
+/* Folders of packages, and those that tell of them: "pip-23.0.1.dist-info". */
 static bool is_wanted(void *context, const char *path, bool is_folder)
 {
-    (void)context;
-    CLEANUP_FREE char *name = xstrndup(path, strcspn(path, "-"));
-    return !is_folder || strchr(path, '/') != NULL || !is_left_out(name);
+    const struct packed *packed = context;
+    size_t length = strlen(packed->packages);
+    if (!is_folder || strncmp(path, packed->packages, length) != 0) {
+        return true;
+    }
+    CLEANUP_FREE char *name = xstrndup(path + length, strcspn(path + length, "-"));
+    return strchr(path + length, '/') != NULL || !is_left_out(name);
 }
 
 static void say_packed(const struct spark_packing *p, const struct archive_facts *facts)
@@ -118,13 +139,40 @@ static void say_packed(const struct spark_packing *p, const struct archive_facts
                  (unsigned long long)facts->totals.files, size);
 }
 
-static int pack_packages(const struct spark_packing *p, int fd, struct error *err)
+static int say_left_out(void *context, const char *path, const char *target,
+                        struct error *err)
 {
-    const struct archive_request request = {
-        .out_fd = fd, .limits = limits, .want = is_wanted};
+    const struct packed *packed = context;
+    (void)err;
+    programs_say(packed->packing->programs,
+                 "warning: %s is a link to %s, which is no part of the environment: the "
+                 "cluster does not get it",
+                 path, target);
+    return 0;
+}
+
+/* Where the packages are, below a prefix; malloc'ed. */
+static char *packages_folder(const struct spark_packing *p)
+{
+    return xasprintf("lib/python%.*s/site-packages/",
+                     (int)pep440_series(p->pin->facts.python), p->pin->facts.python);
+}
+
+/* Its packages; of conda's the whole prefix, with the interpreter that finds what belongs
+ * to it from where it lies itself. */
+static int pack(const struct spark_packing *p, int fd, struct error *err)
+{
+    bool is_whole = p->kind == SPARK_ENVIRONMENT_CONDA;
+    CLEANUP_FREE char *packages = packages_folder(p);
     CLEANUP_FREE char *path =
-        xasprintf("%s/lib/python%.*s/site-packages", p->pin->prefix,
-                  (int)pep440_series(p->pin->facts.python), p->pin->facts.python);
+        is_whole ? xstrdup(p->pin->prefix) : files_join(p->pin->prefix, packages);
+    struct packed packed = {.packing = p, .packages = is_whole ? packages : ""};
+    const struct archive_request request = {.out_fd = fd,
+                                            .limits = limits,
+                                            .want = is_wanted,
+                                            .leads_out = is_whole ? say_left_out : NULL,
+                                            .home = is_whole ? path : NULL,
+                                            .context = &packed};
     CLEANUP_FD int folder = files_open_dir(AT_FDCWD, path, err);
     struct archive_facts facts;
     if (folder < 0 || archive_folder(&request, folder, &facts, err) < 0) {
@@ -134,52 +182,34 @@ static int pack_packages(const struct spark_packing *p, int fd, struct error *er
     return 0;
 }
 
-/* conda-pack writes a file of its own, beside the scratch folder. */
-static int pack_conda(const struct spark_packing *p, int fd, struct error *err)
-{
-    CLEANUP_FREE char *path = xasprintf("%s.conda.tar", p->scratch);
-    const char *const argv[] = {"conda-pack", "--prefix", p->pin->prefix, "--output",
-                                path,         "--format", "tar",          "--force",
-                                "--quiet",    NULL};
-    int status = programs_run(p->programs, argv, false, err);
-    if (status < 0) {
-        (void)unlink(path);
-        if (err != NULL && err->code == ERR_SPAWN) {
-            error_set(err, ERR_NOT_FOUND,
-                      "a conda environment reaches a cluster by conda-pack, which the "
-                      "node does not have");
-            error_hint(err, "install it there (conda install -c conda-forge conda-pack), "
-                            "or give the environment as packages (requirements.txt)");
-        }
-        return error_result();
-    }
-    CLEANUP_FD int in = open(path, O_RDONLY | O_CLOEXEC);
-    (void)unlink(path);
-    if (status != 0 || in < 0) {
-        error_set(err, ERR_SPAWN, "conda-pack failed (status %d)", status);
-        return error_hint(err, "see prepare.log for what it said");
-    }
-    return fdio_copy(in, fd, INT64_MAX) < 0 ? error_sys(err, "copy the archive") : 0;
-}
-
 /* ---- Trying it */
 
 static int try_in(const struct spark_packing *p, const char *folder, struct error *err)
 {
-    bool is_conda = p->kind == SPARK_ENVIRONMENT_CONDA;
+    bool is_whole = p->kind == SPARK_ENVIRONMENT_CONDA;
     CLEANUP_FREE char *own = files_join(folder, "bin/python");
+    CLEANUP_FREE char *below = packages_folder(p);
+    CLEANUP_FREE char *packages = files_join(folder, below);
     CLEANUP_STRVEC struct strvec argv = STRVEC_INIT;
-    strvec_push(&argv, is_conda ? own : p->python);
+    if (is_whole && access(own, X_OK) < 0) {
+        error_set(
+            err, ERR_UNSUPPORTED,
+            "the environment's Python is not in its archive: %.300s/bin/python is a "
+            "link that leads out of it",
+            p->pin->prefix);
+        return error_hint(err, "give the environment a Python of its own");
+    }
+    strvec_push(&argv, is_whole ? own : p->python);
     strvec_push(&argv, "-I");
     strvec_push(&argv, "-c");
     strvec_push(&argv, try_imports);
-    /* conda's packages are its own Python's: its folder has nothing to look through. */
-    strvec_push(&argv, is_conda ? "/nonexistent" : folder);
+    strvec_push(&argv, is_whole ? packages : folder);
+    strvec_push(&argv, is_whole ? p->pin->prefix : "");
     CLEANUP_STRVEC struct strvec names = STRVEC_INIT;
     for (size_t i = 0; i < p->imports->count; i++) {
         CLEANUP_FREE char *top =
             xstrndup(p->imports->items[i], strcspn(p->imports->items[i], "."));
-        if (is_conda || !is_left_out(top)) {
+        if (!is_left_out(top)) {
             strvec_push(&names, p->imports->items[i]);
         }
     }
@@ -198,7 +228,9 @@ static int try_in(const struct spark_packing *p, const char *folder, struct erro
     }
     const char *newline = strrchr(said->data, '\n');
     error_set(err, ERR_UNSUPPORTED,
-              "the environment does not work with the cluster's Python (%.200s): %.400s",
+              is_whole ? "the environment does not work once it is moved (%.200s): %.400s"
+                       : "the environment does not work with the cluster's Python "
+                         "(%.200s): %.400s",
               argv.items[0], newline != NULL ? newline + 1 : said->data);
     return error_hint(err, "add what is missing to the requirements, or take the name "
                            "out of `imports`");
@@ -217,8 +249,7 @@ static int try_archive(const struct spark_packing *p, int fd, struct error *err)
 
 int spark_environment_pack(const struct spark_packing *p, int fd, struct error *err)
 {
-    int result = p->kind == SPARK_ENVIRONMENT_CONDA ? pack_conda(p, fd, err)
-                                                    : pack_packages(p, fd, err);
+    int result = pack(p, fd, err);
     if (result == 0 && p->python != NULL) {
         result = try_archive(p, fd, err);
     }

@@ -4,8 +4,9 @@
  *
  * What was built on this node for the cluster's own Python goes as an archive of its
  * site-packages, which the cluster's Python of the same minor version takes from
- * PYTHONPATH; one by conda goes whole, interpreter included, where conda-pack is here;
- * an interpreter that was there before is only named, and has to be on every node.
+ * PYTHONPATH; one by conda goes whole, interpreter included, and works where it is
+ * unpacked; an interpreter that was there before is only named, and has to be on every
+ * node.
  */
 #ifndef EXECUTOR_SPARK_ENVIRONMENT_H
 #define EXECUTOR_SPARK_ENVIRONMENT_H
@@ -31,7 +32,8 @@ int spark_environment_choose(const struct environment_pin *pin, const char *pyth
 struct spark_packing {
     const struct environment_pin *pin;
     enum spark_environment_kind kind; /* of the two that are archives */
-    const char *python; /* the cluster's; NULL: it is not here, and is not tried */
+    const char *python; /* the cluster's; NULL: it is not here, and is not tried. One of
+                           conda is tried with its own, where this is not NULL */
     const struct strvec *imports; /* that have to work */
     struct programs *programs;
     const char *scratch; /* a folder that may be made; it is gone afterwards */
@@ -39,9 +41,9 @@ struct spark_packing {
 
 /*
  * Write its archive to fd, which is at its beginning and can be read, and try it: from an
- * unpacked copy the cluster's Python imports what has to work. What else has compiled
- * parts and cannot be imported is said in a line. Errors: ERR_UNSUPPORTED (it does not
- * work there), ERR_NOT_FOUND (conda-pack), ERR_CANCELED, archive.h's.
+ * unpacked copy the cluster's Python, or its own, imports what has to work. What else has
+ * compiled parts and cannot be imported is said in a line, and what does not come along.
+ * Errors: ERR_UNSUPPORTED (it does not work there), ERR_CANCELED, archive.h's.
  */
 int spark_environment_pack(const struct spark_packing *p, int fd, struct error *err);
 

@@ -218,6 +218,7 @@ static int send_environment(const struct spark_ship *s, const struct shipping *s
         return -1;
     }
     if (kind == SPARK_ENVIRONMENT_CONDA) {
+        out->prefix = SPARK_ALIAS_ENVIRONMENT;
         out->python = xstrdup("./" SPARK_ALIAS_ENVIRONMENT "/bin/python");
     }
     return 0;

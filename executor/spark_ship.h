@@ -39,8 +39,10 @@ struct spark_shipment {
     /* For PYTHONPATH, first one first, relative to the folder where a container works:
      * "project/src", "project", "environment". */
     struct strvec python_path;
-    char *python;  /* of executors, and of a driver in the cluster: absolute, or relative
-                      to the folder where a container works; NULL: the cluster's own */
+    char *python; /* of executors, and of a driver in the cluster: absolute, or relative
+                     to the folder where a container works; NULL: the cluster's own */
+    const char *prefix; /* of a conda environment that came along, relative too; static,
+                           or NULL */
     char *outputs; /* URI of the archive that a driver in the cluster leaves; NULL where
                       the cluster has no file system */
     bool has_sent; /* something was sent now */

@@ -246,6 +246,7 @@ void spark_driver_write(const struct spark_driver *driver, struct strbuf *out)
     json_add_string(j, "token", driver->token);
     json_add_integer(j, "attempt", driver->attempt);
     add_text(j, "copy_of", driver->copy_of);
+    add_text(j, "prefix", driver->prefix);
     if (driver->outputs != NULL) {
         struct json *outputs = json_add(j, "outputs", json_new_object());
 

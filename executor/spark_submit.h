@@ -57,6 +57,8 @@ struct spark_driver {
     const char *log, *result, *context; /* absolute; NULL: not on this node */
     const char *copy_of; /* the folder that project becomes a copy of; NULL:
                             it is there */
+    const char *prefix;  /* the folder of a conda environment that came along, where the
+                            driver begins; NULL: none did */
     const char *outputs; /* URI of the archive of its outputs; NULL: they stay
                             where they are */
     const char *token;   /* for the trailer */

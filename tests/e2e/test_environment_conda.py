@@ -1,40 +1,24 @@
 """Conda environments by micromamba, mamba or conda; against a stand-in (support/conda_standin.py)."""
 
 import hashlib
-import json
-import sys
 from pathlib import Path
 
 import pytest
+from support.conda import Conda
 from support.environments import definition, environment, is_sealed, pin, prepare_log, run_python
 
-STANDIN = Path(__file__).parent.parent / "support" / "conda_standin.py"
 SHOW = (
     "import os, sys\n"
     "print(sys.prefix, os.environ['CONDA_PREFIX'], os.environ['PATH'].split(':')[0], 'VIRTUAL_ENV' in os.environ)\n"
 )
 
 
-class Conda:
-    """The node has micromamba, and a channel with packages."""
+class NodeConda(Conda):
+    """The node has it."""
 
     def __init__(self, node, folder: Path) -> None:
-        self.bin, self.channel = folder / "conda-bin", folder / "channel"
-        self.bin.mkdir()
-        self.channel.mkdir()
-        program = self.bin / "micromamba"
-        program.write_text(f"#!{sys.executable}\n" + STANDIN.read_text())
-        program.chmod(0o755)
+        super().__init__(folder)
         node.environment["PATH"] = f"{self.bin}:{node.environment['PATH']}"
-        for name in ("python-3.11.7", "pip-24.0", "tinyapp-1.0"):
-            self.add(name)
-
-    def add(self, name: str, content: str = "") -> None:
-        (self.channel / name).write_text(content or name)
-
-    def calls(self) -> list:
-        path = self.bin / "calls"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def wish(self, *specs: str, **changes) -> dict:
         channels = [f"file://{self.channel}", "nodefaults"]
@@ -49,8 +33,8 @@ class Conda:
 
 
 @pytest.fixture
-def conda(node, tmp_path) -> Conda:
-    return Conda(node, tmp_path)
+def conda(node, tmp_path) -> NodeConda:
+    return NodeConda(node, tmp_path)
 
 
 def test_conda_packages_make_an_environment_that_the_next_run_finds(node, envs, conda):

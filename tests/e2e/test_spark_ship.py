@@ -2,11 +2,14 @@
 whose file system is a folder."""
 
 import json
+import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 from support import spark_standin
+from support.conda import Conda
+from support.environments import other_python
 from support.projects import write_files
 
 
@@ -29,6 +32,9 @@ def spark(errand, tmp_path):
         def files(self) -> dict[str, int]:
             found = [path for path in self.base.rglob("*") if path.is_file()]
             return {str(path.relative_to(self.base)): path.stat().st_mtime_ns for path in found}
+
+        def has_environment(self) -> bool:
+            return any(name.startswith("environments/") for name in self.files())
 
         def archives(self) -> dict[str, Path]:
             """By alias."""
@@ -163,3 +169,85 @@ def test_many_first_uses_make_and_send_one_environment(errand, make_errand, make
     assert sum("sent the environment" in one.errors for one in said) == 1
     (environment,) = spark.files()
     assert environment.startswith("environments/")
+
+
+# ---- Environments with a Python of their own
+
+
+@pytest.fixture
+def conda(errand, tmp_path) -> Conda:
+    """The node has one, and a Python of another version than the cluster's in its channel."""
+    found = Conda(tmp_path)
+    errand.more_env["PATH"] = f"{found.bin}:{errand.env()['PATH']}"
+    executable, version = other_python()
+    found.add_python(executable, version)
+    found.add_module("tiny")
+    return found
+
+
+def said_by(*words: Path | str) -> str:
+    return subprocess.run(words, check=True, capture_output=True, text=True, cwd="/").stdout.strip()
+
+
+def test_a_conda_environment_goes_whole_and_works_where_it_is_unpacked(errand, spark, conda, tmp_path):
+    executable, version = other_python()
+    job = "import sys, tiny\nprint('driver', sys.prefix, '%d.%d.%d' % sys.version_info[:3])\n"
+    write_files(errand.cwd, {"environment.yml": conda.file(f"python={version}", "tiny"), "job.py": job})
+    result = spark.run()
+    assert result.code == 0, errand.show()
+    _, prefix, driver = next(line for line in result.text.splitlines() if line.startswith("driver ")).split()
+    assert driver == version
+    told = spark.told()
+    assert told["conf"]["spark.pyspark.python"] == told["environment"]["PYSPARK_PYTHON"] == "./environment/bin/python"
+    assert told["conf"]["spark.executorEnv.PYTHONPATH"] == "./project"
+    before = spark.files()
+    assert spark.run().code == 0
+    assert spark.files() == before
+    # Of another node, which has nothing but the archive.
+    unpacked = tmp_path / "environment"
+    with tarfile.open(spark.archives()["environment"]) as archive:
+        assert [one.name for one in archive if one.issym() and one.linkname.startswith("/")] == []
+        archive.extractall(unpacked)
+    Path(prefix).rename(tmp_path / "away")
+    assert said_by(unpacked / "bin" / "python", "-c", "import sys, tiny\nprint(sys.prefix)") == str(unpacked)
+    assert said_by(unpacked / "bin" / "short") == said_by(unpacked / "bin" / "long") == str(unpacked)
+
+
+def test_a_conda_environment_whose_python_lies_elsewhere_is_refused_before_anything_starts(errand, spark, conda):
+    conda.add("python-2.9.9")  # a virtual environment's
+    write_files(errand.cwd, {"environment.yml": conda.file("python=2.9.9", "tiny")})
+    result = spark.run()
+    assert result.code == 125
+    assert "bin/python is a link that leads out of it" in result.errors
+    assert not spark.has_environment()
+
+
+def test_what_works_only_where_it_was_built_is_refused(errand, spark, conda):
+    conda.add_module("bound", "import sys\nassert '/envs/' in sys.prefix, 'lost ' + sys.prefix\n")
+    text = conda.file(f"python={other_python()[1]}", "bound")
+    config = "environment: {conda: environment.yml, imports: [bound]}\n"
+    write_files(errand.cwd, {"environment.yml": text, "errand.yaml": config})
+    result = spark.run()
+    assert result.code == 125
+    assert "the environment does not work once it is moved" in result.errors
+    assert "bound cannot be imported: AssertionError: lost" in result.errors
+    assert not spark.has_environment()
+
+
+def test_on_one_machine_a_conda_environment_stays_where_it_is(errand, spark, conda):
+    write_files(errand.cwd, {"environment.yml": conda.file("python", "tiny"), "job.py": "import tiny\n"})
+    assert errand.run("run", "--framework", "pyspark", "--master", "local[1]", "job.py").code == 0
+    assert spark.files() == {}
+    assert "/envs/" in spark.told()["environment"]["PYSPARK_PYTHON"]
+
+
+def test_an_interpreter_in_an_archive_is_for_executors(errand, spark, tmp_path):
+    """In client mode: on this node it is not unpacked, and the driver has the cluster's Python."""
+    (tmp_path / "py.tar.gz").touch()
+    archive = f"file://{tmp_path}/py.tar.gz#env"
+    write_files(errand.cwd, {"job.py": "import sys\nprint(sys.executable)\n"})
+    result = spark.run("--archives", archive, "--interpreter", "./env/bin/python")
+    told = spark.told()
+    assert told["conf"]["spark.pyspark.python"] == told["environment"]["PYSPARK_PYTHON"] == "./env/bin/python"
+    assert archive in told["options"]["--archives"].split(",")
+    assert result.code == 0, result

@@ -4,6 +4,8 @@
 Unverified: the official static micromamba, channels over a network, the solver. What it makes is a virtual environment
 of the Python that runs it, with a conda-meta record for each package of a `channel` (a folder with NAME-VERSION files);
 like the real one it replaces a prefix that is there and leaves a half-built one behind where a package is `broken`.
+A python whose file says "whole FILE" is a copy of that Python with its library, as conda's are: such a prefix works
+wherever it is put. Packages whose file says "module CODE" are a module of their name.
 """
 
 import hashlib
@@ -35,6 +37,37 @@ def find(channels: list[str], spec: str) -> tuple[str, str, Path]:
     raise AssertionError
 
 
+def copy_python(executable: Path, prefix: Path) -> None:
+    """Program and library, and scripts as conda and pip write them."""
+    version = executable.resolve().name
+    library = executable.resolve().parent.parent / "lib"
+    leave_out = shutil.ignore_patterns("site-packages", "test", "tests", "idlelib", "config-*", "__pycache__", "*.pyc")
+    shutil.copytree(library / version, prefix / "lib" / version, ignore=leave_out, symlinks=True)
+    (prefix / "lib" / version / "site-packages").mkdir()
+    for path in library.glob(f"lib{version}*.so*"):
+        shutil.copy2(path, prefix / "lib", follow_symlinks=False)
+    (prefix / "bin").mkdir()
+    shutil.copy2(executable.resolve(), prefix / "bin" / version)
+    (prefix / "bin" / "python3").symlink_to(version)
+    (prefix / "bin" / "python").symlink_to(prefix / "bin" / version)  # conda's is relative
+    code = "import sys\nprint(sys.prefix)\n"
+    scripts = {
+        "short": f"#!{prefix}/bin/python\n{code}",
+        "long": f"#!/bin/sh\n'''exec' {prefix}/bin/{version} \"$0\" \"$@\"\n' '''\n{code}",
+    }
+    for name, text in scripts.items():
+        (prefix / "bin" / name).write_text(text)
+        (prefix / "bin" / name).chmod(0o755)
+
+
+def make_python(prefix: Path, content: str, *, has_pip: bool) -> None:
+    if content.startswith("whole "):
+        copy_python(Path(content.removeprefix("whole ")), prefix)
+    else:
+        extra = [] if has_pip else ["--without-pip"]
+        subprocess.run([sys.executable, "-m", "venv", *extra, str(prefix)], check=True)
+
+
 def create(words: list[str]) -> None:
     if words[:2] != ["-y", "-p"] or words[3:5] != ["--no-rc", "--override-channels"]:
         refuse(f"The following argument was not expected: {words}", 109)
@@ -45,14 +78,16 @@ def create(words: list[str]) -> None:
     found = [find(channels, spec) for spec in rest]
     shutil.rmtree(prefix, ignore_errors=True)
     has_pip = any(name == "pip" for name, _, _ in found)
-    extra = [] if has_pip else ["--without-pip"]
-    if any(name == "python" for name, _, _ in found):
-        subprocess.run([sys.executable, "-m", "venv", *extra, str(prefix)], check=True)
+    for path in (path for name, _, path in found if name == "python"):
+        make_python(prefix, path.read_text(), has_pip=has_pip)
     (prefix / "conda-meta").mkdir(parents=True)
     for name, version, path in found:
         print(f"  + {name}  {version}")
         if "broken" in path.read_text():
             refuse("critical libmamba extraction failed: No space left on device")
+        if path.read_text().startswith("module "):
+            (site,) = prefix.glob("lib/python*/site-packages")
+            (site / f"{name}.py").write_text(path.read_text().removeprefix("module "))
         digest = hashlib.md5(path.read_bytes()).hexdigest()
         record = {"name": name, "version": version, "url": f"file://{path}", "md5": digest}
         (prefix / "conda-meta" / f"{path.name}.json").write_text(json.dumps(record))

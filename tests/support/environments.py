@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -26,6 +27,17 @@ def other_pythons() -> list[str]:
                 found.add(path.name.removeprefix("python"))
     newer = {version for version in found if int(version.split(".")[1]) >= 8}
     return sorted(newer - {".".join(map(str, sys.version_info[:2]))}, key=lambda one: int(one.split(".")[1]))
+
+
+def other_python() -> tuple[str, str]:
+    """One beside ours, where the machine has any: its program, and its version with the last number."""
+    for folder in ["/usr/bin", "/usr/local/bin", *Path.home().glob(".pyenv/versions/*/bin")]:
+        for version in other_pythons():
+            path = Path(folder) / f"python{version}"
+            if path.exists():
+                said = subprocess.run([path, "--version"], check=True, capture_output=True, text=True).stdout
+                return str(path), said.split()[1]
+    return sys.executable, "{}.{}.{}".format(*sys.version_info)
 
 
 def definition(*requirements: str, index: str | None = None, **changes) -> dict:
