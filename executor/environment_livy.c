@@ -97,7 +97,7 @@ static int pack(const struct preparation *p, const struct environment_pin *pin, 
                 struct error *err)
 {
     enum spark_environment_kind kind = SPARK_ENVIRONMENT_NONE;
-    if (spark_environment_choose(pin, "", "", &kind, err) < 0) {
+    if (spark_environment_choose(pin, NULL, &kind, err) < 0) {
         return -1;
     }
     if (kind != SPARK_ENVIRONMENT_PACKAGES) {

@@ -52,29 +52,62 @@ static const char try_imports[] =
     "    print('warning: %s is used from where it was made, which no other node has' % "
     "path)\n";
 
-/* A Python that is not known is found out by the import. */
-static int check_version(const struct environment_pin *pin, const char *python,
-                         const char *python_version, struct error *err)
+/* Which Pythons a Spark works with, where that is known. Of Spark before 3.4 it is the
+ * pickling of functions that fails (apache/spark pulls 26194, 38987), of 4 the import.
+ */
+static const struct {
+    const char *spark, *python, *words; /* specifiers as PEP 440 has them */
+} pythons[] = {
+    {"<3.0", "<3.8", "3.7 or older"},
+    {"<3.4", "<3.11", "3.10 or older"},
+    {"==4.0.*", ">=3.9", "3.9 or newer"},
+    {">=4.1", ">=3.10", "3.10 or newer"},
+};
+
+/* Of a Python that is not the one which the cluster's Spark was set up with. */
+static int check_spark(const struct environment_pin *pin, const struct spark_node *node,
+                       struct error *err)
 {
     const char *own = pin->facts.python;
-    if (own[0] == '\0' || python_version[0] == '\0' ||
-        pep440_same_series(own, python_version)) {
+    const char *spark = node != NULL ? node->version : "";
+    /* "2.4.4.2.6.99" and "3.3.1-amzn-0" are vendors'. */
+    CLEANUP_FREE char *series = xstrndup(spark, pep440_series(spark));
+    for (size_t i = 0; own[0] != '\0' && spark[0] != '\0' && i < ARRAY_SIZE(pythons);
+         i++) {
+        if (pep440_fits(series, pythons[i].spark) &&
+            !pep440_fits(own, pythons[i].python)) {
+            error_set(err, ERR_UNSUPPORTED,
+                      "the environment's Python is %s, and Spark %.60s works with %s",
+                      own, spark, pythons[i].words);
+            return error_hint(err, "ask for such a Python in the environment");
+        }
+    }
+    return 0;
+}
+
+/* A Python that is not known is found out by the import. */
+static int check_version(const struct environment_pin *pin, const struct spark_node *node,
+                         struct error *err)
+{
+    const char *own = pin->facts.python;
+    const char *other = node != NULL ? node->python_version : "";
+    if (own[0] == '\0' || other[0] == '\0' || pep440_same_series(own, other)) {
         return 0;
     }
     error_set(err, ERR_UNSUPPORTED,
               "the environment is for Python %.*s, the cluster's Python is %.*s: %.200s",
-              (int)pep440_series(own), own, (int)pep440_series(python_version),
-              python_version, python);
+              (int)pep440_series(own), own, (int)pep440_series(other), other,
+              node->python);
     return error_hint(
         err,
         "set `python: %.*s` for the environment, or spark.pyspark.python to "
         "an interpreter of the cluster that is a %.*s",
-        (int)pep440_series(python_version), python_version, (int)pep440_series(own), own);
+        (int)pep440_series(other), other, (int)pep440_series(own), own);
 }
 
-int spark_environment_choose(const struct environment_pin *pin, const char *python,
-                             const char *python_version, enum spark_environment_kind *out,
-                             struct error *err)
+int spark_environment_choose(const struct environment_pin *pin,
+                             const struct spark_node *node,
+                             enum spark_environment_kind *out, struct error *err)
 {
     *out = SPARK_ENVIRONMENT_NONE;
     if (pin == NULL) {
@@ -88,14 +121,13 @@ int spark_environment_choose(const struct environment_pin *pin, const char *pyth
     }
     if (pin->facts.identity[0] == '\0') {
         *out = SPARK_ENVIRONMENT_EXISTING;
-        return 0;
-    }
-    if (strcmp(pin->activation, "conda") == 0) {
+    } else if (strcmp(pin->activation, "conda") == 0) {
         *out = SPARK_ENVIRONMENT_CONDA;
-        return 0;
+    } else {
+        *out = SPARK_ENVIRONMENT_PACKAGES;
+        return check_version(pin, node, err);
     }
-    *out = SPARK_ENVIRONMENT_PACKAGES;
-    return check_version(pin, python, python_version, err);
+    return check_spark(pin, node, err);
 }
 
 /* ---- Packing */

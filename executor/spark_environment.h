@@ -13,6 +13,7 @@
 
 #include "executor/environment.h"
 #include "executor/environment_program.h"
+#include "executor/spark_node.h"
 
 enum spark_environment_kind {
     SPARK_ENVIRONMENT_NONE,     /* the cluster's own Python and what it has */
@@ -21,12 +22,13 @@ enum spark_environment_kind {
     SPARK_ENVIRONMENT_EXISTING, /* an interpreter by its path */
 };
 
-/* Which it is, and whether it can serve. python, python_version: the cluster's ("3.8.10";
- * "" where nobody knows). Errors: ERR_UNSUPPORTED: an image, or another minor version:
- * a sentence with what to do. pin NULL: none. */
-int spark_environment_choose(const struct environment_pin *pin, const char *python,
-                             const char *python_version, enum spark_environment_kind *out,
-                             struct error *err);
+/* Which it is, and whether it can serve. node: the cluster's; NULL: nothing is known of
+ * it. Errors: ERR_UNSUPPORTED: an image, another minor version than the cluster's Python,
+ * or one that its Spark does not work with: a sentence with what to do. pin NULL: none.
+ */
+int spark_environment_choose(const struct environment_pin *pin,
+                             const struct spark_node *node,
+                             enum spark_environment_kind *out, struct error *err);
 
 /* All borrowed. */
 struct spark_packing {

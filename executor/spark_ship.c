@@ -228,8 +228,7 @@ static int add_environment(const struct spark_ship *s, const struct shipping *sh
                            struct spark_shipment *out, struct error *err)
 {
     enum spark_environment_kind kind = SPARK_ENVIRONMENT_NONE;
-    if (spark_environment_choose(s->pin, s->node->python, s->node->python_version, &kind,
-                                 err) < 0) {
+    if (spark_environment_choose(s->pin, s->node, &kind, err) < 0) {
         return -1;
     }
     switch (kind) {

@@ -261,9 +261,10 @@ static void what_cannot_be_imported_there_is_not_sent(void **state)
 static enum error_code choose(struct place *p, enum spark_environment_kind *out,
                               struct error *err)
 {
-    return spark_environment_choose(&p->pin, "/opt/py/bin/python", "3.8.10", out, err) < 0
-               ? err->code
-               : ERR_NONE;
+    set(&p->node.python, "/opt/py/bin/python");
+    set(&p->node.python_version, "3.8.10");
+    return spark_environment_choose(&p->pin, &p->node, out, err) < 0 ? err->code
+                                                                     : ERR_NONE;
 }
 
 static void another_minor_version_is_said_before_anything_is_packed(void **state)
@@ -280,6 +281,43 @@ static void another_minor_version_is_said_before_anything_is_packed(void **state
     snprintf(p.pin.facts.python, sizeof(p.pin.facts.python), "3.8.2");
     assert_int_equal(choose(&p, &kind, &err), ERR_NONE);
     assert_int_equal(kind, SPARK_ENVIRONMENT_PACKAGES);
+    place_close(&p);
+}
+
+static void a_python_that_spark_does_not_work_with_is_said(void **state)
+{
+    static const struct {
+        const char *spark, *python, *words;
+    } rows[] = {
+        {"2.4.4.2.6.99.201-25", "3.7.16", NULL},
+        {"2.4.4.2.6.99.201-25", "3.8.18", "Spark 2.4.4.2.6.99.201-25 works with 3.7 or"},
+        {"3.3.1-amzn-0", "3.10.1", NULL},
+        {"3.3.1-amzn-0", "3.11.7", "Python is 3.11.7, and Spark 3.3.1-amzn-0 works with"},
+        {"3.4.0", "3.11.7", NULL},
+        {"3.5.9", "3.13.0", NULL},
+        {"4.0.2", "3.9.18", NULL},
+        {"4.0.2", "3.8.18", "works with 3.9 or newer"},
+        {"4.1.4", "3.9.18", "works with 3.10 or newer"},
+        {"4.1.4", "3.13.0", NULL},
+        {"", "3.6.1", NULL},
+        {"2.4.8", "", NULL},
+    };
+    struct place p;
+    place_open(&p, *state);
+    make_environment(&p, "3.8.10");
+    snprintf(p.pin.activation, sizeof(p.pin.activation), "conda");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        enum spark_environment_kind kind;
+        struct error err = ERROR_INIT;
+        set(&p.node.version, rows[i].spark);
+        snprintf(p.pin.facts.python, sizeof(p.pin.facts.python), "%s", rows[i].python);
+        assert_int_equal(choose(&p, &kind, &err),
+                         rows[i].words != NULL ? ERR_UNSUPPORTED : ERR_NONE);
+        assert_int_equal(kind, SPARK_ENVIRONMENT_CONDA);
+        if (rows[i].words != NULL) {
+            assert_non_null(strstr(err.text, rows[i].words));
+        }
+    }
     place_close(&p);
 }
 
@@ -324,6 +362,7 @@ int main(void)
         NODE_TEST(packages_become_an_archive_on_the_path),
         NODE_TEST(what_cannot_be_imported_there_is_not_sent),
         NODE_TEST(another_minor_version_is_said_before_anything_is_packed),
+        NODE_TEST(a_python_that_spark_does_not_work_with_is_said),
         NODE_TEST(an_interpreter_that_was_there_is_only_named),
         NODE_TEST(an_image_is_refused_with_what_to_do),
     };
