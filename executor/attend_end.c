@@ -430,11 +430,12 @@ static void judge_lost(struct attendance *a, struct attend_verdict *out)
         id);
 }
 
-/* The script's own last output tells of Python's troubles: an import, a mismatch. */
+/* The script's own last output tells of Python's troubles: an import, a mismatch. An
+ * exception ends it with 1; another status it chose itself. */
 static void add_script_reason(struct attendance *a, struct attend_verdict *out)
 {
     if (out->text[0] == '\0' && out->exit.kind == RUN_EXIT_EXITED &&
-        out->exit.code != 0 && !a->is_canceled) {
+        out->exit.code == 1 && !a->is_canceled) {
         explain_file(a, "driver.log", out->text, sizeof(out->text));
     }
 }

@@ -10,6 +10,7 @@
 #include "common/bytes.h"
 #include "common/fdio.h"
 #include "common/files.h"
+#include "common/spark_explain.h"
 #include "common/spark_paths.h"
 #include "common/subprocess.h"
 #include "common/variables.h"
@@ -19,6 +20,7 @@
 
 #define DRIVER_FILE "errand_driver.py"
 #define CONTEXT_FILE "driver.context"
+#define DRIVER_LOG "driver.log"
 #define ENGINE_LOG "engine.log"
 #define EXIT_FAILED 125
 #define EXIT_NOT_STARTED 126
@@ -160,7 +162,7 @@ static int write_driver(const struct launch_spark *l, const char *work, struct e
     result_name(l, name);
     bytes_random(random, sizeof random);
     bytes_to_hex(token, random, sizeof random);
-    CLEANUP_FREE char *log = run_path(l, "driver.log");
+    CLEANUP_FREE char *log = run_path(l, DRIVER_LOG);
     CLEANUP_FREE char *result = run_path(l, name);
     CLEANUP_FREE char *context = run_path(l, CONTEXT_FILE);
     const struct spark_driver driver = {.spec = l->spec,
@@ -348,18 +350,42 @@ static void note_missing(const struct launch_spark *l)
     strbuf_release(&text);
 }
 
+/* The end of a file of the run; its length. */
+static size_t read_tail(const struct launch_spark *l, const char *name,
+                        char tail[LOG_TAIL + 1])
+{
+    CLEANUP_FD int fd = openat(l->run_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+    uint64_t from = end > LOG_TAIL ? (uint64_t)(end - LOG_TAIL) : 0;
+    ssize_t got = fd < 0 ? -1 : fdio_pread_full(fd, tail, LOG_TAIL, from);
+
+    tail[got > 0 ? got : 0] = '\0';
+    return got > 0 ? (size_t)got : 0;
+}
+
+/* An exception ends a script with 1; what it says tells of Python and of Spark. */
+static void add_reason(const struct launch_spark *l, struct exitslot *slot)
+{
+    char tail[LOG_TAIL + 1];
+    struct error said = ERROR_INIT;
+
+    if (slot->exit.kind == RUN_EXIT_EXITED && slot->exit.code == 1 &&
+        slot->text[0] == '\0' &&
+        spark_explain(tail, read_tail(l, DRIVER_LOG, tail), &said)) {
+        CLEANUP_FREE char *text =
+            xasprintf("%s%s%s", said.text, said.hint[0] != '\0' ? "; " : "", said.hint);
+        snprintf(slot->text, sizeof(slot->text), "%s", text);
+    }
+}
+
 /* Spark's last words that say what is wrong, into out. */
 static void last_words(const struct launch_spark *l, char *out, size_t size)
 {
     char tail[LOG_TAIL + 1];
-    CLEANUP_FD int fd = openat(l->run_fd, ENGINE_LOG, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
-    uint64_t from = end > LOG_TAIL ? (uint64_t)(end - LOG_TAIL) : 0;
-    ssize_t got = fd < 0 ? -1 : fdio_pread_full(fd, tail, LOG_TAIL, from);
     const char *best = NULL;
 
     out[0] = '\0';
-    tail[got > 0 ? got : 0] = '\0';
+    (void)read_tail(l, ENGINE_LOG, tail);
     for (char *line = tail; line != NULL && *line != '\0';) {
         char *newline = strchr(line, '\n');
         if (newline != NULL) {
@@ -477,5 +503,6 @@ void launch_spark_run(struct launch_spark *l, const struct stage_report *said,
     }
     read_result(l, &result);
     judge(l, &result, status, slot);
+    add_reason(l, slot);
     note_missing(l);
 }

@@ -197,6 +197,16 @@ def test_a_run_ends_as_its_script_does(errand, spark, script, code, how):
     assert shown["status"] == "Failed"
 
 
+def test_why_a_script_failed_is_said_where_its_words_tell(errand, spark):
+    """As in cluster mode. Spark's are two hundred lines."""
+    write_files(errand.cwd, {"job.py": "import no_such_module\n"})
+    assert spark.run("job.py").code == 1
+    assert errand.show()["reason"] == (
+        "exited with status 1: Python has no module 'no_such_module' where it was imported; "
+        "add it to the run's environment"
+    )
+
+
 def test_a_script_that_ends_well_under_a_spark_that_does_not_has_failed(errand, spark):
     write_files(errand.cwd, {"job.py": "print('done')"})
     result = spark.run("--spark-conf", "spark.standin=fail", "job.py")
