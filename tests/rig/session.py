@@ -79,5 +79,11 @@ def end(patience_s: float = 10) -> None:
         with contextlib.suppress(TooLate), cluster.alone():
             # The processes of this session are about to end.
             wait_for(is_last, "other test sessions", patience_s, 0.1)
-            cluster.down(_started().read_text().split(), say=_nothing)
-            _started().unlink()
+            names = _started().read_text().split()
+            # Another checkout that shares the cluster may have parts that this one does not know.
+            others = [name for name in names if name not in parts.PARTS]
+            cluster.down([name for name in names if name not in others], say=_nothing)
+            if others:
+                _started().write_text("".join(f"{name}\n" for name in others))
+            else:
+                _started().unlink()
