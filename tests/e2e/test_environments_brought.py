@@ -76,7 +76,8 @@ exec /usr/bin/python3 "$@"
 """
 
 
-def test_a_link_that_is_lost_while_pip_is_looked_for_is_made_again(errand, offline, tiny, tmp_path):
+@pytest.mark.usefixtures("tiny")
+def test_a_link_that_is_lost_while_pip_is_looked_for_is_made_again(errand, offline, tmp_path):
     """errand crashed over it."""
     programs = tmp_path / "programs"
     for name in ["python3", *(f"python3.{minor}" for minor in range(7, 20))]:

@@ -24,12 +24,15 @@ static void (*meanwhile)(const struct place *);
 static const struct place *where;
 /* NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables) */
 
-int __real_rename(const char *from, const char *to);
-int __wrap_rename(const char *from, const char *to);
+int __real_files_rename_noreplace(int from_dir_fd, const char *from, int to_dir_fd,
+                                  const char *to, struct error *err);
+int __wrap_files_rename_noreplace(int from_dir_fd, const char *from, int to_dir_fd,
+                                  const char *to, struct error *err);
 
-int __wrap_rename(const char *from, const char *to)
+int __wrap_files_rename_noreplace(int from_dir_fd, const char *from, int to_dir_fd,
+                                  const char *to, struct error *err)
 {
-    int result = __real_rename(from, to);
+    int result = __real_files_rename_noreplace(from_dir_fd, from, to_dir_fd, to, err);
     if (meanwhile != NULL && strstr(to, ".gone.") != NULL) {
         void (*act)(const struct place *) = meanwhile;
         meanwhile = NULL;
