@@ -107,7 +107,8 @@ static void a_program_has_the_time_to_end_that_was_set(void **state)
     programs_set_patience(p, 60000, 60);
     assert_int_equal(programs_run(p, argv, true, &err), -1);
     assert_int_equal(err.code, ERR_CANCELED);
-    assert_string_equal(programs_text(p)->data, "ended\n");
+    /* Of a sleep that met the signal too the shell says "Terminated" first. */
+    assert_non_null(strstr(programs_text(p)->data, "ended\n"));
     fdio_close(&stop[0]);
     fdio_close(&stop[1]);
 }
