@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "common/bytes.h"
 #include "controller/refresh.h"
 #include "controller/table.h"
 
@@ -27,11 +28,7 @@ static char *cell(const char *text)
     if (strlen(text) <= CELL_MAX) {
         return xstrdup(text);
     }
-    size_t length = CELL_MAX;
-    while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80) {
-        length--;
-    }
-    return xasprintf("%.*s...", (int)length, text);
+    return xasprintf("%.*s...", (int)bytes_utf8_prefix(text, CELL_MAX), text);
 }
 
 static void put_facts(struct strbuf *out, const struct compare *c, const char *id_a,

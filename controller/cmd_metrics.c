@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/bytes.h"
 #include "controller/command.h"
 #include "controller/following.h"
 #include "controller/metrics.h"
@@ -44,7 +45,7 @@ static void add_row(struct table *table, const struct metric *m)
     strbuf_init(&latest, FORMAT_MAX);
     metrics_format(m->latest, &latest);
     if (latest.length > CELL_MAX) {
-        strbuf_truncate(&latest, CELL_MAX);
+        strbuf_truncate(&latest, bytes_utf8_prefix(latest.data, CELL_MAX));
         strbuf_puts(&latest, "...");
     }
     (void)snprintf(count, sizeof count, "%llu", (unsigned long long)m->count);

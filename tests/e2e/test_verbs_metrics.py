@@ -67,6 +67,20 @@ def test_each_metric_is_told_in_short(ended):
     assert said["metrics"][4]["latest"] == {"epoch": 3, "by": "loss"} and said["metrics"][4]["min"] is None
 
 
+def test_a_long_value_is_cut_between_two_characters(errand):
+    """59 bytes and then characters of two: the 60th byte is half of one."""
+    write_files(
+        errand.cwd,
+        {
+            "t.py": "import json, os\n"
+            "with open(os.environ['ERRAND_METRICS'], 'a') as out:\n"
+            "    out.write(json.dumps({'note': 'x' * 59 + '\u00e9' * 20}) + '\\n')\n"
+        },
+    )
+    errand.ok("run", "t.py")
+    assert f" {'x' * 59}...  " in errand.ok("metrics").text
+
+
 def test_one_metric_is_told_value_by_value(errand):
     write_files(errand.cwd, {"t.py": WRITES})
     errand.ok("run", "t.py")
