@@ -168,6 +168,8 @@ void supervisor_leave(struct supervisor *s); /* give up what the run held */
 int supervisor_loop(struct supervisor *s); /* until the run is final; exit status */
 /* Have the parent start a stage. A failure becomes EVENT_ENDED. */
 void supervisor_order_stage(struct supervisor *s, enum stage stage);
+/* EVENT_CANCEL where one was asked for, whenever that was. */
+void supervisor_look_for_requests(struct supervisor *s);
 /* Tell the peer why the run is being ended. */
 void supervisor_tell_cause(struct supervisor *s);
 /* EVENT_LIMIT at this boot time (ns); 0: never. */

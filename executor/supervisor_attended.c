@@ -96,6 +96,9 @@ enum phase supervisor_restart(struct supervisor *s)
     s->process = (struct process_id){.pid = 0};
     s->end = (struct exitslot){.attempt = 0};
     supervisor_set_limit(s, s->cause == CAUSE_NONE ? s->deadline_ns : 0);
+    if (s->cause == CAUSE_NONE) { /* one that came while the old one was cleared away */
+        supervisor_look_for_requests(s);
+    }
     log_line(&s->log, "the attendant has died; it is started again");
     return PHASE_RESTARTING;
 }

@@ -154,7 +154,7 @@ static void take_letter(struct supervisor *s, const struct letter *letter)
     }
 }
 
-static void look_for_requests(struct supervisor *s)
+void supervisor_look_for_requests(struct supervisor *s)
 {
     struct cancel_request found;
     if (requests_find_cancel(s->run_fd, s->spec.grace_ms, &found)) {
@@ -176,7 +176,7 @@ static void take_over(struct supervisor *s)
     }
     if (!run_state_is_final(s->journal.state)) { /* else it had simply done its work */
         log_line(&s->log, "the guardian is gone, the shim takes over");
-        look_for_requests(s);
+        supervisor_look_for_requests(s);
     }
     supervisor_recover(s);
 }
@@ -345,7 +345,7 @@ static void read_control(struct supervisor *s)
     char bytes[256];
     while (fdio_read(s->control_fd, bytes, sizeof(bytes)) == (ssize_t)sizeof(bytes)) {
     }
-    look_for_requests(s);
+    supervisor_look_for_requests(s);
 }
 
 static void read_limit(struct supervisor *s)
@@ -432,7 +432,7 @@ static void wait_and_read(struct supervisor *s)
 int supervisor_loop(struct supervisor *s)
 {
     if (s->is_acting) {
-        look_for_requests(s);
+        supervisor_look_for_requests(s);
         supervisor_recover(s);
     }
     while (true) {

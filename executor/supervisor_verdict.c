@@ -208,6 +208,7 @@ static enum phase begin_again(struct supervisor *s)
     s->deadline_ns = 0;
     s->process = (struct process_id){.pid = 0};
     s->end = (struct exitslot){.attempt = 0};
+    supervisor_look_for_requests(s); /* a cancel that only hurried the clean-up counts */
     supervisor_note(s, EVENT_BEGIN);
     return PHASE_IDLE;
 }

@@ -331,6 +331,22 @@ def test_what_was_ended_or_could_not_start_is_not_started_again(node, script, ch
     assert run.end()["attempt"] == 1
 
 
+def test_a_cancel_while_an_attempt_is_cleared_away_starts_no_further_one(node):
+    """It came when what the failed attempt had left was being ended: the next attempt began, and nobody ended it."""
+    script = (
+        "echo $ERRAND_ATTEMPT >> outputs/attempts; sleep 1000 & echo $! > pid\n"
+        "sh -c 'trap \"\" TERM; echo > deaf; while :; do sleep 1000; done' & while [ ! -e deaf ]; do :; done; exit 1"
+    )
+    run = node.run(script, attempts=2, grace_ms=600000)
+    run.wait_file("deaf")
+    pid = int(run.wait_file("pid"))
+    wait_for(lambda: not processes.is_alive(pid), "what the attempt left to be told to end")
+    run.cancel(grace_ms=0)
+    last = run.end()
+    assert last["state"] == "Canceled"
+    assert run.work("outputs/attempts").read_text() == "1\n"
+
+
 # ---- outputs
 
 

@@ -173,6 +173,31 @@ def test_a_cancel_while_no_attendant_is_there_starts_one_to_hear_it(node):
     assert said(run) == "ended\n"
 
 
+# Its first start has two children: one that SIGTERM ends, and one that is deaf to it.
+CHILDREN = """
+import os, signal, subprocess
+if not os.path.exists("../starts"):
+    subprocess.Popen(["sleep", "1000"])
+    unblock = lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    open("../child", "w").write(str(subprocess.Popen(["sleep", "1000"], preexec_fn=unblock).pid))
+"""
+
+
+def test_a_cancel_while_a_dead_attendant_is_cleared_away_is_told_to_the_next(node):
+    """It only hurried the clean-up; the next attendant was never told, and its job went on."""
+    run = node.accept(command=["python3", "-c", CHILDREN + HEAR + SAY], grace_ms=600000)
+    (run.folder / "attended").write_text("1\n")
+    run.start()
+    wait_start(run, 1)
+    child = int((run.folder / "child").read_text())
+    kill_attendant(run, 1)
+    wait_for(lambda: not processes.is_alive(child), "what it left to be told to end")
+    run.cancel(grace_ms=0)
+    last = run.end()
+    assert (last["state"], len(starts(run))) == ("Canceled", 2)
+    assert said(run) == "ended\n"
+
+
 def test_the_time_limit_is_told_to_an_attendant(node):
     run = hearing(node, SAY, time_limit_ms=500, grace_ms=1)
     assert run.end()["exit"] == {"kind": "timed_out"}
