@@ -22,7 +22,7 @@
 #define CACHE_FORMAT 1
 #define ANSWER_MAX ((size_t)256 << 10)
 #define LIST_MAX 64
-#define FILES_MAX 256
+#define FILES_MAX 1024
 #define TEXT_MAX 4096
 
 /* Variables that decide what is found. */

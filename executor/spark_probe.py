@@ -73,16 +73,17 @@ class Files:
             return ""
 
 
-def which(name, path=None):
-    """As the shell finds it: an absolute path, or ""."""
+def which(name, files, path=None):
+    """As the shell finds it: an absolute path, or "". The answer depends on each place where it was looked for."""
     for folder in (path or os.environ.get("PATH", "")).split(":"):
         full = os.path.join(os.path.abspath(folder or "."), name)
+        files.note(full)
         if os.path.isfile(full) and os.access(full, os.X_OK):
             return full
     return ""
 
 
-def candidates(wish):
+def candidates(wish, files):
     """Where spark-submit may be, the first that is there counts: (path, SPARK_HOME to set or "")."""
     for named in [wish["home"], os.environ.get("SPARK_HOME", "")]:
         if named:
@@ -91,15 +92,17 @@ def candidates(wish):
         if named and named == wish["home"]:
             return
     for name in NAMES:
-        yield which(name), ""
+        yield which(name, files), ""
     for home in PLACES:
         yield os.path.join(home, "bin", "spark-submit"), ""
     yield wish["fallback"], ""
 
 
-def find_submit(wish):
+def find_submit(wish, files):
     """spark-submit and its SPARK_HOME; ("", "") where there is none."""
-    for path, home in candidates(wish):
+    for path, home in candidates(wish, files):
+        if path:
+            files.note(path)
         if path and os.path.isfile(path) and os.access(path, os.X_OK):
             return path, home
     return "", ""
@@ -107,7 +110,7 @@ def find_submit(wish):
 
 def ask(words, environment):
     """Start a program that does not take long; its output, "" where it failed."""
-    limited = ["timeout", ASK_SECONDS] + words if which("timeout") else words
+    limited = ["timeout", ASK_SECONDS] + words if which("timeout", Files()) else words
     try:
         with open(os.devnull, "r+b") as nothing:
             child = subprocess.Popen(limited, stdin=nothing, stdout=subprocess.PIPE, stderr=nothing, env=environment)
@@ -239,24 +242,29 @@ class Hadoop:
         return ["%s://%s" % (scheme, self.get(key)) for key in keys if self.get(key)]
 
 
-def find_hadoop_conf(variables):
+def find_hadoop_conf(variables, files):
     """The folder with Hadoop's configuration that Spark uses, or the usual one."""
     for folder in [variables.get("HADOOP_CONF_DIR", ""), variables.get("YARN_CONF_DIR", ""), "/etc/hadoop/conf"]:
         if folder and os.path.isdir(folder):
             return folder
+        if folder:
+            files.note(folder)
     return ""
 
 
-def find_python(defaults, variables):
+def find_python(defaults, variables, files):
     """The cluster's Python: an absolute path where there is one here."""
+    path = variables.get("PATH")
     wish = defaults.get("spark.pyspark.python") or variables.get("PYSPARK_PYTHON") or "python3"
-    return wish if os.sep in wish else which(wish, variables.get("PATH")) or which("python", variables.get("PATH"))
+    return wish if os.sep in wish else which(wish, files, path) or which("python", files, path)
 
 
-def find_java(variables):
+def find_java(variables, files):
     """What Spark's JVM is started by, as spark-class looks for it; "" where it finds none."""
     home = variables.get("JAVA_HOME", "")
-    java = os.path.join(home, "bin", "java") if home else which("java", variables.get("PATH"))
+    java = os.path.join(home, "bin", "java") if home else which("java", files, variables.get("PATH"))
+    if java:
+        files.note(java)
     return java if os.access(java, os.X_OK) else ""
 
 
@@ -291,10 +299,9 @@ def describe_hadoop(hadoop, answer, defaults):
 def probe(wish):
     """The answer."""
     files = Files()
-    submit, home = find_submit(wish)
+    submit, home = find_submit(wish, files)
     if not submit:
         return {"submit": "", "named": wish["home"]}
-    files.note(submit)
     files.note(os.path.realpath(submit))
     variables = ask_submit(submit, home)
     home = variables.get("SPARK_HOME", home)
@@ -302,8 +309,8 @@ def probe(wish):
     defaults = read_properties(files.read(os.path.join(conf, "spark-defaults.conf")))
     files.note(os.path.join(conf, "spark-env.sh"))
     version, scala = find_version(home, files)
-    hadoop_conf = find_hadoop_conf(variables)
-    python = find_python(defaults, variables)
+    hadoop_conf = find_hadoop_conf(variables, files)
+    python = find_python(defaults, variables, files)
     path = variables.get("PATH")
     answer = {
         "submit": submit,
@@ -316,10 +323,10 @@ def probe(wish):
         "python_version": python_version(python, files),
         "master": defaults.get("spark.master", ""),
         "deploy_mode": defaults.get("spark.submit.deployMode", ""),
-        "hadoop": which("hadoop", path) or which("hdfs", path),
-        "yarn": which("yarn", path),
-        "curl": which("curl", path),
-        "java": find_java(variables),
+        "hadoop": which("hadoop", files, path) or which("hdfs", files, path),
+        "yarn": which("yarn", files, path),
+        "curl": which("curl", files, path),
+        "java": find_java(variables, files),
         "user": user_name(),
     }
     describe_hadoop(Hadoop(hadoop_conf, answer["user"], files), answer, defaults)

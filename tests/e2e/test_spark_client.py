@@ -335,6 +335,16 @@ def test_a_node_without_java_is_told(errand, spark):
     assert "finds no Java" in errand.show()["reason"]
 
 
+def test_what_is_installed_later_is_found(errand, spark):
+    """What was not there was remembered as well, and not looked for again: a Java, or a Spark in front of this one."""
+    write_files(errand.cwd, {"job.py": ""})
+    (spark.home / "java").rename(spark.home / "later")
+    assert spark.run("job.py").code == 125
+    (spark.home / "later").rename(spark.home / "java")
+    result = spark.run("job.py")
+    assert result.code == 0, result.errors
+
+
 def test_a_run_without_spark_has_no_engine_log(errand):
     write_files(errand.cwd, {"job.py": ""})
     errand.ok("run", "job.py")

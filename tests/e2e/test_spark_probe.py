@@ -146,6 +146,16 @@ def test_the_order_in_which_spark_is_looked_for(node):
     assert node.ask(home="/none") == {"submit": "", "named": "/none"}
 
 
+def test_what_was_looked_for_in_vain_is_depended_on_too(node):
+    before = node.folder / "before"
+    node.variables["PATH"] = f"{before}:{node.variables['PATH']}"
+    files = node.ask()["files"]
+    for name in ("spark-submit", "python3", "hadoop", "hdfs", "yarn", "curl"):
+        assert [str(before / name)] in files
+    node.variables["JAVA_HOME"] = "/none"
+    assert ["/none/bin/java"] in node.ask()["files"]
+
+
 def test_without_java_it_says_so(node):
     node.variables["JAVA_HOME"] = "/none"
     assert node.ask()["java"] == ""
