@@ -400,8 +400,10 @@ static int end_like(const struct run_exit *exit)
 {
     const struct rlimit none = {0, 0};
     sigset_t all;
-    if (exit->kind != RUN_EXIT_SIGNALED) {
-        return exit->kind == RUN_EXIT_UNKNOWN ? EXIT_FAILED : exit->code;
+    if (exit->kind != RUN_EXIT_SIGNALED) { /* nothing that the slot alone tells is good */
+        bool has_code =
+            exit->kind == RUN_EXIT_EXITED || exit->kind == RUN_EXIT_COULD_NOT_START;
+        return has_code ? exit->code : EXIT_FAILED;
     }
     (void)setrlimit(RLIMIT_CORE, &none);
     (void)signal(exit->signal, SIG_DFL);

@@ -48,9 +48,9 @@ const char *container_lacks(const char *engine);
 /*
  * In the stage's process: start it, hand variables over, and wait until it has ended.
  * Once the script runs, said goes to *report_fd, which is then closed. How the script
- * ended becomes this process's end: *out_status as waitpid has it. Errors: ERR_SPAWN,
- * with the engine's words. *out_code is then 125, or 126 and 127 where the script was not
- * found in there.
+ * ended becomes this process's end: *out_status as waitpid has it. 1: it began, and how
+ * it ended is not known: err says why. Errors: ERR_SPAWN, with the engine's words.
+ * *out_code is then 125, or 126 and 127 where the script was not found in there.
  */
 int container_run(const struct container *c, const struct strvec *variables,
                   const struct stage_report *said, int *report_fd, int *out_status,

@@ -167,6 +167,23 @@ static void last_words(const struct container *c, struct strbuf *out)
     strbuf_release(&text);
 }
 
+/* It has ended, and the script's end was not heard. Somebody ended the whole container:
+ * 128 + n is the engine's word for that. All else tells of the engine. */
+static int judge_unheard(const struct container *c, int status, int *out_status,
+                         struct error *err)
+{
+    CLEANUP_STRBUF struct strbuf how = STRBUF_INIT;
+    int number = WIFEXITED(status) ? WEXITSTATUS(status) - 128 : WTERMSIG(status);
+    if (number > 0 && number < NSIG) {
+        *out_status = number;
+        return 0;
+    }
+    subprocess_describe_status(status, &how);
+    error_set(err, ERR_SPAWN, "%s %s without a word of how the script ended", c->engine,
+              how.data);
+    return 1;
+}
+
 static int judge(const struct container *c, const struct words *w, int status,
                  int *out_status, int *out_code, struct error *err)
 {
@@ -180,10 +197,7 @@ static int judge(const struct container *c, const struct words *w, int status,
         return 0;
     }
     if (w->has_started) {
-        /* Somebody ended the whole container: 128 + n is the engine's word for it. */
-        bool is_signal = WIFEXITED(status) && WEXITSTATUS(status) > 128;
-        *out_status = is_signal ? WEXITSTATUS(status) - 128 : status;
-        return 0;
+        return judge_unheard(c, status, out_status, err);
     }
     CLEANUP_STRBUF struct strbuf said = STRBUF_INIT;
     last_words(c, &said);

@@ -258,8 +258,9 @@ static int end_like(int status)
     return 128 + WTERMSIG(status);
 }
 
-/* How the script ended, where more is known than this process's own end will say. Returns
- * the exit status. */
+/* How the script ended, where more is known than this process's own end will say, which
+ * is no success of the script's, should the slot not be written. Returns the exit status.
+ */
 static int note_end(const struct launch *l, struct exitslot *slot)
 {
     struct process_id self = {.pid = 0};
@@ -267,13 +268,15 @@ static int note_end(const struct launch *l, struct exitslot *slot)
     (void)process_identify(getpid(), &self);
     slot->start = self.start;
     if (slot->text[0] != '\0') {
-        log_line(&l->log, "spark: %s", slot->text);
+        log_line(&l->log, "%s", slot->text);
     }
     if (exitslot_write(l->exit_fd, slot, &err) < 0) {
         log_line(&l->log, "%s", err.text);
     }
-    return end_like(slot->exit.kind == RUN_EXIT_SIGNALED ? slot->exit.signal
-                                                         : slot->exit.code << 8);
+    if (slot->exit.kind == RUN_EXIT_SIGNALED) {
+        return end_like(slot->exit.signal);
+    }
+    return slot->exit.kind == RUN_EXIT_EXITED ? slot->exit.code : EXIT_FAILED;
 }
 
 static char *read_link(const char *path)
@@ -320,6 +323,14 @@ static int start_container(struct launch *l, const struct arguments *args)
     int result =
         container_run(&c, &l->environment, &said, &report_fd, &status, &code, &err);
     strbuf_release(&image);
+    if (result > 0) {
+        struct exitslot slot = {.attempt = l->attempt,
+                                .stage = STAGE_RUN,
+                                .exit.kind = RUN_EXIT_UNKNOWN,
+                                .by = "launch"};
+        snprintf(slot.text, sizeof(slot.text), "%.300s", err.text);
+        return note_end(l, &slot);
+    }
     return result < 0 ? give_up(l, "container", code, err.text) : end_like(status);
 }
 

@@ -7,6 +7,7 @@ engine too where ERRAND_TEST_ENGINE names one.
 import json
 import os
 import stat
+import subprocess
 
 import pytest
 from support import processes
@@ -162,6 +163,19 @@ def test_an_engine_that_stays_when_its_container_is_gone_keeps_no_run(node, engi
     last = contained(node, script).end()
     assert (last["exit"], last["survivors"]) == (exit, 0)
     assert engine.containers() == []
+
+
+@pytest.mark.parametrize("status", [0, 1, 255])
+def test_an_engine_that_loses_its_container_tells_no_end(node, engine, status):
+    """It was said that the script had ended well where the engine's status was 0 or 255."""
+    engine.add("images")
+    (engine.state / "status").write_text(str(status))
+    run = contained(node, "echo on > on\nwhile :; do sleep 1; done\n")
+    run.wait_file("on")
+    subprocess.run([engine.program, "kill", f"errand-{run.id}-1"], env=engine.environment, check=True)
+    last = run.end()
+    assert last["exit"] == {"kind": "unknown"}
+    assert f"{engine.name} exited with status {status} without a word of how the script ended" in last["reason"]
 
 
 # ---- how it is ended

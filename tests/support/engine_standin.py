@@ -150,7 +150,7 @@ def run(arguments: list[str]) -> int:
     by = run_by_daemon if NAME == "docker" else run_by_caller
     status = by(options, arguments[at + 1 :])
     (STATE / "lingering").exists() and time.sleep(3600)
-    return status
+    return int((STATE / "status").read_text()) if (STATE / "status").exists() else status
 
 
 # ---- the other verbs
