@@ -17,24 +17,33 @@
 #include "executor/container.h"
 #include "executor/environment_check.h"
 
+/* In front of the answer: what the engine warns of stands beside it. */
+#define ANSWER_WORD "errand-image "
+
 static const char *version(const struct tool *python, const struct tool *program)
 {
     (void)python;
     return program->version;
 }
 
-/* 1: its id and digests are what was said; 0: it is not there. */
-static int inspect(struct build *b, struct error *err)
+/* 1: its id and digests are in out; 0: it is not there, or not told. */
+static int inspect(struct build *b, struct strbuf *out, struct error *err)
 {
     const char *const argv[] = {b->program->real,
                                 "image",
                                 "inspect",
                                 "--format",
-                                "{{.Id}}{{range .RepoDigests}} {{.}}{{end}}",
+                                ANSWER_WORD "{{.Id}}{{range .RepoDigests}} {{.}}{{end}}",
                                 b->definition->image,
                                 NULL};
     int status = programs_run(b->programs, argv, true, err);
-    return status < 0 ? -1 : status == 0;
+    const char *at = strstr(programs_text(b->programs)->data, ANSWER_WORD);
+    if (status != 0 || at == NULL) {
+        return status < 0 ? -1 : 0;
+    }
+    at += strlen(ANSWER_WORD);
+    strbuf_printf(out, "%.*s", (int)strcspn(at, "\n"), at);
+    return 1;
 }
 
 static int pull(struct build *b, struct error *err)
@@ -44,15 +53,13 @@ static int pull(struct build *b, struct error *err)
 }
 
 /* Of "ID DIGEST ...": what the engine is to start, and the record. */
-static int record(struct build *b, struct error *err)
+static int record(struct build *b, char *text, struct error *err)
 {
-    char *text = programs_text(b->programs)->data;
     CLEANUP_FREE char *path = files_join(b->prefix, CONTAINER_IMAGE_FILE);
     CLEANUP_FD int fd = files_open_or_make_dir(AT_FDCWD, b->prefix, err);
     if (fd < 0) {
         return -1;
     }
-    text[strcspn(text, "\n")] = '\0';
     char *digest = strchr(text, ' ');
     if (digest != NULL) {
         *digest++ = '\0';
@@ -67,12 +74,13 @@ static int make(struct build *b, struct error *err)
 {
     const char *lacks = container_lacks(b->program->real);
     bool is_refresh = b->environment->spec->environment.is_refresh;
-    int found = is_refresh ? 0 : inspect(b, err);
+    CLEANUP_STRBUF struct strbuf answer = STRBUF_INIT;
+    int found = is_refresh ? 0 : inspect(b, &answer, err);
     if (found < 0 || (found == 0 && pull(b, err) < 0)) {
         return -1;
     }
     if (found == 0) {
-        found = inspect(b, err);
+        found = inspect(b, &answer, err);
     }
     if (found <= 0) {
         return found < 0 ? -1
@@ -84,7 +92,7 @@ static int make(struct build *b, struct error *err)
     }
     b->activation = CONTAINER_ACTIVATION;
     b->start = b->program->real;
-    return record(b, err);
+    return record(b, answer.data, err);
 }
 
 /* Only what was asked for: an image needs no Python. */

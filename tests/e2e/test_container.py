@@ -178,6 +178,14 @@ def test_an_engine_that_loses_its_container_tells_no_end(node, engine, status):
     assert f"{engine.name} exited with status {status} without a word of how the script ended" in last["reason"]
 
 
+def test_what_the_engine_says_beside_its_answers_is_no_image(node, engine):
+    engine.add("images")
+    (engine.state / "warning").touch()
+    run = contained(node, "echo hello\n")
+    assert run.end()["state"] == "Completed", run.control()
+    assert engine.calls("run")[0][-5] == DIGEST
+
+
 # ---- how it is ended
 
 

@@ -180,11 +180,12 @@ def remove(arguments: list[str]) -> int:
 
 
 def inspect(arguments: list[str]) -> int:
-    assert arguments[:3] == ["inspect", "--format", "{{.Id}}{{range .RepoDigests}} {{.}}{{end}}"], arguments
+    word = "errand-image "
+    assert arguments[:3] == ["inspect", "--format", word + "{{.Id}}{{range .RepoDigests}} {{.}}{{end}}"], arguments
     image = find_image(arguments[3])
     if image is None:
         refuse(f"{arguments[3]}: image not known")
-    print(" ".join([image["id"], *image["digests"]]))
+    print(word + " ".join([image["id"], *image["digests"]]))
     return 0
 
 
@@ -205,6 +206,8 @@ def main() -> int:
         return 0
     with (STATE / "calls").open("a") as calls:
         calls.write(json.dumps(sys.argv[1:]) + "\n")
+    if (STATE / "warning").exists():
+        print('time="2026-11-28T10:00:00Z" level=warning msg="\\"/\\" is not a shared mount"', file=sys.stderr)
     verbs = {"run": run, "ps": ps, "kill": kill, "rm": remove, "image": inspect, "pull": pull}
     if len(sys.argv) < 2 or sys.argv[1] not in verbs:
         refuse(f"unknown command {sys.argv[1:]}")
