@@ -170,7 +170,8 @@ static int add_pips(struct build *b, const char *python, const struct strvec *na
     }
     for (const char *line = programs_text(b->programs)->data; *line != '\0';) {
         size_t length = strcspn(line, "\n");
-        if (length > 0 && !is_condas(names, line, strcspn(line, "= @\n"))) {
+        if (environment_pip_is_package(line) &&
+            !is_condas(names, line, strcspn(line, "= @\n"))) {
             strbuf_printf(&b->lock, "# pip: %.*s\n", (int)length, line);
             b->packages++;
         }

@@ -110,13 +110,21 @@ static bool is_seed(const char *name, size_t length)
     return false;
 }
 
+bool environment_pip_is_package(const char *line)
+{
+    const char *behind = line + strcspn(line, "= @\n");
+    return strncmp(line, "-e ", 3) == 0 || strncmp(behind, "==", 2) == 0 ||
+           strncmp(behind, " @ ", 3) == 0;
+}
+
 /* One line of `pip freeze`. */
 static int add_line(struct build *b, const struct json *report, const char *line,
                     size_t length, struct error *err)
 {
     size_t name_length = strcspn(line, "= @\n");
     const char *hash = find_hash(report, line, name_length);
-    if (length == 0 || (hash == NULL && is_seed(line, name_length))) {
+    if (!environment_pip_is_package(line) ||
+        (hash == NULL && is_seed(line, name_length))) {
         return 0;
     }
     b->packages++;

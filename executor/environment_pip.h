@@ -11,4 +11,7 @@
  * as environment_builder_run. */
 int environment_pip_install(struct build *b, const char *python, struct error *err);
 
+/* Is this line of `pip freeze` a package? Comments and warnings stand between them. */
+bool environment_pip_is_package(const char *line);
+
 #endif

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +78,19 @@ def test_an_environment_is_built_and_the_next_run_finds_it(node, envs, index, bu
     assert again.log() == first.log()
     assert len(index.asked) == asked
     assert (again.folder / "environment.lock").read_text() == lock
+
+
+@pytest.mark.usefixtures("envs")
+def test_what_pip_warns_of_is_no_package(node, index):
+    """What its Python says on standard error stood in the lock, and was counted."""
+    wheel = index.wheel("tiny")
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("noise.pth", "import sys; sys.stderr.write('WARNING: Ignoring invalid distribution -umpy\\n')\n")
+    run = run_python(node, "", environment=environment(definition("tiny", index=index.url, builder="pip")))
+    assert run.end(120)["state"] == "Completed", prepare_log(run)
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    assert (run.folder / "environment.lock").read_text() == f"tiny==1.0 \\\n    --hash=sha256:{digest}\n"
+    assert pin(run)["packages"] == 1
 
 
 @pytest.mark.usefixtures("envs")
