@@ -27,7 +27,8 @@ struct programs {
     struct strbuf text;
     const struct log *control; /* or NULL */
     bool is_quiet;
-    int64_t limit_ms; /* 0: none */
+    bool has_returned; /* to the line's beginning: what follows begins it anew */
+    int64_t limit_ms;  /* 0: none */
     int grace_ms, silence_s;
     uint64_t logged; /* bytes so far */
 };
@@ -44,13 +45,22 @@ struct programs *programs_new(int stop_fd, int run_log_fd)
     return p;
 }
 
+/* Secrets are among them. */
+static void wipe(struct strvec *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        mem_wipe(list->items[i], strlen(list->items[i]));
+    }
+    strvec_release(list);
+}
+
 void programs_free(struct programs *p)
 {
     if (p == NULL) {
         return;
     }
-    strvec_release(&p->environment);
-    strvec_release(&p->secrets);
+    wipe(&p->environment);
+    wipe(&p->secrets);
     strbuf_release(&p->line);
     strbuf_release(&p->text);
     free(p);
@@ -184,10 +194,11 @@ static void end_line(struct programs *p)
     }
     (void)strbuf_add(&p->text, p->line.data, p->line.length, NULL);
     strbuf_reset(&p->line);
+    p->has_returned = false;
 }
 
-/* A carriage return begins the line anew, as on a terminal; no program is told that it
- * has one, so that it is rare. */
+/* What follows a carriage return begins the line anew, as on a terminal; no program is
+ * told that it has one, so that it is rare. */
 static void take(struct programs *p, const char *data, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
@@ -195,8 +206,12 @@ static void take(struct programs *p, const char *data, size_t length)
             end_line(p);
         }
         if (data[i] == '\r') {
-            strbuf_reset(&p->line);
+            p->has_returned = true;
         } else if (data[i] != '\n') {
+            if (p->has_returned) {
+                strbuf_reset(&p->line);
+                p->has_returned = false;
+            }
             strbuf_putc(&p->line, (char)(data[i] == '\0' ? '?' : data[i]));
         }
     }

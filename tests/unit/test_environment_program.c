@@ -31,6 +31,15 @@ static void a_secret_is_hidden_wherever_it_stands(void **state)
                         "******, s3cre\nabc\n");
 }
 
+/* The line was begun anew before it had ended. */
+static void a_line_that_ends_as_on_windows_is_there(void **state)
+{
+    CLEANUP(programs_cleanup) struct programs *p = programs_new(-1, -1);
+    (void)state;
+    assert_string_equal(say(p, "printf 'one\\r\\ntwo\\r\\r\\n10%%\\r100%%\\nend\\r'"),
+                        "one\ntwo\n100%\nend\n");
+}
+
 /* A key of several lines was shown line by line. */
 static void every_line_of_a_long_secret_is_hidden(void **state)
 {
@@ -131,6 +140,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_secret_is_hidden_wherever_it_stands),
+        cmocka_unit_test(a_line_that_ends_as_on_windows_is_there),
         cmocka_unit_test(every_line_of_a_long_secret_is_hidden),
         cmocka_unit_test(a_secret_that_begins_another_hides_it_no_less),
         cmocka_unit_test(a_program_has_ended_though_one_it_left_goes_on_talking),
