@@ -45,6 +45,8 @@ struct attending {
     struct log log;
     int stop_fd; /* readable once SIGTERM has come */
     struct environment_pin pin;
+    struct strvec login;     /* the environment that this process began with */
+    struct strvec variables; /* the run's, by that */
     struct programs *programs;
     struct clusterfs fs;
     struct spark_node node;
@@ -96,6 +98,13 @@ static int find_spark(struct attending *a, struct error *err)
                   a->node.hadoop_conf_dir);
         return error_hint(err, "is HADOOP_CONF_DIR right?");
     }
+    for (char *const *setting = environ; *setting != NULL; setting++) {
+        strvec_push(&a->login, *setting);
+    }
+    if (variables_of_run(&a->spec, &a->variables, err) < 0 ||
+        variables_of_run_adopt(&a->spec, err) < 0) {
+        return -1;
+    }
     a->programs = programs_new(a->stop_fd, -1);
     programs_set_control(a->programs, &a->log);
     variables_inherit(programs_environment(a->programs));
@@ -112,10 +121,10 @@ static char *run_path(const struct attending *a, const char *name)
 }
 
 /* Beside the run's own: who it is, and that the engine started it. */
-static int add_variables(const struct attending *a, struct strvec *out, struct error *err)
+static void add_variables(const struct attending *a, struct strvec *out)
 {
-    if (variables_of_run(&a->spec, out, err) < 0) {
-        return -1;
+    for (size_t i = 0; i < a->variables.count; i++) {
+        strvec_push(out, a->variables.items[i]);
     }
     for (size_t i = 0; i < a->spec.secrets.count; i++) {
         const char *name = a->spec.secrets.items[i];
@@ -128,7 +137,6 @@ static int add_variables(const struct attending *a, struct strvec *out, struct e
     variables_setf(out, "%s=engine", ROLE_VARIABLE);
     variables_setf(out, "ERRAND_EXPERIMENT=%s", a->spec.experiment);
     variables_setf(out, "ERRAND_ATTEMPT=%lld", (long long)a->attempt);
-    return 0;
 }
 
 /* What the run needs on the cluster. Borrowed from a. */
@@ -190,9 +198,7 @@ static int write_driver(struct attending *a, const struct spark_shipment *shipme
 {
     CLEANUP_STRVEC struct strvec variables = STRVEC_INIT, python_path = STRVEC_INIT;
     struct strbuf text;
-    if (add_variables(a, &variables, err) < 0) {
-        return -1;
-    }
+    add_variables(a, &variables);
     strbuf_init(&text, (size_t)16 << 20);
     spark_ship_add_driver_path(shipment, WORK_ALIAS, &python_path);
     const struct spark_driver driver = {.spec = &a->spec,
@@ -213,14 +219,14 @@ static int write_driver(struct attending *a, const struct spark_shipment *shipme
 }
 
 /* spark-env.sh would set its own Python where there is none. */
-static int make_environment(const struct attending *a, const char *python,
-                            struct strvec *out, struct error *err)
+static void make_environment(const struct attending *a, const char *python,
+                             struct strvec *out)
 {
-    for (char *const *setting = environ; *setting != NULL; setting++) {
-        strvec_push(out, *setting);
+    for (size_t i = 0; i < a->login.count; i++) {
+        strvec_push(out, a->login.items[i]);
     }
-    if (variables_of_run(&a->spec, out, err) < 0) {
-        return -1;
+    for (size_t i = 0; i < a->variables.count; i++) {
+        variables_set(out, a->variables.items[i]);
     }
     variables_setf(out, "PYSPARK_PYTHON=%s", python);
     variables_unset(out, "PYSPARK_DRIVER_PYTHON");
@@ -228,7 +234,6 @@ static int make_environment(const struct attending *a, const char *python,
     if (a->spec.spark->home != NULL) {
         variables_setf(out, "SPARK_HOME=%s", a->node.home);
     }
-    return 0;
 }
 
 static int submission(void *context, const char *token, struct strvec *argv,
@@ -258,7 +263,8 @@ static int submission(void *context, const char *token, struct strvec *argv,
                                                 .archives = &shipment.archives,
                                                 .conf = &conf};
     spark_submit_arguments(&submission, argv);
-    return make_environment(a, python, environment, err);
+    make_environment(a, python, environment);
+    return 0;
 }
 
 /* ---- Its outputs */
@@ -422,6 +428,8 @@ static void release(struct attending *a)
     programs_free(a->programs);
     spark_node_release(&a->node);
     spark_place_release(&a->place);
+    strvec_release(&a->login);
+    strvec_release(&a->variables);
     free(a->tag);
 }
 

@@ -17,6 +17,7 @@
 #include "executor/attend.h"
 #include "executor/attended.h"
 #include "executor/command.h"
+#include "executor/variables_of_run.h"
 
 #define DRIVER_FILE "errand_driver.py"
 #define CONTEXT_FILE "driver.context"
@@ -287,7 +288,9 @@ int launch_spark_prepare(struct launch_spark *l, struct error *err)
         prepare_attendant(l);
         return 0;
     }
-    return refuse_second_place(l, err) < 0 ? -1 : prepare_submit(l, err);
+    return refuse_second_place(l, err) < 0 || variables_of_run_adopt(l->spec, err) < 0
+               ? -1
+               : prepare_submit(l, err);
 }
 
 /* ---- How it ended ---- */

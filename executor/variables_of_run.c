@@ -27,3 +27,21 @@ int variables_of_run(const struct runspec *spec, struct strvec *list, struct err
     }
     return 0;
 }
+
+int variables_of_run_adopt(const struct runspec *spec, struct error *err)
+{
+    static const char *const names[] = {
+        "KRB5CCNAME",    "KRB5_CONFIG", "HADOOP_USER_NAME", "HADOOP_CONF_DIR",
+        "YARN_CONF_DIR", "HADOOP_HOME", "JAVA_HOME"};
+    CLEANUP_STRVEC struct strvec list = STRVEC_INIT;
+    if (variables_of_run(spec, &list, err) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        const char *value = variables_find(&list, names[i]);
+        if (value != NULL && setenv(names[i], value, 1) < 0) {
+            return error_sys(err, "set %s", names[i]);
+        }
+    }
+    return 0;
+}

@@ -14,4 +14,9 @@
  */
 int variables_of_run(const struct runspec *spec, struct strvec *list, struct error *err);
 
+/* Take into this process's own environment those by which a cluster knows who asks, and
+ * its programs find their way (KRB5CCNAME, JAVA_HOME ...): for what is asked about the
+ * run. Errors: as above. */
+int variables_of_run_adopt(const struct runspec *spec, struct error *err);
+
 #endif

@@ -345,6 +345,30 @@ def test_what_is_installed_later_is_found(errand, spark):
     assert result.code == 0, result.errors
 
 
+# Answers as a ResourceManager that has no application.
+CURL = """#!/bin/sh
+echo "$KRB5CCNAME" >> {asked}
+cat > /dev/null
+printf '{{"apps":null}}\\napplication/json\\n\\n200'
+"""
+
+
+def test_whoever_asks_the_cluster_has_the_runs_ticket(errand, spark, tmp_path):
+    """That was spark-submit alone: the node asked with the login's, also when it was to end what the driver left."""
+    asked = tmp_path / "asked"
+    manager = "<property><name>yarn.resourcemanager.webapp.address</name><value>rm:8088</value></property>"
+    write_files(tmp_path, {"bin/curl": CURL.format(asked=asked)})
+    write_files(tmp_path, {"hadoop/yarn-site.xml": f"<configuration>{manager}</configuration>"})
+    (tmp_path / "bin/curl").chmod(0o755)
+    write_files(errand.cwd, {"job.py": "import os; os.kill(os.getpid(), 9)"})
+    errand.more_env["PATH"] = f"{tmp_path}/bin:{errand.more_env['PATH']}"
+    errand.more_env["HADOOP_CONF_DIR"] = str(tmp_path / "hadoop")
+    words = ("--master", "yarn", "--deploy-mode", "client", "--env", "KRB5CCNAME=FILE:/the/runs")
+    assert spark.run(*words, "job.py").code == 137, errand.show()
+    assert "looking for it by its tag" in errand.ok("logs", "--control", errand.last_run()).text
+    assert set(asked.read_text().split()) == {"FILE:/the/runs"}
+
+
 def test_a_run_without_spark_has_no_engine_log(errand):
     write_files(errand.cwd, {"job.py": ""})
     errand.ok("run", "job.py")
