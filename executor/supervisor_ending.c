@@ -104,9 +104,16 @@ static bool application_has_ended(struct supervisor *s)
     CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
     struct error err = ERROR_INIT;
     int status = 0;
-    if (enginelog_read(s->run_fd, s->attempt, &engine, &last, NULL) < 0 ||
-        strcmp(engine.kind, "yarn") != 0 || last.event == ENGINE_ENDED ||
-        attended_is(s->run_fd, s->attempt)) {
+    if (s->spec.spark == NULL || attended_is(s->run_fd, s->attempt)) {
+        return true;
+    }
+    if (enginelog_read(s->run_fd, s->attempt, &engine, &last, &err) < 0) {
+        log_line(&s->log,
+                 "whether an application of the run goes on in YARN is not known: %s",
+                 err.text);
+        return false;
+    }
+    if (strcmp(engine.kind, "yarn") != 0 || last.event == ENGINE_ENDED) {
         return true;
     }
     CLEANUP_FREE char *self = noderoot_program();

@@ -369,6 +369,19 @@ def test_whoever_asks_the_cluster_has_the_runs_ticket(errand, spark, tmp_path):
     assert set(asked.read_text().split()) == {"FILE:/the/runs"}
 
 
+@pytest.mark.usefixtures("spark")
+def test_a_record_of_the_engine_that_cannot_be_read_proves_nothing(errand):
+    """It was taken for one that says that all has ended."""
+    script = "import os\nwith open(os.environ['ERRAND_RUN_DIR'] + '/engine', 'w') as engine: engine.write('{}\\n')"
+    write_files(errand.cwd, {"job.py": script})
+    errand.run("run", "--framework", "pyspark", "job.py")
+    journal = errand.home / "state" / "local" / "runs" / errand.last_run() / "journal"
+    last = json.loads(journal.read_text().splitlines()[-1])
+    assert (last["proof"], last["survivors"]) == ("none", 1)
+    said = errand.ok("logs", "--control", errand.last_run()).text
+    assert "whether an application of the run goes on in YARN is not known: " in said
+
+
 def test_a_run_without_spark_has_no_engine_log(errand):
     write_files(errand.cwd, {"job.py": ""})
     errand.ok("run", "job.py")
