@@ -39,14 +39,27 @@ static int put_aside(int envs_fd, const char *path, struct strvec *out, struct e
     return 0;
 }
 
+/* When it became ready. */
+static int64_t ready_ns(int folder_fd, const char *build)
+{
+    CLEANUP_FREE char *ready = files_join(build, "READY");
+    struct stat st;
+    return fstatat(folder_fd, ready, &st, AT_SYMLINK_NOFOLLOW) == 0
+               ? clock_ns_of(&st.st_mtim)
+               : 0;
+}
+
 /* `current` names the newest build that is left. */
 static int choose_current(int folder_fd, const struct strvec *builds, const char *without,
                           struct error *err)
 {
     const char *newest = NULL;
+    int64_t newest_ns = 0;
     for (size_t i = 0; i < builds->count; i++) {
-        if (strcmp(builds->items[i], without) != 0) {
+        int64_t ns = ready_ns(folder_fd, builds->items[i]);
+        if (strcmp(builds->items[i], without) != 0 && ns >= newest_ns) {
             newest = builds->items[i];
+            newest_ns = ns;
         }
     }
     (void)unlinkat(folder_fd, ".current", 0);

@@ -274,6 +274,25 @@ static void without_the_current_build_the_newest_other_one_is_current(void **sta
     assert_string_equal(current, OLD);
 }
 
+/* Their names say the second; the rest of them is chance. */
+static void of_builds_of_one_second_the_last_one_becomes_current(void **state)
+{
+    static const char first[] = "20260101T000000Z-ffff",
+                      second[] = "20260101T000000Z-0000";
+    CLEANUP(noderoot_cleanup) struct noderoot *root = node_root(*state);
+    const struct timespec before[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    char path[256], current[64] = "";
+    make_build(root, ONE, second, 5);
+    make_build(root, ONE, first, 5);
+    make_build(root, ONE, NEW, 5);
+    snprintf(path, sizeof path, "envs/%s/%s/READY", ONE, first);
+    assert_int_equal(utimensat(root->fd, path, before, 0), 0);
+    assert_int_equal(environment_remove(root, ONE, NEW, false, NULL), 0);
+    assert_true(
+        readlinkat(root->fd, "envs/" ONE "/current", current, sizeof current - 1) > 0);
+    assert_string_equal(current, second);
+}
+
 static void a_run_that_cannot_be_read_keeps_everything(void **state)
 {
     CLEANUP(noderoot_cleanup) struct noderoot *root = node_root(*state);
@@ -399,6 +418,7 @@ int main(void)
         NODE_TEST(a_pin_that_a_power_cut_took_keeps_nothing),
         NODE_TEST(what_is_being_built_is_not_removed),
         NODE_TEST(without_the_current_build_the_newest_other_one_is_current),
+        NODE_TEST(of_builds_of_one_second_the_last_one_becomes_current),
         NODE_TEST(a_run_that_cannot_be_read_keeps_everything),
         NODE_TEST(a_build_whose_ready_cannot_be_read_is_told_and_collected),
         NODE_TEST(what_was_not_used_for_long_is_collected),
