@@ -52,6 +52,7 @@ struct attending {
     struct spark_node node;
     struct spark_place place;
     char *tag;
+    char *taken; /* the outputs' archive in the cluster, which is here now; or NULL */
 };
 
 static int open_run(struct attending *a, const struct arguments *args, struct error *err)
@@ -314,6 +315,18 @@ static void take_outputs(struct attending *a, const char *word)
                                       .spec = &a->spec};
     if (shipment.outputs == NULL || cluster_outputs_take(&o, &err) < 0) {
         note_lost_outputs(a, err.text);
+        return;
+    }
+    a->taken = TAKE_PTR(shipment.outputs);
+}
+
+/* The verdict stands: who is started again takes them no second time. */
+static void drop_outputs(struct attending *a)
+{
+    const struct cluster_outputs o = {
+        .fs = &a->fs, .uri = a->taken, .run_fd = a->run_fd, .spec = &a->spec};
+    if (a->taken != NULL) {
+        cluster_outputs_drop(&o);
     }
 }
 
@@ -385,8 +398,8 @@ static int end_application(struct attending *a)
     return attend_end(&what) ? 0 : EXIT_FAILED;
 }
 
-/* What cannot be said by how a process ends stands in the slot. */
-static void write_slot(struct attending *a, const struct attend_verdict *verdict)
+/* What cannot be said by how a process ends stands in the slot. False: it does not. */
+static bool write_slot(struct attending *a, const struct attend_verdict *verdict)
 {
     struct error err = ERROR_INIT;
     struct process_id self = {.pid = 0};
@@ -397,9 +410,14 @@ static void write_slot(struct attending *a, const struct attend_verdict *verdict
                             .start = self.start,
                             .by = "attend"};
     snprintf(slot.text, sizeof(slot.text), "%.*s", EXITSLOT_TEXT_MAX - 1, verdict->text);
-    if (a->exit_fd >= 0 && exitslot_write(a->exit_fd, &slot, &err) < 0) {
-        log_line(&a->log, "%s", err.text);
+    if (a->exit_fd < 0) {
+        return false;
     }
+    if (exitslot_write(a->exit_fd, &slot, &err) < 0) {
+        log_line(&a->log, "%s", err.text);
+        return false;
+    }
+    return true;
 }
 
 static int end_like(const struct run_exit *exit)
@@ -431,6 +449,7 @@ static void release(struct attending *a)
     strvec_release(&a->login);
     strvec_release(&a->variables);
     free(a->tag);
+    free(a->taken);
 }
 
 /* A descriptor that is readable while a SIGTERM is pending. */
@@ -458,7 +477,7 @@ static int give_up(struct attending *a, const struct error *err)
     }
     snprintf(verdict.text, sizeof(verdict.text), "%.250s%s%.250s", err->text,
              err->hint[0] != '\0' ? "; " : "", err->hint);
-    write_slot(a, &verdict);
+    (void)write_slot(a, &verdict);
     return EXIT_FAILED;
 }
 
@@ -497,7 +516,9 @@ int attend_main(int argc, char **argv)
     }
     attend(&a, &verdict);
     take_outputs(&a, verdict.word);
-    write_slot(&a, &verdict);
+    if (write_slot(&a, &verdict)) {
+        drop_outputs(&a);
+    }
     if (verdict.remains[0] != '\0') { /* whatever becomes of us, the verdict stands */
         clean(&a, verdict.remains);
     }

@@ -49,10 +49,14 @@ int cluster_outputs_take(const struct cluster_outputs *o, struct error *err)
     CLEANUP_FREE char *path = files_join(o->run_path, ARCHIVE);
     int result = fetch(o, path, err) < 0 || unpack(o, err) < 0 ? -1 : 0;
     (void)unlink(path);
-    if (result == 0) {
-        (void)clusterfs_remove(o->fs, o->uri, NULL); /* janitor tries again */
-    }
     return result;
+}
+
+void cluster_outputs_drop(const struct cluster_outputs *o)
+{
+    if (files_sync_filesystem(o->run_fd, NULL) == 0) {
+        (void)clusterfs_remove(o->fs, o->uri, NULL);
+    }
 }
 
 void cluster_outputs_note_failure(int run_fd, const char *text)

@@ -25,11 +25,15 @@ struct cluster_outputs {
 };
 
 /*
- * Bring them into work/, and remove the archive's folder in the cluster. Can be repeated
- * after it was interrupted. Errors: clusterfs.h's, archive.h's, ERR_CORRUPT (another size
- * than was said); then work/ is as it was.
+ * Bring them into work/. Can be repeated, also after it was interrupted. Errors:
+ * clusterfs.h's, archive.h's, ERR_CORRUPT (another size than was said); then work/ is as
+ * it was.
  */
 int cluster_outputs_take(const struct cluster_outputs *o, struct error *err);
+/* Once the run's end is on record, so that nobody takes them again: remove the archive in
+ * the cluster, after what was taken is on this node's disk. Where that fails it stays,
+ * and janitor tries again. */
+void cluster_outputs_drop(const struct cluster_outputs *o);
 
 /* They did not come: one sentence for the warnings that the run ends with. */
 void cluster_outputs_note_failure(int run_fd, const char *text);

@@ -82,6 +82,7 @@ static void they_take_their_place_in_the_work_tree(void **state)
     assert_file(p.s, "run/work/outputs/model", "weights");
     assert_link(p.s, "run/work/outputs/latest", "model");
     assert_false(scratch_exists(p.s, "run/work/outputs/old"));
+    cluster_outputs_drop(&p.outputs);
     assert_false(scratch_exists(p.s, "cluster/outputs/arun-1.tar"));
     assert_false(scratch_exists(p.s, "run/outputs.tar"));
     assert_false(scratch_exists(p.s, "run/.outputs-unpacked"));
@@ -139,6 +140,23 @@ static void what_an_interrupted_try_left_is_no_hindrance(void **state)
     place_close(&p);
 }
 
+/* Who was killed before the run's end was on record said that they had not come. */
+static void they_can_be_taken_again(void **state)
+{
+    struct place p;
+    struct error err = ERROR_INIT;
+
+    place_open(&p, *state);
+    scratch_write(p.s, "left/outputs/x", "x");
+    leave(&p);
+    assert_int_equal(cluster_outputs_take(&p.outputs, &err), 0);
+    if (cluster_outputs_take(&p.outputs, &err) < 0) {
+        fail_msg("%s", err.text);
+    }
+    assert_file(p.s, "run/work/outputs/x", "x");
+    place_close(&p);
+}
+
 /* A link in the work tree does not lead the folder elsewhere. */
 static void a_link_in_the_way_is_replaced_not_followed(void **state)
 {
@@ -165,6 +183,7 @@ int main(void)
         NODE_TEST(what_is_no_output_folder_is_not_taken),
         NODE_TEST(another_size_than_was_said_is_refused),
         NODE_TEST(what_an_interrupted_try_left_is_no_hindrance),
+        NODE_TEST(they_can_be_taken_again),
         NODE_TEST(a_link_in_the_way_is_replaced_not_followed),
     };
 
