@@ -166,10 +166,7 @@ static int complain(const struct environment *e, const struct envspec *d,
     error_set(
         err, ERR_NOT_FOUND, "the node has nothing to build the environment with%s%.31s",
         environment_is_afar(e) ? " for the cluster's Python " : "", e->afar.version);
-    return error_hint(err,
-                      "%.400s; looked for in PATH, /usr, /usr/local, /opt, ~/.local/bin "
-                      "and ~/.cargo/bin",
-                      hint.data);
+    return error_hint(err, "%.400s; looked for in " TOOLS_PLACES, hint.data);
 }
 
 /* 1: it can be used, and e says so; 0: a program would have to be started; -1: not. */

@@ -1,12 +1,11 @@
 /*
  * environment_tools: the interpreters and the builders that a node has. [executor]
  *
- * Looked for where people put them: in PATH, in /usr and /usr/local, in pyenv's, uv's and
- * /opt's folders. Asking a program for its version means starting it, so what it said is
- * kept in envs/tools.json and believed as long as the file is the same (device, inode,
- * size, times); so a ready environment is found without starting any program. What stands
- * for another program (a virtual environment's python, pyenv's shims) is known by the
- * program that it starts.
+ * Looked for where people put them (TOOLS_PLACES, and pyenv's and uv's folders). Asking a
+ * program for its version means starting it, so what it said is kept in envs/tools.json
+ * and believed as long as the file is the same (device, inode, size, times); so a ready
+ * environment is found without starting any program. What stands for another program (a
+ * virtual environment's python, pyenv's shims) is known by the program that it starts.
  *
  * Life: tools_new -> tools_python, tools_find ... -> tools_free, which keeps what was
  * learnt.
@@ -18,6 +17,9 @@
 #include "executor/noderoot.h"
 
 #include <stdbool.h>
+
+/* For people: where builders are looked for (look_everywhere's tables). */
+#define TOOLS_PLACES "PATH, /usr, /usr/local, /opt, ~/.local/bin and ~/.cargo/bin"
 
 /* ROW(symbol, name): builders that are programs, by the name that they have on the disk.
  */

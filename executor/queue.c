@@ -110,17 +110,6 @@ int queue_prepare(const struct noderoot *root, struct queue_entry *entry,
     return 0;
 }
 
-int queue_add(const struct noderoot *root, struct queue_entry *entry, struct error *err)
-{
-    struct files_aside aside;
-    if (queue_prepare(root, entry, &aside, err) < 0) {
-        return -1;
-    }
-    return files_aside_commit(&aside, err) < 0
-               ? error_wrap(err, "put the run into the queue")
-               : 0;
-}
-
 int queue_remove(const struct noderoot *root, const char *id, struct error *err)
 {
     char path[RUN_ID_SIZE + 8];
@@ -129,13 +118,6 @@ int queue_remove(const struct noderoot *root, const char *id, struct error *err)
         return error_sys(err, "remove %s/%s", root->path, path);
     }
     return 0;
-}
-
-bool queue_has(const struct noderoot *root, const char *id)
-{
-    char path[RUN_ID_SIZE + 8];
-    snprintf(path, sizeof(path), "queue/%s", id);
-    return faccessat(root->fd, path, F_OK, 0) == 0;
 }
 
 static int open_entry(const struct noderoot *root, const char *id, struct error *err)

@@ -19,7 +19,7 @@
 
 struct queue_entry {
     char run[RUN_ID_SIZE];
-    int64_t ticket; /* drawn by queue_add */
+    int64_t ticket; /* drawn by queue_prepare */
     int64_t accepted_utc_ms;
     int64_t priority, slots, gpus;
     bool is_granted;
@@ -31,14 +31,12 @@ struct queue_entry {
 /* Take queue/lock, waiting for it. Returns the descriptor; closing it releases. */
 int queue_lock(const struct noderoot *root, struct error *err);
 
-/* Draw a ticket and write the entry, synced. The caller holds queue/lock. */
-int queue_add(const struct noderoot *root, struct queue_entry *entry, struct error *err);
-/* The first step of that: files_aside_commit of out puts the entry in place. */
+/* Draw a ticket and write the entry, aside: files_aside_commit of out syncs it and puts
+ * it in place. The caller holds queue/lock. */
 int queue_prepare(const struct noderoot *root, struct queue_entry *entry,
                   struct files_aside *out, struct error *err);
 /* Remove the entry; one that is not there is success. */
 int queue_remove(const struct noderoot *root, const char *id, struct error *err);
-bool queue_has(const struct noderoot *root, const char *id);
 
 /* Take the entry's lock (and queue/lock for a moment). Returns the descriptor, to be
  * inherited by the shim. Errors: ERR_BUSY (somebody has it), ERR_NOT_FOUND. */

@@ -6,11 +6,6 @@ static const struct service *const rows[] = {
     &gc_service,     &environments_service,   &assess_service,    &bring_service,
 };
 
-const struct service *service_at(size_t i)
-{
-    return i < ARRAY_SIZE(rows) ? rows[i] : NULL;
-}
-
 const struct service *service_find(enum message_type opens)
 {
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

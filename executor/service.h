@@ -55,8 +55,6 @@ struct service {
 /* The service for the message that opens a stream; NULL where no request begins with it.
  */
 const struct service *service_find(enum message_type opens);
-/* Row i, NULL behind the last: for tests. */
-const struct service *service_at(size_t i);
 
 /* The services, each defined in the module that it is named after. */
 extern const struct service submit_service;

@@ -147,17 +147,6 @@ static int take_answer(const struct json *j, struct spark_node *node, struct err
                : 0;
 }
 
-int spark_node_read(const char *answer, size_t length, struct spark_node *node,
-                    struct error *err)
-{
-    CLEANUP_JSON struct json *j = json_parse(answer, length, err);
-
-    if (j == NULL) {
-        return error_wrap(err, WHAT);
-    }
-    return take_answer(j, node, err);
-}
-
 /* ---- What is kept of it ---- */
 
 /* What decides which answer it is: the wish, the variables, and this program's own text.

@@ -79,9 +79,4 @@ int spark_node_find_for(const struct noderoot *root, const struct runspec *spec,
 bool spark_node_is_at_least(const struct spark_node *node, unsigned major,
                             unsigned minor);
 
-/* What spark_probe.py said, or what was kept of it; node was initialised. For spark.json
- * too. Errors: ERR_CORRUPT, ERR_NOT_FOUND (there is no Spark). */
-int spark_node_read(const char *answer, size_t length, struct spark_node *node,
-                    struct error *err);
-
 #endif
