@@ -44,7 +44,8 @@ static void unset(struct strvec *list, const char *name, size_t length)
 {
     for (size_t i = list->count; i > 0; i--) {
         if (is_named(list->items[i - 1], name, length)) {
-            mem_wipe(list->items[i - 1], strlen(list->items[i - 1])); /* a secret, perhaps */
+            mem_wipe(list->items[i - 1],
+                     strlen(list->items[i - 1])); /* a secret, perhaps */
             strvec_remove(list, i - 1);
         }
     }

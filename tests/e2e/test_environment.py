@@ -85,7 +85,9 @@ def test_what_pip_warns_of_is_no_package(node, index):
     """What its Python says on standard error stood in the lock, and was counted."""
     wheel = index.wheel("tiny")
     with zipfile.ZipFile(wheel, "a") as archive:
-        archive.writestr("noise.pth", "import sys; sys.stderr.write('WARNING: Ignoring invalid distribution -umpy\\n')\n")
+        archive.writestr(
+            "noise.pth", "import sys; sys.stderr.write('WARNING: Ignoring invalid distribution -umpy\\n')\n"
+        )
     run = run_python(node, "", environment=environment(definition("tiny", index=index.url, builder="pip")))
     assert run.end(120)["state"] == "Completed", prepare_log(run)
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
