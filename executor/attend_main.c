@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/enginelog.h"
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/spark_paths.h"
@@ -33,6 +34,7 @@
 #include "executor/variables_of_run.h"
 
 #define EXIT_FAILED 125
+#define OUTPUTS_TOLD_MIN ((uint64_t)16 << 20)
 #define DRIVER_FILE "errand_driver.py"
 #define PROJECT_ALIAS "project" /* as spark_ship calls it */
 #define WORK_ALIAS "work"
@@ -279,6 +281,22 @@ static void note_lost_outputs(struct attending *a, const char *why)
     cluster_outputs_note_failure(a->run_fd, text);
 }
 
+/* That takes a while, during which nothing else is seen: whoever follows is told. */
+static void tell_of_outputs(const struct attending *a, uint64_t size_bytes)
+{
+    char size[FILES_SIZE_TEXT];
+    struct enginelog engine;
+    files_format_size(size, size_bytes);
+    CLEANUP_FREE char *text =
+        xasprintf("brings the outputs, %s, from the cluster", size);
+    log_line(&a->log, "%s", text);
+    if (size_bytes >= OUTPUTS_TOLD_MIN &&
+        enginelog_open(&engine, a->run_fd, "yarn", a->attempt, NULL) == 0) {
+        (void)enginelog_append(&engine, ENGINE_NOTE, text, NULL);
+        enginelog_close(&engine);
+    }
+}
+
 /* As the driver's last word says: {"outputs":{"size_bytes":N}} or {"error":"..."}. */
 static void take_outputs(struct attending *a, const char *word)
 {
@@ -304,9 +322,7 @@ static void take_outputs(struct attending *a, const char *word)
         note_lost_outputs(a, err.text);
         return;
     }
-    char text[FILES_SIZE_TEXT];
-    files_format_size(text, (uint64_t)size);
-    log_line(&a->log, "brings the outputs, %s, from the cluster", text);
+    tell_of_outputs(a, (uint64_t)size);
     const struct cluster_outputs o = {.fs = &a->fs,
                                       .uri = shipment.outputs,
                                       .size_bytes = (uint64_t)size,

@@ -116,6 +116,7 @@ def test_outputs_come_home_whole(cluster, base):
     assert hashlib.sha256((outputs / "big").read_bytes()).digest() == digest.digest()
     assert {os.fsencode(path.name) for path in outputs.iterdir()} == {b"big", b"empty", b"od\xffd n\xc3\xa4me\n*"}
     assert list((outputs / "empty").iterdir()) == []
+    assert "brings the outputs, 67 MB" in (outputs.parent / "engine").read_text(), "whoever waits is told"
     assert [path.split("/")[3] for path in listed(base)] == ["projects"]
 
 
