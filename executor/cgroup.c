@@ -160,6 +160,11 @@ bool cgroup_kill(const struct cgroup *cg)
     return cg->fd >= 0 && write_small(cg->fd, "cgroup.kill", "1");
 }
 
+void cgroup_begin_attempt(struct cgroup *cg)
+{
+    cg->oom_kills = cg->fd >= 0 ? count_oom_kills(cg->fd) : 0;
+}
+
 bool cgroup_was_out_of_memory(const struct cgroup *cg)
 {
     return cg->fd >= 0 && count_oom_kills(cg->fd) > cg->oom_kills;

@@ -20,7 +20,7 @@ struct cgroup {
     int parent_fd; /* the folder that it lies in; -1: none */
     int fd;        /* -1: none */
     char name[80];
-    uint64_t oom_kills; /* when it was opened */
+    uint64_t oom_kills; /* when it was opened, or the attempt began */
 };
 
 /* Make, or find again, the group of a run, and move this process out of any other run's
@@ -34,7 +34,10 @@ bool cgroup_is_empty(const struct cgroup *cg);
 size_t cgroup_list(const struct cgroup *cg, pid_t *pids, size_t max);
 /* SIGKILL to all in it and below it, at once (Linux 5.14). False: not to be had. */
 bool cgroup_kill(const struct cgroup *cg);
-/* True where the kernel's OOM killer took a process of it since cgroup_open: proof. */
+/* A further attempt begins: what happened to those before is not its own. */
+void cgroup_begin_attempt(struct cgroup *cg);
+/* True where the kernel's OOM killer took a process of it since then, or since
+ * cgroup_open: proof. */
 bool cgroup_was_out_of_memory(const struct cgroup *cg);
 /* Remove it (it must be empty) and close. */
 void cgroup_remove(struct cgroup *cg);

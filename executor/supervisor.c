@@ -90,6 +90,7 @@ static enum phase launch(struct supervisor *s)
 {
     s->log_offset = supervisor_file_size(s, "driver.log");
     s->oom_kills = supervisor_count_oom_kills();
+    cgroup_begin_attempt(&s->cgroup);
     supervisor_set_limit(s, clock_boottime_ns() + LAUNCH_LIMIT_NS);
     s->ordered_ns = clock_monotonic_ns();
     supervisor_order_stage(s, STAGE_RUN);

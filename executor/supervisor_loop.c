@@ -103,6 +103,9 @@ static void announce_end(struct supervisor *s, const struct exitslot *end)
 static void start_stage(struct supervisor *s, int64_t attempt, enum stage stage)
 {
     struct error err = ERROR_INIT;
+    if (stage == STAGE_RUN) { /* for one who may have to judge it later */
+        cgroup_begin_attempt(&s->cgroup);
+    }
     if (stage_start(&s->stage, &s->setting, attempt, stage, &err) == 0) {
         return;
     }
