@@ -212,6 +212,17 @@ static void count_executor(void *context, int dir_fd, const char *name)
     j->kept_executors_bytes += measure_kept(j, dir_fd, name);
 }
 
+/* What was being tried when its program was killed: a uv that came along, a Spark. */
+static void clean_trials(struct janitor *j)
+{
+    int root_fd = j->request->root->fd;
+    CLEANUP_FD int bin_fd = files_open_dir(root_fd, "bin", NULL);
+    sweep_old(root_fd, ".check-*", HOUR_MS, remove_leftover, j);
+    if (bin_fd >= 0) {
+        sweep_old(bin_fd, ".uv-*", HOUR_MS, remove_leftover, j);
+    }
+}
+
 /* may_judge: every run that stays is known. In a root that several nodes share, the
  * others' runs are not ours to see. */
 static void clean_bin(struct janitor *j, bool may_judge)
@@ -354,6 +365,7 @@ struct json *janitor_clean(const struct janitor_request *request, struct error *
         request->root,
         request->keep_environments_ms > DAY_MS ? request->keep_environments_ms : DAY_MS,
         &j.sweep, &j.shipped);
+    clean_trials(&j);
     clean_bin(&j, are_all_known);
     if (are_all_known && clean_store(&j, &store, &why) < 0) {
         sweep_warn(&j.sweep, &why);

@@ -226,12 +226,18 @@ def test_gc_removes_what_interrupted_programs_left(link, root):
         (path / "work" / "file").write_text("x")
     for path in [left[2], *old]:
         path.write_text("x")
+    brought = root / "bin" / ".uv-run-9"
+    brought.mkdir()
+    (brought / "uv").write_text("x")
+    script = root / ".check-4711.py"
+    script.write_text("x")
+    left += [brought, script]
     for path in [*left, *old]:
         os.utime(path, (then, then))
     young = root / "runs" / ".new-run-3"
     young.mkdir()
     report = gc(link)
-    assert (report["leftovers"], report["executors"]) == (1, 1)
+    assert (report["leftovers"], report["executors"]) == (3, 1)
     assert not any(path.exists() for path in [*left, old[0]])
     assert young.exists()
     assert old[1].exists()
