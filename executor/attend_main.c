@@ -287,8 +287,7 @@ static void tell_of_outputs(const struct attending *a, uint64_t size_bytes)
     char size[FILES_SIZE_TEXT];
     struct enginelog engine;
     files_format_size(size, size_bytes);
-    CLEANUP_FREE char *text =
-        xasprintf("brings the outputs, %s, from the cluster", size);
+    CLEANUP_FREE char *text = xasprintf("brings the outputs, %s, from the cluster", size);
     log_line(&a->log, "%s", text);
     if (size_bytes >= OUTPUTS_TOLD_MIN &&
         enginelog_open(&engine, a->run_fd, "yarn", a->attempt, NULL) == 0) {
