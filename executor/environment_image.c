@@ -29,13 +29,10 @@ static const char *version(const struct tool *python, const struct tool *program
 /* 1: its id and digests are in out; 0: it is not there, or not told. */
 static int inspect(struct build *b, struct strbuf *out, struct error *err)
 {
-    const char *const argv[] = {b->program->real,
-                                "image",
-                                "inspect",
-                                "--format",
-                                ANSWER_WORD "{{.Id}}{{range .RepoDigests}} {{.}}{{end}}",
-                                b->definition->image,
-                                NULL};
+    static const char format[] = ANSWER_WORD "{{.Id}}{{range .RepoDigests}} {{.}}{{end}}";
+    const char *const argv[] = {
+        b->program->real,     "image", "inspect", "--format", format,
+        b->definition->image, NULL};
     int status = programs_run(b->programs, argv, true, err);
     const char *at = strstr(programs_text(b->programs)->data, ANSWER_WORD);
     if (status != 0 || at == NULL) {
