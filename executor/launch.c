@@ -224,6 +224,7 @@ static int become(struct launch *l, const struct arguments *args, const char *lo
                                 .checkout_us = l->checkout_ns / NS_PER_US};
     report(args->report_fd, &said);
     attended_become(l->run_fd, l->attempt);
+    (void)signal(SIGPIPE, SIG_DFL);
     execve(l->command.program, strvec_argv(&l->command.argv),
            strvec_argv(&l->environment));
     int code = command_explain(&l->command, errno, text, sizeof(text));
@@ -473,6 +474,7 @@ int launch_main(int argc, char **argv)
     struct launch l = {.run_fd = -1, .exit_fd = -1, .log.fd = -1};
     runspec_init(&l.spec);
     environment_pin_init(&l.pin);
+    (void)signal(SIGPIPE, SIG_IGN); /* a supervisor that died meanwhile hears no report */
     if (arguments_parse(argc, argv, &args, &err) < 0) {
         fprintf(stderr, "errand-executor: %s\n", err.text);
         return EXIT_FAILED;

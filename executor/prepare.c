@@ -120,6 +120,7 @@ static int watch_signals(struct error *err)
     sigaddset(&ends, SIGINT);
     sigaddset(&ends, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &ends, NULL);
+    (void)signal(SIGPIPE, SIG_IGN); /* a curl that ended takes no more */
     int fd = signalfd(-1, &ends, SFD_NONBLOCK | SFD_CLOEXEC);
     return fd < 0 ? error_sys(err, "watch for signals") : fd;
 }

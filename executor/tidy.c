@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -201,6 +202,7 @@ int tidy_main(int argc, char **argv)
     if (!background_become(false, &status)) {
         return status;
     }
+    (void)signal(SIGPIPE, SIG_IGN); /* a curl that ended takes no more */
     if (tidy(&args, &err) < 0) {
         fprintf(stderr, "errand-executor tidy: %s\n", err.text);
         return 1;

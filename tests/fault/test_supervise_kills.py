@@ -1,5 +1,6 @@
 """What is true of a run after its supervisors were killed, the node restarted, or a record was damaged."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -130,6 +131,22 @@ def test_a_launch_whose_parent_died_before_it_said_go_is_no_end(node):
     assert "its supervisor died before it was to begin" in run.control()
     run.adopt()
     assert run.end()["exit"] == {"kind": "exited", "code": 7}
+
+
+@pytest.mark.parametrize("victims", [("shim",), ("guardian", "shim")])
+def test_a_launch_whose_parent_died_after_it_said_go_goes_on(node, victims):
+    """It died of SIGPIPE when it reported that it begins: the script, which had not begun, was said to have done so."""
+    run = node.shell("echo ran > ran; exit 7")
+    with (node.root / "store" / "lock").open("a") as lock:  # the checkout waits for it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run.start()
+        wait_for(lambda: run.queue_entry()["process"], "the launch on record")
+        run.kill(*victims)
+        if "guardian" in victims:
+            run.adopt()
+    exit = {"kind": "exited", "code": 7} if victims == ("shim",) else {"kind": "supervisor_lost"}
+    assert run.end()["exit"] == exit
+    assert run.wait_file("ran") == "ran"
 
 
 def test_adoption_finds_every_run_but_young_ones_whose_secrets_their_submitter_has(node):
