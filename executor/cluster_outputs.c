@@ -61,7 +61,12 @@ void cluster_outputs_drop(const struct cluster_outputs *o)
 
 void cluster_outputs_note_failure(int run_fd, const char *text)
 {
-    (void)files_write_atomic(run_fd, FAILURE_FILE, text, strlen(text), 0600, NULL);
+    if (files_write_atomic(run_fd, FAILURE_FILE, text, strlen(text), 0600, NULL) < 0) {
+        /* On a full disk a name may still be had: an empty file says as much. */
+        CLEANUP_FD int fd =
+            openat(run_fd, FAILURE_FILE,
+                   O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    }
 }
 
 void cluster_outputs_clear_failure(int run_fd)
@@ -73,9 +78,10 @@ bool cluster_outputs_failure(int run_fd, struct strbuf *out)
 {
     struct strbuf text;
     strbuf_init(&text, FAILURE_MAX);
-    bool is_there = files_read(run_fd, FAILURE_FILE, &text, NULL) == 0 && text.length > 0;
+    bool is_there = files_read(run_fd, FAILURE_FILE, &text, NULL) == 0;
     if (is_there) {
-        strbuf_puts(out, text.data);
+        strbuf_puts(out, text.length > 0 ? text.data
+                                         : "the outputs did not come from the cluster");
     }
     strbuf_release(&text);
     return is_there;

@@ -140,6 +140,26 @@ static void what_an_interrupted_try_left_is_no_hindrance(void **state)
     place_close(&p);
 }
 
+/* On a full disk the sentence was lost, and the run ended as if all had come. */
+static void that_they_did_not_come_needs_no_room(void **state)
+{
+    struct place p;
+    CLEANUP_STRBUF struct strbuf said = STRBUF_INIT;
+
+    place_open(&p, *state);
+    assert_false(cluster_outputs_failure(p.run_fd, &said));
+    scratch_write(p.s, "run/outputs.failure", "");
+    assert_true(cluster_outputs_failure(p.run_fd, &said));
+    assert_string_equal(said.data, "the outputs did not come from the cluster");
+    strbuf_reset(&said);
+    cluster_outputs_note_failure(p.run_fd, "because");
+    assert_true(cluster_outputs_failure(p.run_fd, &said));
+    assert_string_equal(said.data, "because");
+    cluster_outputs_clear_failure(p.run_fd);
+    assert_false(cluster_outputs_failure(p.run_fd, &said));
+    place_close(&p);
+}
+
 /* Who was killed before the run's end was on record said that they had not come. */
 static void they_can_be_taken_again(void **state)
 {
@@ -183,6 +203,7 @@ int main(void)
         NODE_TEST(what_is_no_output_folder_is_not_taken),
         NODE_TEST(another_size_than_was_said_is_refused),
         NODE_TEST(what_an_interrupted_try_left_is_no_hindrance),
+        NODE_TEST(that_they_did_not_come_needs_no_room),
         NODE_TEST(they_can_be_taken_again),
         NODE_TEST(a_link_in_the_way_is_replaced_not_followed),
     };
