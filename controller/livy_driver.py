@@ -10,6 +10,7 @@
 #   outputs.tar, metrics, result.json    what came of it, in this order: the last one is its word that all is there
 #
 # The folder is reached through the file system of Spark's JVM, or, where it is a folder of this machine, as such.
+import fcntl
 import io
 import shutil
 import sysconfig
@@ -21,6 +22,9 @@ BEAT_S = 2.0
 BEATS_A_SIGN = 3
 CANCEL_GRACE_S = 10.0
 DRAIN_S = 5.0
+CACHE_MAX = 8
+CACHE_S = 30 * 86400
+LEFTOVER_S = 86400
 BLOCK_BYTES = 1 << 30  # a block that is not full can be read only in the file's first one, by its offset
 
 
@@ -244,11 +248,86 @@ def unpack(folder, uri, top, name):
     return made
 
 
-def find_environment(folder, wanted, top):
+class Cache(object):
+    """Environments that were unpacked on this machine before, for all drivers of this account: a folder each, by the
+    archive's name, which stands for its content. One appears once it is whole. NAME.lock is locked, shared, by each
+    driver that uses it, and modified when one begins to; alone by who removes it.
+
+    What a machine that crashed had not yet written is unknown: the names have the boot in them."""
+
+    def __init__(self):
+        base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+        self.path = os.path.join(os.path.abspath(base), "errand", "environments")
+        with open("/proc/sys/kernel/random/boot_id") as boot:
+            self.boot = boot.read().strip()
+        quiet(os.makedirs, self.path, 0o700)  # or it is there
+        info = os.lstat(self.path)
+        if info.st_uid != os.getuid() or info.st_mode & 0o22:
+            raise OSError("%s is another's to write to" % self.path)
+        self.lock = None
+
+    def at(self, name):
+        return os.path.join(self.path, name)
+
+    def take_lock(self, name, how):
+        """Lock it at once; the descriptor. What was removed meanwhile is none."""
+        fd = os.open(self.at(name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(fd, how | fcntl.LOCK_NB)
+            if os.fstat(fd).st_ino != os.stat(self.at(name + ".lock")).st_ino:
+                raise OSError("%s is being removed" % name)
+        except (IOError, OSError):
+            os.close(fd)
+            raise
+        return fd
+
+    def use(self, folder, uri):
+        """The folder of the archive's content; it stays as long as this process."""
+        name = "%s-%s" % (os.path.basename(uri), self.boot)
+        self.lock = self.take_lock(name, fcntl.LOCK_SH)
+        os.utime(self.at(name + ".lock"), None)
+        if not os.path.isdir(self.at(name)):
+            top = tempfile.mkdtemp(prefix=".making-", dir=self.path)
+            try:
+                os.rename(unpack(folder, uri, top, "environment"), self.at(name))
+            except OSError:
+                if not os.path.isdir(self.at(name)):  # else another driver was faster
+                    raise
+            finally:
+                shutil.rmtree(top, True)
+        return self.at(name)
+
+    def remove(self, name, unless_since):
+        """Remove one that nobody uses, nor has since that time."""
+        lock = self.take_lock(name, fcntl.LOCK_EX)
+        if os.fstat(lock).st_mtime <= unless_since:
+            top = tempfile.mkdtemp(prefix=".making-", dir=self.path)
+            if os.path.isdir(self.at(name)):
+                os.rename(self.at(name), os.path.join(top, "gone"))
+            os.unlink(self.at(name + ".lock"))
+            shutil.rmtree(top, True)
+        os.close(lock)
+
+    def tidy(self):
+        """Remove what was not used for long, the longest unused where there are many, and what was left half-made."""
+        now = time.time()
+        found = [(os.lstat(self.at(name)).st_mtime, name) for name in os.listdir(self.path)]
+        for since, name in found:
+            if name.startswith(".making-") and now - since > LEFTOVER_S:
+                shutil.rmtree(self.at(name), True)
+        locks = sorted((one for one in found if one[1].endswith(".lock")), reverse=True)
+        for index, (since, name) in enumerate(locks):
+            if index >= CACHE_MAX or now - since > CACHE_S:
+                quiet(self.remove, name[: -len(".lock")], since)
+
+
+def find_environment(folder, wanted, top, settings):
     """The folder of the environment's packages: YARN has unpacked it where it started this driver."""
     if "CONTAINER_ID" in os.environ and os.path.isdir("environment"):
         return os.path.abspath("environment")
-    return unpack(folder, wanted["archive"], top, "environment")
+    settings["cache"] = quiet(Cache)
+    found = quiet(settings["cache"].use, folder, wanted["archive"]) if settings["cache"] else None
+    return found or unpack(folder, wanted["archive"], top, "environment")
 
 
 def check_python(wanted):
@@ -283,12 +362,25 @@ def bring_outputs(folder, settings, top):
     return None
 
 
-def share_modules(jvm, paths):
-    """Where executors are threads of this JVM, their Python finds the project's modules as the driver does."""
+def spark_version(jvm):
+    """The JVM's own: (3, 5)."""
+    text = getattr(getattr(jvm.org.apache.spark, "package$"), "MODULE$").SPARK_VERSION()
+    return tuple(int(number) for number in text.split(".")[:2])
+
+
+def share_with_executors(jvm, paths):
+    """Have executors find what the driver does, before there is a SparkContext. What has to be said of it, or None."""
     system = jvm.java.lang.System
-    if (system.getProperty("spark.master") or "").startswith("local"):
+    master = system.getProperty("spark.master") or ""
+    if master.startswith("local"):  # they are threads of this JVM
         before = system.getProperty("spark.executorEnv.PYTHONPATH")
         system.setProperty("spark.executorEnv.PYTHONPATH", os.pathsep.join(paths + ([before] if before else [])))
+    elif master.startswith("spark:"):  # Livy names archives in a setting that YARN alone knows
+        names = ("spark.archives", "spark.yarn.dist.archives")
+        system.setProperty("spark.archives", ",".join(filter(None, map(system.getProperty, names))))
+        if spark_version(jvm) < (3, 1):
+            return "executors get neither the project's modules nor an environment: on %s that takes Spark 3.1" % master
+    return None
 
 
 def decode_path(path):
@@ -306,8 +398,7 @@ def prepare_script(settings, jvm, top, project):
     if settings["outputs"]["folders"]:
         first = decode_path(settings["outputs"]["folders"][0])
         settings["variables"]["ERRAND_OUTPUTS"] = os.path.join(project, first)
-    if jvm is not None:
-        quiet(share_modules, jvm, settings["python_path"])
+    settings["warning"] = quiet(share_with_executors, jvm, settings["python_path"]) if jvm is not None else None
 
 
 def run_script(settings, folder, output):
@@ -319,6 +410,8 @@ def run_script(settings, folder, output):
     os.dup2(sink, 2)
     os.close(sink)
     os.write(1, ("errand: driver: %s\n" % describe()).encode("utf-8", "replace"))
+    if settings["warning"]:
+        os.write(1, ("errand: warning: %s\n" % settings["warning"]).encode("utf-8", "replace"))
     try:
         child = start(settings)
     finally:
@@ -357,7 +450,7 @@ def do_work(settings, jvm, folder, top):
         check_python(wanted)
     output = folder.open("driver.log")
     project = unpack(folder, settings["archive"], top, "project")
-    settings["packages"] = find_environment(folder, wanted, top) if wanted is not None else None
+    settings["packages"] = find_environment(folder, wanted, top, settings) if wanted is not None else None
     prepare_script(settings, jvm, top, project)
     if folder.has("cancel"):
         raise RuntimeError("canceled before it began")
@@ -396,5 +489,7 @@ def livy_main(settings):
     quiet(folder.put, "result.json", (json.dumps(result) + "\n").encode("ascii"))
     if top is not None:
         shutil.rmtree(top, True)
+    if settings.get("cache"):
+        quiet(settings["cache"].tidy)
     code = {"exited": result.get("code", 0), "could_not_start": 126}.get(result["kind"])
     os._exit(128 + int(getattr(signal, result["signal"], 0)) if code is None else code)

@@ -83,6 +83,31 @@ def test_the_example_runs_there_unchanged(
         print(time, f"{result.seconds:.1f} s", said)
 
 
+@pytest.mark.usefixtures("livy_standalone")
+def test_executors_of_a_standalone_cluster_have_project_and_environment(
+    errand: Errand, project: Path, tmp_path: Path, base: str
+):
+    """To which Livy itself gives no archives."""
+    errand.ok(
+        *("target", "add", "web", f"http://localhost:{settings.LIVY_STANDALONE_HTTP}", "--kind", "livy"),
+        *("--auth", "none", "--webhdfs", f"http://localhost:{settings.NAMENODE_HTTP}/webhdfs/v1?user.name=root"),
+        *("--base", f"hdfs://localhost:{settings.NAMENODE_RPC}{base}"),
+    )
+    (tmp_path / "uv").mkdir()
+    (tmp_path / "uv" / "uv").symlink_to(UV)
+    errand.more_env["PATH"] = f"{tmp_path / 'uv'}:{os.environ['PATH']}"
+    shutil.copytree(ROOT / "conf" / "examples" / "spark", project, dirs_exist_ok=True)
+    result = errand.run("run", "--target", "web", "job.py", code=0, deadline_s=280)
+    assert "numpy 1.26.4" in result.text
+    assert (errand.home / "state" / "runs" / errand.last_run() / "outputs" / "counts.csv").exists()
+    (project / "lib").mkdir()
+    (project / "lib" / "tools.py").write_text("def double(x):\n    return 2 * x\n")
+    (project / "job.py").write_text(JOB)
+    result = errand.run("run", "--target", "web", "--environment", "none", "job.py", code=7, deadline_s=280)
+    assert "sum 9900" in result.text
+    assert "warning" not in result.text
+
+
 def test_the_clusters_own_command_carries_files(
     errand: Errand, project: Path, livy: ModuleType, tmp_path: Path, base: str
 ):

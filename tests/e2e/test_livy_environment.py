@@ -97,6 +97,14 @@ def test_a_cancel_ends_the_batch_that_asks_for_the_python(
     gate.touch()
 
 
+def test_the_drivers_machine_unpacks_it_once(errand: Errand, livy: Livy, project: Path, index: Index):
+    index.wheel("tiny")
+    write(project, index, "tiny", job="import os, tiny\nprint('inode', os.stat(tiny.__file__).st_ino, tiny.__file__)\n")
+    first, again = (errand.ok("run", "--target", "web", "job.py").text.partition("inode")[2] for _ in range(2))
+    assert first == again
+    assert f"{livy.env['HOME']}/.cache/errand/environments/" in first
+
+
 def test_it_can_be_prepared_before(errand: Errand, livy: Livy, project: Path, index: Index):
     index.wheel("tiny")
     write(project, index, "tiny")

@@ -95,6 +95,14 @@ def livy_old(cluster_session: rig_session.Session) -> Iterator[ModuleType]:
 
 
 @pytest.fixture
+def livy_standalone(cluster_session: rig_session.Session) -> Iterator[None]:
+    """A Livy is up whose batches run on Spark's standalone cluster, and HDFS; its port is
+    rig.settings.LIVY_STANDALONE_HTTP."""
+    with cluster_session.use("livy-standalone", "standalone", "hdfs"):
+        yield
+
+
+@pytest.fixture
 def livy_kerberos(cluster_session: rig_session.Session) -> Iterator[ModuleType]:
     """A Livy is up that wants a ticket of Kerberos: rig.kerberos, whose log_in gets one; its port is
     rig.settings.LIVY_KERBEROS_HTTP."""

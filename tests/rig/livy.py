@@ -103,6 +103,9 @@ ON_YARN = Livy(
     ),
 )
 
+# Batches' executors are of Spark's own cluster, and their drivers here.
+ON_STANDALONE = Livy(settings.LIVY, settings.LIVY_STANDALONE_HTTP, f"spark://{settings.HOST}:{settings.SPARK_MASTER}")
+
 # The version of HDInsight 4.0.
 OLD = Livy(settings.LIVY_OLD, settings.LIVY_OLD_HTTP, "local[2]", ("livy.spark.scala-version = 2.11",))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rig import configuration, fetch, gateway, headnode, kerberos, settings, web
-from rig.livy import LIVY, OLD, ON_YARN, WITH_KERBEROS, Livy
+from rig.livy import LIVY, OLD, ON_STANDALONE, ON_YARN, WITH_KERBEROS, Livy
 from rig.spark import NEW, SPARK
 from rig.trouble import Trouble
 
@@ -226,6 +226,7 @@ TABLE = (
     _livy("livy-server", LIVY),
     _livy("livy-yarn", ON_YARN, ("nodemanager",)),
     _livy("livy-old", OLD),
+    _livy("livy-standalone", ON_STANDALONE, ("spark-worker",)),
     Part(
         "kdc",
         f"Kerberos: the realm {kerberos.REALM}",
@@ -258,7 +259,7 @@ GROUPS = {
 }
 
 # What `up` without names brings up: all but what is there to be compared with, and Kerberos.
-USUAL = tuple(name for name in PARTS if name not in ("head-new", "livy-old", "kdc", "livy-kerberos"))
+USUAL = tuple(name for name in PARTS if name not in ("head-new", "livy-old", "livy-standalone", "kdc", "livy-kerberos"))
 
 
 def named(words: list[str]) -> list[str]:

@@ -37,6 +37,7 @@ LIVY_HTTP = 8998
 LIVY_YARN_HTTP = 8997
 LIVY_OLD_HTTP = 8996
 LIVY_KERBEROS_HTTP = 8995
+LIVY_STANDALONE_HTTP = 8994
 GATEWAY_HTTPS = 8443
 KDC = 8850
 # One machine with two addresses, as HDInsight's head nodes, and another whose Spark is the standalone cluster's.

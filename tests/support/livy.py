@@ -93,7 +93,7 @@ class Livy:
         self.is_down = False
         self.says = ""
         self.yarn: Callable[[str], dict | None] = lambda _tag: None
-        self.env = {"PATH": "/usr/local/bin:/usr/bin:/bin", **mark}
+        self.env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder / "account"), **mark}
         self.lock = threading.Lock()
         self.is_over = threading.Event()
         handler = type("Handler", (Handler,), {"livy": self})
