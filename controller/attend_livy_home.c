@@ -28,6 +28,7 @@ void attendance_show(struct attendance *a)
 {
     CLEANUP_FREE char *name = attendance_name(a, "attended");
     int64_t now_ns = clock_monotonic_ns();
+    a->shown_ns = a->shown_ns == 0 ? now_ns : a->shown_ns; /* the driver was just sent */
     if (livy_place_can_follow(&a->place) && a->alive_ns == 0 &&
         now_ns - a->shown_ns >= SHOWN_NS) {
         a->shown_ns = now_ns;

@@ -55,7 +55,7 @@ struct attendance {
     uint64_t taken;       /* bytes of the driver's log */
     char alive[24];       /* the last sign of life */
     int64_t alive_ns;     /* when it was new; 0: never */
-    int64_t shown_ns;     /* when it was last shown that somebody waits; 0: never */
+    int64_t shown_ns;     /* when it was last shown that somebody waits; 0: not yet */
     struct livy_ending ending;
     bool is_home; /* what the script left is here */
 };
