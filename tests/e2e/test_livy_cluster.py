@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -70,7 +71,7 @@ def test_the_example_runs_there_unchanged(
     (tmp_path / "uv" / "uv").symlink_to(UV)
     errand.more_env["PATH"] = f"{tmp_path / 'uv'}:{os.environ['PATH']}"
     shutil.copytree(ROOT / "conf" / "examples" / "spark", project, dirs_exist_ok=True)
-    for time in ("first", "again"):
+    for which in ("first", "again"):
         result = errand.run("run", "--target", "web", "job.py", deadline_s=280)
         run = errand.last_run()
         assert result.code == 0, result
@@ -78,9 +79,9 @@ def test_the_example_runs_there_unchanged(
         assert "mean length of words" in result.text
         assert (errand.home / "state" / "runs" / run / "outputs" / "counts.csv").exists()
         said = (errand.home / "state" / "local" / "runs" / run / "prepare.log").read_text()
-        assert ("asking the cluster" in said) == (time == "first")
-        assert time == "first" or "sent" not in said
-        print(time, f"{result.seconds:.1f} s", said)
+        assert ("asking the cluster" in said) == (which == "first")
+        assert which == "first" or "sent" not in said
+        print(which, f"{result.seconds:.1f} s", said)
 
 
 @pytest.mark.usefixtures("livy_standalone")
@@ -131,6 +132,34 @@ def test_the_clusters_own_command_carries_files(
     (project / "job.py").write_text("import os\nos.mkdir('outputs')\nopen('outputs/m', 'w').write('x')\nos._exit(7)\n")
     errand.run("run", "--target", "web", "job.py", code=7, deadline_s=280)
     assert (errand.home / "state" / "runs" / errand.last_run() / "outputs" / "m").read_text() == "x"
+
+
+def test_what_nobody_needs_goes_from_hdfs(errand: Errand, project: Path, livy: ModuleType, base: str):
+    """Times, as HDFS keeps them, and what runs of any machine say they need."""
+    add(errand, livy, "/livy", base)
+    (project / "job.py").write_text("import os\nos._exit(0)\n")
+    errand.ok("run", "--target", "web", "job.py", deadline_s=280)
+    run = errand.last_run()
+    [entry] = rig_yarn.hdfs_list(f"{base}/projects")
+    archive = f"{base}/projects/{entry['pathSuffix']}"
+    old = int((time.time() - 40 * 86400) * 1000)
+    rig_yarn.hdfs_set_times(archive, old)
+    errand.ok("run", "--target", "web", "job.py", deadline_s=280)
+    [used] = rig_yarn.hdfs_list(f"{base}/projects")
+    assert used["accessTime"] > (time.time() - 600) * 1000
+    assert used["modificationTime"] == old
+    assert errand.json("node", "gc", "web")["kept_roots"] == 1
+    rig_yarn.hdfs_set_times(archive, old)
+    rig_yarn.hdfs_write(f"{base}/runs/errand-elsewhere-1/uses/projects+{entry['pathSuffix']}", b"")
+    rig_yarn.hdfs_write(f"{base}/runs/errand-{run}-1/claim", b"")
+    rig_yarn.hdfs_set_times(f"{base}/runs/errand-{run}-1", old)
+    report = errand.json("node", "gc", "web")
+    assert (report["kept_roots"], report["kept_runs"], report["leftovers"], report["warnings"]) == (1, 1, 1, [])
+    rig_yarn.hdfs_remove(f"{base}/runs/errand-elsewhere-1")
+    report = errand.json("node", "gc", "web")
+    assert (report["roots"], report["bytes"], report["warnings"]) == (1, entry["length"], [])
+    assert rig_yarn.hdfs_list(f"{base}/projects") == rig_yarn.hdfs_list(f"{base}/runs") == []
+    errand.ok("run", "--target", "web", "job.py", deadline_s=280)
 
 
 def test_every_byte_of_the_log_comes(errand: Errand, project: Path, livy: ModuleType):
