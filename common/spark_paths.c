@@ -46,3 +46,14 @@ void spark_paths_add_conf(const struct strvec *python_path, const struct strvec 
     }
     strvec_push(out, path.data);
 }
+
+bool spark_paths_is_missed(const char *file, const char *words)
+{
+    const char *slash = strrchr(file, '/');
+    const char *last = slash != NULL ? slash + 1 : file;
+    CLEANUP_FREE char *name = xstrndup(last, strcspn(last, "#"));
+    return strstr(words, name) != NULL &&
+           (strstr(words, "does not exist") != NULL ||
+            strstr(words, "FileNotFoundException") != NULL ||
+            strstr(words, "No such file") != NULL);
+}

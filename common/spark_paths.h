@@ -21,5 +21,8 @@ void spark_paths_in_container(const struct runspec *spec, struct strvec *out);
  * to a container's; what conf says of it comes last. */
 void spark_paths_add_conf(const struct strvec *python_path, const struct strvec *conf,
                           struct strvec *out);
+/* True where Spark's words say that this file, of which the last part of the name counts
+ * ("hdfs://nn/x/projects/3f2a.tar#project"), is not there. */
+bool spark_paths_is_missed(const char *file, const char *words);
 
 #endif

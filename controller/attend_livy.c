@@ -284,14 +284,33 @@ static void release(struct attendance *a)
     fdio_close(&a->stop_fd);
 }
 
+static int submit_and_watch(struct attendance *a, struct error *err)
+{
+    if (attendance_submit(a, err) < 0) {
+        return -1;
+    }
+    attendance_watch(a);
+    return 0;
+}
+
+/* What the cluster lost between our look and the batch's is sent again, once. */
+static int send_again(struct attendance *a, struct error *err)
+{
+    attendance_say(a, ENGINE_NOTE,
+                   "the cluster does not have any more what it was sent: once again");
+    return attendance_forget_batch(a, err) < 0 ? -1 : submit_and_watch(a, err);
+}
+
 static void look_after(struct attendance *a)
 {
     struct error err = ERROR_INIT;
-    if (attendance_submit(a, &err) == 0) {
-        attendance_watch(a);
-    } else if (err.code == ERR_CANCELED) { /* while something was asked */
+    int result = submit_and_watch(a, &err);
+    if (result == 0 && !a->is_canceled && attendance_is_missed(a)) {
+        result = send_again(a, &err);
+    }
+    if (result < 0 && err.code == ERR_CANCELED) { /* while something was asked */
         note_cancel(a);
-    } else if (!a->is_canceled) {
+    } else if (result < 0 && !a->is_canceled) {
         attendance_end(a, "could_not_start", "%s%s%s", err.text,
                        err.hint[0] != '\0' ? "; " : "", err.hint);
         a->is_home = !a->engine.may_be_submitted;

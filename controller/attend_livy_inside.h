@@ -96,6 +96,8 @@ int attendance_send_project(struct attendance *a, const char *name, struct error
 int attendance_send_files(struct attendance *a, const char *kind,
                           const struct strvec *items, struct strvec *out,
                           struct error *err);
+/* The environment's archive in place; malloc'ed. */
+char *attendance_environment_name(const struct attendance *a);
 /* The run's environment, whose archive is "environments/IDENTITY-BUILD.tar" in place:
  * *out_uri, malloc'ed; NULL: the run has none. Errors: ERR_NOT_FOUND (it is neither there
  * nor packed here). */
@@ -115,10 +117,24 @@ int attendance_reach_patiently(struct attendance *a, struct error *err);
  * livy.h. */
 int attendance_find(struct attendance *a, bool *out_is_there, struct error *err);
 
+/* Forget the batch, which has ended and began nothing, here and in Livy; the next one is
+ * asked for under the same name. Errors: as livy.h. */
+int attendance_forget_batch(struct attendance *a, struct error *err);
+
 /* attend_livy_watch.c: from then on to its end, which is in ending. */
 void attendance_watch(struct attendance *a);
 /* End it, and prove that. */
 void attendance_cancel(struct attendance *a);
+
+/* attend_livy_verdict.c. A driver has begun, as far as can be known. */
+bool attendance_was_claimed(struct attendance *a);
+/* Note how it ended, where the driver left no word: what Livy's log says. */
+void attendance_end_without_word(struct attendance *a);
+/* True where the batch never began as the cluster lacks what it was sent, which Spark
+ * said: it may be asked for once more. */
+bool attendance_is_missed(struct attendance *a);
+/* Say where Livy's word and the driver's differ. */
+void attendance_compare_words(struct attendance *a);
 
 /* attend_livy_yarn.c. Where its address is known: take what it says of the run's
  * application, and tell what is new. */

@@ -82,7 +82,7 @@ char *attendance_project_name(const struct attendance *a)
     return xasprintf("projects/%s.tar", root);
 }
 
-static char *environment_name(const struct attendance *a)
+char *attendance_environment_name(const struct attendance *a)
 {
     return xasprintf("environments/%s-%s.tar", a->environment.identity,
                      a->environment.build);
@@ -91,7 +91,7 @@ static char *environment_name(const struct attendance *a)
 void attendance_doubt_sent(const struct attendance *a)
 {
     CLEANUP_FREE char *project = attendance_project_name(a);
-    CLEANUP_FREE char *environment = environment_name(a);
+    CLEANUP_FREE char *environment = attendance_environment_name(a);
     if (a->place.way != NULL && !livy_place_can_follow(&a->place)) {
         forget_sent(a, project);
         forget_sent(a, environment);
@@ -160,7 +160,7 @@ int attendance_send_project(struct attendance *a, const char *name, struct error
 int attendance_send_environment(struct attendance *a, char **out_uri, struct error *err)
 {
     CLEANUP_FREE char *file = files_join(a->run_folder, LIVY_ARCHIVE);
-    CLEANUP_FREE char *name = environment_name(a);
+    CLEANUP_FREE char *name = attendance_environment_name(a);
     char text[FILES_SIZE_TEXT];
     struct stat st;
     bool is_there = false;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define RETRY_MS 2000
 #define CROWDED_MS 5000
@@ -424,5 +425,26 @@ int attendance_submit(struct attendance *a, struct error *err)
         attendance_say(a, ENGINE_SUBMITTED, "batch %lld of Livy %s is %s",
                        (long long)a->batch, a->server.version, a->word);
     }
+    return 0;
+}
+
+int attendance_forget_batch(struct attendance *a, struct error *err)
+{
+    CLEANUP_FREE char *id = xasprintf("%lld", (long long)a->batch);
+    if (a->batch >= 0 && livy_ask_delete(&a->livy, id, err) < 0) {
+        return -1;
+    }
+    struct stat st;
+    if (fstat(a->engine_log_fd, &st) == 0) {
+        a->engine_log_at = (uint64_t)st.st_size;
+    }
+    livy_tail_release(&a->tail);
+    a->tail = (struct livy_tail){0};
+    a->batch = -1;
+    (void)attendance_keep(a, batch_file(a), -1, NULL);
+    a->word[0] = a->application[0] = '\0';
+    a->engine.engine.state[0] = '\0';
+    a->is_over = a->is_forgotten = false;
+    a->ending = (struct livy_ending){.kind = NULL};
     return 0;
 }

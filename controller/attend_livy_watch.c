@@ -6,7 +6,6 @@
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/mem.h"
-#include "common/spark_explain.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +20,6 @@
 #define STATE_NS (2 * NS_PER_S)
 #define FOLDER_NS (3 * NS_PER_S)
 #define CHUNK ((size_t)8 << 20)
-#define TAIL_MAX ((size_t)64 << 10) /* of a log that is looked through */
 #define RESULT_MAX ((size_t)64 << 10)
 #define DEAD_NS                                                                          \
     (25 * NS_PER_S) /* without a sign of life, of which one comes every 6 s              \
@@ -280,106 +278,7 @@ static void look_for_result(struct attendance *a)
     strbuf_release(&text);
 }
 
-/* ---- Verdict */
-
-/* The last bytes, at most `most`, of a file of the run, of which those from start on
- * count. Returns how many; 0 where there are none. */
-static size_t read_tail(const struct attendance *a, const char *file, uint64_t start,
-                        char *out, size_t most)
-{
-    struct stat st;
-    CLEANUP_FD int fd = openat(a->run_fd, file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        return 0;
-    }
-    uint64_t size = (uint64_t)st.st_size;
-    uint64_t from = size > start && size - start > most ? size - most : start;
-    ssize_t got = fdio_pread_full(fd, out, most, from);
-    return got > 0 ? (size_t)got : 0;
-}
-
-/* What the end of a file of the run means, of which what begins at start is this
- * attempt's, where that is known. True: it is appended. */
-static bool put_meaning(const struct attendance *a, const char *file, uint64_t start,
-                        struct strbuf *out)
-{
-    struct error said = ERROR_INIT;
-    CLEANUP_FREE char *tail = xmalloc(TAIL_MAX);
-    size_t got = read_tail(a, file, start, tail, TAIL_MAX);
-    if (got == 0 || !spark_explain(tail, got, &said)) {
-        return false;
-    }
-    strbuf_printf(out, ": %.300s%s%.300s", said.text, said.hint[0] != '\0' ? "; " : "",
-                  said.hint);
-    return true;
-}
-
-/* The last line of Livy's log that says something, for a sentence. */
-static void put_last_words(const struct attendance *a, struct strbuf *out)
-{
-    char text[4096];
-    text[read_tail(a, attendance_log_name(a), a->engine_log_at, text, sizeof text - 1)] =
-        '\0';
-    const char *found = NULL;
-    static const char *const words[] = {"rror", "can't", "xception", "No such", "ailed"};
-    for (char *line = text, *next; line != NULL; line = next) {
-        next = strchr(line, '\n');
-        if (next != NULL) {
-            *next++ = '\0';
-        }
-        for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-            found = strstr(line, words[i]) != NULL ? line : found;
-        }
-    }
-    if (found != NULL) {
-        strbuf_printf(out, ": %.300s", found);
-    }
-}
-
-static bool was_claimed(struct attendance *a)
-{
-    CLEANUP_FREE char *name = attendance_name(a, "claim");
-    bool is_there = true;
-    uint64_t size = 0;
-    return livy_place_size(&a->place, name, &is_there, &size, NULL) < 0 || is_there;
-}
-
-static void end_without_word(struct attendance *a)
-{
-    CLEANUP_STRBUF struct strbuf words = STRBUF_INIT;
-    const struct engine_segment *segment = &a->engine.segment;
-    bool has_written = strcmp(segment->source, "driver.log") == 0;
-    if (!put_meaning(a, attendance_log_name(a), a->engine_log_at, &words) &&
-        !(has_written && put_meaning(a, "driver.log", segment->at, &words))) {
-        put_last_words(a, &words);
-    }
-    if (a->is_over && livy_place_can_follow(&a->place) && !was_claimed(a)) {
-        attendance_end(a, "could_not_start",
-                       "Livy says %s, and the script was never started%s", a->word,
-                       words.data);
-    } else {
-        attendance_end(a, "unknown",
-                       "%s, and the driver left no word of how the script ended%s",
-                       a->is_forgotten ? "Livy knows the batch no more"
-                                       : "Livy says that "
-                                         "it ended",
-                       words.data);
-    }
-}
-
-static void compare_words(struct attendance *a)
-{
-    if (strcmp(a->ending.kind, "exited") != 0 || !a->is_over) {
-        return;
-    }
-    bool is_good = livy_state_parse(a->word) == LIVY_SUCCESS;
-    if (is_good != (a->ending.code == 0)) {
-        attendance_end(a, "exited",
-                       "the script exited with status %d, and Livy says %s: the "
-                       "cluster's log tells why",
-                       a->ending.code, a->word);
-    }
-}
+/* ---- Its end */
 
 /* How long nothing was heard of the driver. */
 static int64_t silent_ns(const struct attendance *a, int64_t since_ns)
@@ -403,7 +302,7 @@ static bool has_ended(struct attendance *a, int64_t *over_ns)
     if (silent_ns(a, *over_ns) < patience_ns) {
         return false;
     }
-    end_without_word(a);
+    attendance_end_without_word(a);
     return true;
 }
 
@@ -453,7 +352,7 @@ void attendance_watch(struct attendance *a)
     attendance_look_at_yarn(a);
     drain_log(a);
     if (strcmp(a->ending.kind, "unknown") != 0) {
-        compare_words(a);
+        attendance_compare_words(a);
         attendance_bring(a);
     }
 }
@@ -501,7 +400,7 @@ static bool wait_for_driver(struct attendance *a, int64_t deadline_ns)
     while (clock_monotonic_ns() < deadline_ns) {
         look_alive(a);
         look_for_result(a);
-        if (a->ending.kind != NULL || (a->alive_ns == 0 && !was_claimed(a)) ||
+        if (a->ending.kind != NULL || (a->alive_ns == 0 && !attendance_was_claimed(a)) ||
             silent_ns(a, since_ns) >= DEAD_NS) {
             return true;
         }

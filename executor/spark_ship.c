@@ -279,17 +279,11 @@ int spark_ship_environment(const struct spark_ship *s, struct spark_shipment *ou
 
 bool spark_shipment_is_missed(const struct spark_shipment *shipment, const char *words)
 {
-    bool is_named = false;
+    bool is_missed = false;
     for (size_t i = 0; i < shipment->archives.count; i++) {
-        const char *archive = shipment->archives.items[i];
-        const char *name =
-            strrchr(archive, '/') != NULL ? strrchr(archive, '/') : archive;
-        CLEANUP_FREE char *file = xstrndup(name, strcspn(name, "#"));
-        is_named = is_named || strstr(words, file) != NULL;
+        is_missed |= spark_paths_is_missed(shipment->archives.items[i], words);
     }
-    return is_named && (strstr(words, "does not exist") != NULL ||
-                        strstr(words, "FileNotFoundException") != NULL ||
-                        strstr(words, "No such file") != NULL);
+    return is_missed;
 }
 
 bool spark_ship_has_environment(const struct spark_ship *s)

@@ -177,6 +177,20 @@ def test_every_byte_of_the_log_comes(errand: Errand, project: Path, livy: Module
     assert hashlib.sha256(log).hexdigest() == hashlib.sha256(data).hexdigest()
 
 
+def test_what_yarn_misses_is_sent_again(errand: Errand, project: Path, livy_yarn: ModuleType, base: str):
+    """Somebody removes it when Livy has taken the batch, and spark-submit has not looked yet."""
+    add(errand, livy_yarn, "/livy-yarn", base)
+    (project / "job.py").write_text(JOB.replace("from lib.tools import double\n", "double = abs\n"))
+    run = errand.submit("--target", "web", "job.py")
+    log = errand.home / "state" / "local" / "runs" / run / "control.log"
+    wait_for(lambda: log.exists() and "asking Livy for the batch" in log.read_text(), "the batch", 100)
+    rig_yarn.hdfs_remove(f"{base}/projects")
+    result = errand.run("follow", run, code=7, deadline_s=280)
+    assert "once again" in log.read_text()
+    assert result.text.count("sum 4950") == 1
+    assert [entry["type"] for entry in rig_yarn.hdfs_list(f"{base}/projects")] == ["FILE"]
+
+
 def test_cancel_ends_the_application(errand: Errand, project: Path, livy_yarn: ModuleType):
     add(errand, livy_yarn, "/livy-yarn")
     (project / "job.py").write_text("import time\nprint('begun', flush=True)\ntime.sleep(600)\n")

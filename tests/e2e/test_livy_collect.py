@@ -278,6 +278,22 @@ def test_options_of_a_nodes_disk_are_refused(errand: Errand, livy: Livy):
     assert not livy.batches
 
 
+def test_what_is_lost_between_the_look_and_the_batchs_is_sent_again(
+    errand: Errand, livy: Livy, folder: Path, project: Path
+):
+    """Somebody removed it by hand, as nobody who asks what is needed does."""
+    run_once(errand, project)
+    livy.is_losing = True
+    (project / "job.py").write_text("print('hello')\nraise SystemExit(7)\n")
+    result = errand.run("run", "--target", "web", "job.py", code=7)
+    assert "the cluster does not have any more what it was sent: once again" in result.errors
+    assert result.text.count("hello") == 1
+    run = errand.last_run()
+    assert [job["name"] for job in livy.posts[1:]] == [f"errand-{run}-1"] * 2
+    assert not list((folder / "runs").iterdir())
+    assert "FileNotFoundException" in errand.ok("logs", "--engine", run).text
+
+
 # --- by itself ------------------------------------------------------------------------------------------------------
 
 

@@ -43,10 +43,19 @@ class Batch:
         self.lines: list[str] = []
         self.is_zombie = False
         driver = re.sub("^file:/+", "/", job["file"])
+        lost = next((uri for uri in job.get("archives", []) if uri in job.get("lost", [])), None)
+        command = ["sh", "-c", 'python3 "$0" & wait $!', driver]
+        if lost is not None:  # as Spark on YARN, which looks before it starts anything
+            command = [
+                "sh",
+                "-c",
+                'echo "java.io.FileNotFoundException: File $0 does not exist"; exit 1',
+                lost.partition("#")[0],
+            ]
         if says:
             Path(driver).write_text(says + Path(driver).read_text())
         self.process = subprocess.Popen(
-            ["sh", "-c", 'python3 "$0" & wait $!', driver],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -91,6 +100,7 @@ class Livy:
         self.deleted: list[str] = []
         self.next_number = 0
         self.is_down = False
+        self.is_losing = False  # what the next batch is to find is removed before it looks
         self.says = ""
         self.yarn: Callable[[str], dict | None] = lambda _tag: None
         self.env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder / "account"), **mark}
@@ -264,6 +274,11 @@ class Handler(BaseHTTPRequestHandler):
         if livy.has_names and livy.find(job["name"]) is not None:
             return self.refuse(f"Duplicate session name: Some({job['name']}) for session 36")
         livy.posts.append(job)
+        if livy.is_losing:
+            livy.is_losing = False
+            job["lost"] = job["archives"]
+            for uri in job["archives"]:
+                Path(re.sub("^file:/+", "/", uri.partition("#")[0])).unlink()
         batch = Batch(livy.next_number, job, livy.env, livy.folder, livy.says)
         livy.next_number += 1
         if self.met == "zombie":
