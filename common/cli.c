@@ -62,6 +62,22 @@ static int set_duration(const struct cli_option *option, void *field, const char
     return clock_parse_duration(text, field, err);
 }
 
+static int set_time(const struct cli_option *option, void *field, const char *text,
+                    struct error *err)
+{
+    struct cli_time *out = field;
+    char longest[CLOCK_TEXT_SIZE];
+    if (clock_parse_duration(text, &out->ms, err) < 0) {
+        return -1;
+    }
+    if (option->max > 0 && out->ms > option->max) {
+        clock_format_duration(longest, option->max);
+        return error_set(err, ERR_USAGE, "longer than %s: %.40s", longest, text);
+    }
+    out->is_given = true;
+    return 0;
+}
+
 static int set_size(const struct cli_option *option, void *field, const char *text,
                     struct error *err)
 {
@@ -74,7 +90,7 @@ static value_setter *const setters[] = {
     [CLI_KIND_END] = NULL,          [CLI_KIND_FLAG] = NULL,
     [CLI_KIND_STRING] = set_string, [CLI_KIND_LIST] = set_list,
     [CLI_KIND_COUNT] = set_count,   [CLI_KIND_DURATION] = set_duration,
-    [CLI_KIND_SIZE] = set_size,
+    [CLI_KIND_TIME] = set_time,     [CLI_KIND_SIZE] = set_size,
 };
 
 static void *field_of(const struct cli_option *option, void *args)

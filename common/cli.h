@@ -31,6 +31,7 @@ enum cli_kind {
     CLI_KIND_LIST,     /* struct strvec: every one */
     CLI_KIND_COUNT,    /* int64_t, decimal; 0 .. 2^53, or the row's min .. max */
     CLI_KIND_DURATION, /* int64_t, milliseconds (clock_parse_duration) */
+    CLI_KIND_TIME,     /* struct cli_time, 0 to the row's max */
     CLI_KIND_SIZE,     /* uint64_t, bytes (files_parse_size) */
 };
 
@@ -41,7 +42,13 @@ struct cli_option {
     const char *value; /* what --help calls the value; NULL for flags */
     const char *help;  /* lower case, no full stop; fits 80 columns beside the name */
     size_t offset;     /* of the field in the caller's struct */
-    int64_t min, max;  /* of a COUNT; max 0: 2^53 */
+    int64_t min, max;  /* of a COUNT (max 0: 2^53), a TIME (max 0: ten years) */
+};
+
+/* A length of time, where 0 is not what counts if none is given. */
+struct cli_time {
+    bool is_given;
+    int64_t ms;
 };
 
 #define CLI_FLAG(letter, name, help, offset)                                             \
@@ -68,6 +75,10 @@ struct cli_option {
 #define CLI_DURATION(letter, name, value, help, offset)                                  \
     {                                                                                    \
         CLI_KIND_DURATION, letter, name, value, help, offset, 0, 0                       \
+    }
+#define CLI_TIME(letter, name, value, help, offset, max)                                 \
+    {                                                                                    \
+        CLI_KIND_TIME, letter, name, value, help, offset, 0, max                         \
     }
 #define CLI_SIZE(letter, name, value, help, offset)                                      \
     {                                                                                    \

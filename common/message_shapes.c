@@ -18,7 +18,6 @@
 #define CHECKS_MAX 256
 #define TOOLS_MAX 16        /* programs that come along, or are wanted */
 #define NEED_MAX (16 << 20) /* objects; credit bounds them further */
-#define GRACE_MAX_MS 86400000
 #define DAYS_MAX 36500
 
 /* Rows of a table of members. */
@@ -81,7 +80,7 @@ static const struct shape a_message = STRING(0, 3 * (int64_t)ERROR_TEXT_MAX);
 static const struct shape a_count = INTEGER(0, JSON_INTEGER_MAX);
 static const struct shape a_position = INTEGER(-JSON_INTEGER_MAX, JSON_INTEGER_MAX);
 static const struct shape a_protocol = INTEGER(1, 65535);
-static const struct shape a_grace = INTEGER(0, GRACE_MAX_MS);
+static const struct shape a_grace = INTEGER(0, RUNSPEC_GRACE_MAX_MS);
 static const struct shape a_line = STRING(2, JOURNAL_LINE_MAX);
 static const struct shape lines = ARRAY(0, LINES_MAX, &a_line);
 static const struct shape sizes = MAP(SIZES_MAX, &a_count);

@@ -13,7 +13,6 @@
 #define ITEMS_MAX 4096     /* variables, secrets, outputs, tags */
 #define ARGUMENT_MAX RUNSPEC_SIZE_MAX
 #define LIMIT_MAX_MS INT64_C(315360000000) /* ten years */
-#define GRACE_MAX_MS INT64_C(86400000)
 #define SLOTS_MAX 65536
 #define PRIORITY_MAX 1000000
 
@@ -527,8 +526,8 @@ static int take_limits(const struct json *j, struct runspec *spec, struct error 
     }
     if (json_get_integer(j, WHAT, "attempts", 1, RUNSPEC_ATTEMPTS_MAX, &spec->attempts,
                          err) < 0 ||
-        json_get_integer(j, WHAT, "grace_ms", 0, GRACE_MAX_MS, &spec->grace_ms, err) <
-            0 ||
+        json_get_integer(j, WHAT, "grace_ms", 0, RUNSPEC_GRACE_MAX_MS, &spec->grace_ms,
+                         err) < 0 ||
         take_log_max(j, spec, err) < 0 ||
         json_get_object(j, WHAT, "resources", &resources, err) < 0 ||
         json_get_integer(resources, WHAT, "slots", 0, SLOTS_MAX, &spec->slots, err) < 0 ||

@@ -7,7 +7,7 @@
 
 struct cancel_args {
     const char *reason;
-    const char *grace; /* a duration, or NULL: the run's own */
+    struct cli_time grace; /* without: the run's own */
     bool is_json, want_force, no_wait;
     int64_t give_up_after_ms;
 };
@@ -123,12 +123,9 @@ static int cancel_open(struct following *f, const struct cancel_args *args,
         say(f->context, run);
         return 0;
     }
-    int64_t grace_ms = -1;
-    if (args->grace != NULL && clock_parse_duration(args->grace, &grace_ms, err) != 0) {
-        return -1;
-    }
-    int result = cancel_run(f->context, &f->watch.client, f->loop, f->target, run,
-                            args->reason, grace_ms, err);
+    int result =
+        cancel_run(f->context, &f->watch.client, f->loop, f->target, run, args->reason,
+                   args->grace.is_given ? args->grace.ms : -1, err);
     if (result != 0 && args->want_force && is_out_of_reach(err)) {
         return give_up(f, run, err);
     }
@@ -199,7 +196,8 @@ static int cancel_verb(void *opaque_context, void *opaque, char *const *operands
 
 static const struct cli_option cancel_options[] = {
     CLI_STRING(0, "reason", "TEXT", "noted with the run", FIELD(reason)),
-    CLI_STRING(0, "grace", "TIME", "between asking and killing", FIELD(grace)),
+    CLI_TIME(0, "grace", "TIME", "between asking and killing", FIELD(grace),
+             RUNSPEC_GRACE_MAX_MS),
     CLI_FLAG(0, "no-wait", "do not wait for the end", FIELD(no_wait)),
     CLI_FLAG(0, "force", "give up a run whose node is gone", FIELD(want_force)),
     CLI_DURATION(0, "give-up-after", "TIME", "of an unreachable node",

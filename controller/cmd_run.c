@@ -36,10 +36,10 @@ struct run_args {
                    REQUEST(framework)),                                                  \
         CLI_STRING(0, "interpreter", "PYTHON", "python on the node",                     \
                    REQUEST(interpreter)),                                                \
-        CLI_DURATION(0, "time-limit", "TIME", "end it after this long",                  \
-                     REQUEST(time_limit_ms)),                                            \
-        CLI_DURATION(0, "grace", "TIME", "between asking and killing",                   \
-                     REQUEST(grace_ms)),                                                 \
+        CLI_TIME(0, "time-limit", "TIME", "end it after this long; 0s: never",           \
+                 REQUEST(time_limit), 0),                                                \
+        CLI_TIME(0, "grace", "TIME", "between asking and killing", REQUEST(grace),       \
+                 RUNSPEC_GRACE_MAX_MS),                                                  \
         CLI_RANGE(0, "attempts", "N", "start it again if it fails", REQUEST(attempts),   \
                   1, RUNSPEC_ATTEMPTS_MAX),                                              \
         CLI_STRING(0, "log-max-size", "SIZE", "of the log on the node; 0: no limit",     \

@@ -13,6 +13,7 @@
 #ifndef CONTROLLER_SUBMISSION_H
 #define CONTROLLER_SUBMISSION_H
 
+#include "common/cli.h"
 #include "common/runspec.h"
 #include "common/transfer.h"
 #include "controller/client.h"
@@ -39,7 +40,8 @@ struct submission_request {
     struct strvec variables; /* "K=V", or "K": as it is here */
     struct strvec tags;      /* "k=v" */
     struct strvec secrets;   /* names, taken from the environment */
-    int64_t time_limit_ms, grace_ms, attempts;
+    struct cli_time time_limit, grace;
+    int64_t attempts;
     struct submission_spark spark;
     const char *log_max_size; /* as a person writes a size; NULL: as configured */
     bool is_plain_command;    /* operands are a command, not a script */

@@ -450,11 +450,14 @@ static int plan_log_max(struct runspec *spec, const struct config *config,
 static int plan_limits(struct runspec *spec, const struct config *config,
                        const struct submission_request *request, struct error *err)
 {
-    spec->time_limit_ms = request->time_limit_ms > 0
-                              ? request->time_limit_ms
+    spec->time_limit_ms = request->time_limit.is_given
+                              ? request->time_limit.ms
                               : config_integer(config, "time_limit");
     spec->grace_ms =
-        request->grace_ms > 0 ? request->grace_ms : config_integer(config, "grace");
+        request->grace.is_given ? request->grace.ms : config_integer(config, "grace");
+    if (spec->grace_ms > RUNSPEC_GRACE_MAX_MS) {
+        return error_set(err, ERR_CONFIG, "grace: it takes one day at most");
+    }
     spec->attempts =
         request->attempts > 0 ? request->attempts : config_integer(config, "attempts");
     return plan_log_max(spec, config, request->log_max_size, err);

@@ -9,10 +9,10 @@
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/json.h"
+#include "common/runspec.h"
 
 #define REQUEST_SIZE_MAX ((size_t)64 << 10)
 #define REQUESTS_MAX 1000
-#define GRACE_MAX_MS ((int64_t)24 * 3600 * 1000)
 
 static bool is_request_name(const char *name)
 {
@@ -45,8 +45,8 @@ static bool read_request(int dir_fd, const char *name, int64_t default_grace_ms,
     copy_member(out->reason, sizeof(out->reason), j, "reason");
     copy_member(out->by, sizeof(out->by), j, "by");
     int64_t grace_ms = 0;
-    if (json_get_integer(j, "request", "grace_ms", 0, GRACE_MAX_MS, &grace_ms, NULL) ==
-        0) {
+    if (json_get_integer(j, "request", "grace_ms", 0, RUNSPEC_GRACE_MAX_MS, &grace_ms,
+                         NULL) == 0) {
         out->grace_ms = grace_ms;
     }
     return true;

@@ -1,6 +1,7 @@
 #include "executor/service.h"
 
 #include "common/enginelog.h"
+#include "common/runspec.h"
 #include "executor/rundir.h"
 #include "executor/runview.h"
 #include "executor/supervise.h"
@@ -213,8 +214,8 @@ static int cancel_event(void *request, const struct peer_event *event, struct er
         return -1;
     }
     if (!json_is_null(json_get(event->json, "grace_ms")) &&
-        json_get_integer(event->json, what, "grace_ms", 0, INT64_C(86400000), &grace_ms,
-                         err) < 0) {
+        json_get_integer(event->json, what, "grace_ms", 0, RUNSPEC_GRACE_MAX_MS,
+                         &grace_ms, err) < 0) {
         return -1;
     }
     if (view.run_fd >= 0 && !run_state_is_final(view.status.state)) {

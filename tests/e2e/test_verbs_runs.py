@@ -297,6 +297,29 @@ def test_to_cancel_an_ended_run_is_no_failure_and_changes_nothing(errand):
     assert errand.show(run)["exit"] == {"kind": "exited", "code": 3}
 
 
+def test_no_grace_and_no_time_limit_are_taken_at_their_word(errand):
+    """Not for want of one, for which the project's count."""
+
+    def planned(run: str) -> list:
+        spec = json.loads((errand.home / "state/local/runs" / run / "spec.json").read_text())
+        return [spec["time_limit_ms"], spec["grace_ms"]]
+
+    (errand.cwd / "errand.yaml").write_text("time_limit: 1h\ngrace: 5s\n")
+    assert planned(run_one(errand, SAYS, "0", "0")) == [3600000, 5000]
+    errand.ok("run", "--time-limit", "0s", "--grace", "0s", "t.py", "0", "0")
+    assert planned(errand.show()["id"]) == [None, 0]
+
+
+def test_a_grace_that_no_node_takes_is_refused_at_once(errand):
+    run = run_one(errand, SAYS, "0", "0")
+    for words in (("submit", "--grace", "25h", "t.py"), ("cancel", "--grace", "25h", run)):
+        said = errand.run(*words)
+        assert said.code != 0 and said.errors.startswith("errand: error: --grace: longer than 1 d: 25h\n"), said.errors
+    (errand.cwd / "errand.yaml").write_text("grace: 25h\n")
+    assert "grace: it takes one day at most" in errand.run("submit", "t.py", "0", "0").errors
+    assert [one["id"] for one in errand.json("list")["runs"]] == [run]
+
+
 def test_cancel_says_what_it_waits_for_and_ctrl_c_ends_the_waiting(errand, tmp_path):
     stubborn = "import os, signal, sys\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nopen('begun', 'w')\n"
     write_files(errand.cwd, {"t.py": stubborn + GATED})

@@ -15,6 +15,7 @@ struct args {
     const char *text;
     struct strvec list;
     int64_t count, duration_ms;
+    struct cli_time rest;
     uint64_t size_bytes;
 };
 
@@ -25,6 +26,7 @@ static const struct cli_option options[] = {
     CLI_LIST('i', "item", "TEXT", "an item", offsetof(struct args, list)),
     CLI_COUNT('n', "number", "N", "a number", offsetof(struct args, count)),
     CLI_DURATION('d', "delay", "D", "a time", offsetof(struct args, duration_ms)),
+    CLI_TIME('r', "rest", "D", "another time", offsetof(struct args, rest), 60000),
     CLI_SIZE('s', "size", "N", "a size", offsetof(struct args, size_bytes)),
     CLI_END,
 };
@@ -41,6 +43,7 @@ static void check(const struct args *args, char **operands, size_t count)
 {
     assert(args->count >= 0 && args->count <= INT64_C(1) << 53);
     assert(args->duration_ms >= 0);
+    assert(!args->rest.is_given || (args->rest.ms >= 0 && args->rest.ms <= 60000));
     assert(count >= 1 && count <= 10 && operands[count] == NULL);
     for (size_t i = 0; i < count; i++) {
         assert(operands[i] != NULL);

@@ -18,6 +18,7 @@ struct args {
     struct strvec tags;
     int64_t count;
     int64_t limit_ms;
+    struct cli_time rest;
     uint64_t size_bytes;
 };
 
@@ -28,6 +29,7 @@ static const struct cli_option options[] = {
     CLI_LIST(0, "tag", "KEY=VALUE", "a tag of the run", offsetof(struct args, tags)),
     CLI_COUNT('n', "count", "N", "how many", offsetof(struct args, count)),
     CLI_DURATION(0, "limit", "TIME", "how long at most", offsetof(struct args, limit_ms)),
+    CLI_TIME(0, "rest", "TIME", "between two legs", offsetof(struct args, rest), 3600000),
     CLI_SIZE(0, "size", "SIZE", "how much at most", offsetof(struct args, size_bytes)),
     CLI_END,
 };
@@ -103,6 +105,21 @@ static void options_and_operands_may_be_mixed(void **state)
     assert_int_equal(p.args.size_bytes, 1024);
     cli_release(&walk, &p.args);
     assert_int_equal(p.args.tags.count, 0);
+}
+
+static void a_time_of_none_is_told_from_no_time(void **state)
+{
+    struct parsed p;
+    (void)state;
+    assert_int_equal(parse(&p, &walk, "a"), 0);
+    assert_false(p.args.rest.is_given);
+    assert_int_equal(parse(&p, &walk, "a --rest 0s"), 0);
+    assert_true(p.args.rest.is_given);
+    assert_int_equal(p.args.rest.ms, 0);
+    assert_int_equal(parse(&p, &walk, "a --rest 60m"), 0);
+    assert_int_equal(p.args.rest.ms, 3600000);
+    assert_int_equal(parse(&p, &walk, "a --rest 61m"), -1);
+    assert_string_equal(p.err.text, "--rest: longer than 1 h: 61m");
 }
 
 static void assert_fails(const char *line, const char *text, const char *hint)
@@ -432,6 +449,7 @@ static void help_shows_usage_details_and_options(void **state)
                                   "      --tag KEY=VALUE  a tag of the run\n"
                                   "  -n, --count N        how many\n"
                                   "      --limit TIME     how long at most\n"
+                                  "      --rest TIME      between two legs\n"
                                   "      --size SIZE      how much at most\n"
                                   "  -h, --help           show this text\n");
 }
@@ -507,6 +525,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_and_operands_may_be_mixed),
+        cmocka_unit_test(a_time_of_none_is_told_from_no_time),
         cmocka_unit_test(values_come_in_every_form),
         cmocka_unit_test(values_may_be_empty_or_look_like_options),
         cmocka_unit_test(a_dash_alone_is_an_operand),
