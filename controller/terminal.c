@@ -311,9 +311,13 @@ void terminal_progress_clear(struct terminal *t)
 
 /* ---- questions ---- */
 
-/* The terminal as it was before a question. */
+static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+/* The terminal, and what signals did, as they were before a question. */
 struct asking {
     int fd;
+    int signal_fds[2]; /* the numbers of those that came */
+    struct sigaction actions[ARRAY_SIZE(ending_signals)];
     bool is_changed;
     struct termios before;
     char interrupt; /* what is typed for Ctrl-C; NUL: nothing is */
@@ -321,14 +325,35 @@ struct asking {
     void *farewell_context;
 };
 
+static volatile sig_atomic_t question_fd;
+
+static void note_signal(int signal_number)
+{
+    int saved = errno;
+    unsigned char number = (unsigned char)signal_number;
+    if (write(question_fd, &number, 1) < 0) {
+        errno = saved; /* full: one is enough */
+    }
+    errno = saved;
+}
+
 /*
  * While a question stands nothing goes on that would see a signal, and an echo that is
- * off must not stay so. So Ctrl-C ends the line, as a character of it. Best effort: where
- * the settings cannot be had a person sees what they type.
+ * off must not stay so. So signals that end a program are waited for with the answer, and
+ * Ctrl-C ends the line, as a character of it. Best effort: where the settings cannot be
+ * had a person sees what they type.
  */
 static void begin_asking(struct asking *a, bool is_shown)
 {
+    const struct sigaction action = {.sa_handler = note_signal, .sa_flags = SA_RESTART};
     struct termios now;
+    question_fd = a->signal_fds[1];
+    for (size_t i = 0; i < ARRAY_SIZE(ending_signals); i++) {
+        (void)sigaction(ending_signals[i], NULL, &a->actions[i]);
+        if (a->actions[i].sa_handler != SIG_IGN) {
+            (void)sigaction(ending_signals[i], &action, NULL);
+        }
+    }
     if (tcgetattr(a->fd, &a->before) != 0) {
         return;
     }
@@ -348,15 +373,47 @@ static void end_asking(const struct asking *a)
     if (a->is_changed) {
         (void)tcsetattr(a->fd, TCSADRAIN, &a->before);
     }
+    for (size_t i = 0; i < ARRAY_SIZE(ending_signals); i++) {
+        (void)sigaction(ending_signals[i], &a->actions[i], NULL);
+    }
+}
+
+/* As the signal does where nobody handles it. */
+static int end_by(const struct asking *a, int signal_number, struct error *err)
+{
+    end_asking(a);
+    (void)fdio_write_full(a->fd, "\n", 1);
+    if (a->farewell != NULL) {
+        a->farewell(a->farewell_context);
+    }
+    (void)signal(signal_number, SIG_DFL);
+    (void)raise(signal_number);
+    return error_set(err, ERR_CANCELED, "interrupted");
+}
+
+/* Wait for a character or a signal; its number, or 0. */
+static int wait_for_answer(const struct asking *a)
+{
+    unsigned char number = 0;
+    struct pollfd fds[] = {{.fd = a->signal_fds[0], .events = POLLIN},
+                           {.fd = a->fd, .events = POLLIN}};
+    while (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno == EINTR) {
+    }
+    return fds[0].revents != 0 && fdio_read(a->signal_fds[0], &number, 1) == 1 ? number
+                                                                               : 0;
 }
 
 /* A line of at most size bytes, without its end; the rest of a longer one is dropped.
- * Ctrl-C ends the program. */
+ * Ctrl-C and signals end the program. */
 static int read_answer(const struct asking *a, char *out, size_t size, struct error *err)
 {
     size_t length = 0;
     for (;;) {
         char c = 0;
+        int signal_number = wait_for_answer(a);
+        if (signal_number != 0) {
+            return end_by(a, signal_number, err);
+        }
         ssize_t got = fdio_read(a->fd, &c, 1);
         if (got < 0) {
             return error_sys(err, "read the answer from the terminal");
@@ -370,14 +427,7 @@ static int read_answer(const struct asking *a, char *out, size_t size, struct er
             return 0;
         }
         if (a->interrupt != '\0' && c == a->interrupt) {
-            end_asking(a);
-            (void)fdio_write_full(a->fd, "\n", 1);
-            if (a->farewell != NULL) {
-                a->farewell(a->farewell_context);
-            }
-            (void)signal(SIGINT, SIG_DFL);
-            (void)raise(SIGINT);
-            return error_set(err, ERR_CANCELED, "interrupted");
+            return end_by(a, SIGINT, err);
         }
         if (length + 1 < size) {
             out[length++] = c;
@@ -385,8 +435,8 @@ static int read_answer(const struct asking *a, char *out, size_t size, struct er
     }
 }
 
-/* Ask one question, of which nothing stands on the terminal yet; a says what to do at
- * Ctrl-C. */
+/* Ask one question, of which nothing stands on the terminal yet; a says what to do before
+ * a signal ends the program. */
 static int ask(struct asking a, const char *question, bool is_shown, char *out,
                size_t size, struct error *err)
 {
@@ -395,6 +445,9 @@ static int ask(struct asking a, const char *question, bool is_shown, char *out,
     if (fd < 0) {
         return error_set(err, ERR_USAGE, "there is no terminal to ask: %s", question);
     }
+    if (fdio_pipe(a.signal_fds, err) != 0) {
+        return -1;
+    }
     a.fd = fd;
     terminal_make_safe(question, strlen(question), &line);
     begin_asking(&a, is_shown); /* who answers at once is not shown either */
@@ -402,6 +455,8 @@ static int ask(struct asking a, const char *question, bool is_shown, char *out,
                      ? read_answer(&a, out, size, err)
                      : error_sys(err, "write to the terminal");
     end_asking(&a);
+    fdio_close(&a.signal_fds[0]);
+    fdio_close(&a.signal_fds[1]);
     if (!is_shown) {
         (void)fdio_write_full(fd, "\n", 1);
     }

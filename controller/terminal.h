@@ -50,18 +50,18 @@ bool terminal_is_mid_line(const struct terminal *t);
 /* Take away what terminal_progress or terminal_status wrote last. */
 void terminal_progress_clear(struct terminal *t);
 
-/* Called before Ctrl-C ends the program. */
+/* Called before Ctrl-C, or a signal, ends the program. */
 typedef void terminal_farewell(void *context);
 /* Ask on /dev/tty; an empty answer is the default, what was typed before is none; Ctrl-C
- * ends the program, after farewell where that is not NULL. Errors: ERR_USAGE where there
- * is no terminal, ERR_CANCELED where it ends. */
+ * and signals end the program, after farewell where that is not NULL. Errors: ERR_USAGE
+ * where there is no terminal, ERR_CANCELED where it ends. */
 int terminal_ask_yes_no(struct terminal *t, const char *question, bool by_default,
                         terminal_farewell *farewell, void *context, bool *out,
                         struct error *err);
 
 /* Ask on /dev/tty for a line, which is shown while it is typed or not; it is appended to
- * out, at most 1023 bytes of it. Ctrl-C ends the program, with the terminal as it was.
- * Errors: ERR_USAGE where there is no terminal, ERR_CANCELED where it ends. */
+ * out, at most 1023 bytes of it. Ctrl-C and signals end the program, with the terminal as
+ * it was. Errors: ERR_USAGE where there is no terminal, ERR_CANCELED where it ends. */
 int terminal_ask_line(struct terminal *t, const char *question, bool is_shown,
                       struct strbuf *out, struct error *err);
 

@@ -243,6 +243,20 @@ def test_ctrl_c_at_a_hidden_question_ends_all_and_leaves_the_terminal_as_it_was(
     assert sshd.logins() == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_at_a_hidden_question_ends_all_and_leaves_the_terminal_as_it_was(
+    errand, sshd, reach, locked_key, number
+):
+    """With nobody there to answer errand waited on."""
+    target = reach(sshd, f"--identity={locked_key}")
+    screen = errand.terminal("run", "--target", target, "train.py", columns=200)
+    screen.expect(rf"[Pp]assphrase.*{locked_key}.*:")
+    screen.process.send_signal(number)
+    wait_for(lambda: echoes(screen), "the echo to be on again")
+    assert screen.finish().code in (-number, 128 + number, 130)
+    assert sshd.logins() == 0
+
+
 def test_a_passphrase_that_nobody_can_be_asked_for(sshd, reach, refused, locked_key):
     step = refused(reach(sshd, f"--identity={locked_key}"))
     assert step["step"] == "login"
