@@ -441,7 +441,12 @@ static int start_script(struct launch *l, const struct arguments *args)
         return give_up(l, "environment", EXIT_FAILED, err.text);
     }
     if (check_out(l, &err) < 0) {
-        return give_up(l, "checkout", EXIT_FAILED, err.text);
+        if (!attended_is(l->run_fd, l->attempt)) {
+            return give_up(l, "checkout", EXIT_FAILED, err.text);
+        }
+        /* An attendant that is started again has the work tree of before, which no script
+         * was in: its job is not given up for want of another. */
+        log_line(&l->log, "goes on in the work tree that is there: %s", err.text);
     }
     CLEANUP_FD int work = files_open_dir(l->run_fd, "work", &err);
     if (work < 0 || fchdir(work) < 0) {

@@ -49,6 +49,19 @@ def test_an_attendant_that_is_killed_is_started_again(node):
     assert "the attendant has died" in run.control()
 
 
+def test_a_further_start_can_do_without_another_checkout(node):
+    """Where that failed, on a full disk, the job was given up after eleven starts within a minute."""
+    run = node.shell(COUNT + 'gate "gate$n"; exit 7')
+    run.start()
+    wait_gate(run, "gate1")
+    (run.folder / "attended").write_text("1\n")
+    (node.root / "store").rename(node.root / "away")
+    kill_attendant(run, 1)
+    wait_gate(run, "gate2")
+    open_gate(run, "gate2")
+    assert run.end()["exit"] == {"kind": "exited", "code": 7}
+
+
 def test_what_the_dead_one_started_is_gone_before_the_next_begins(node):
     run = attended(
         node,
