@@ -6,6 +6,7 @@
 #include "common/files.h"
 #include "common/strvec.h"
 #include "common/subprocess.h"
+#include "executor/environment_tools.h"
 #include "executor/logcap.h"
 #include "executor/probe_spark.h"
 #include "executor/tidy.h"
@@ -73,22 +74,6 @@ static bool ask_program(const char *const *argv, struct strbuf *out)
         return false;
     }
     return true;
-}
-
-/* An absolute path of a program, by PATH; NULL where there is none. malloc'ed. */
-static char *find_program(const char *name)
-{
-    const char *path = getenv("PATH");
-    for (const char *at = path != NULL ? path : "/usr/bin:/bin"; *at != '\0';) {
-        size_t length = strcspn(at, ":");
-        CLEANUP_FREE char *folder = xstrndup(at, length);
-        CLEANUP_FREE char *file = files_join(folder, name);
-        if (folder[0] == '/' && access(file, X_OK) == 0) {
-            return TAKE_PTR(file);
-        }
-        at += length + (at[length] != '\0');
-    }
-    return NULL;
 }
 
 /* "MemTotal:       16318200 kB" is meminfo's first line (proc(5)). */
@@ -211,7 +196,7 @@ static void probe_disk(struct probe *p)
 
 static void probe_python(struct probe *p)
 {
-    CLEANUP_FREE char *path = find_program("python3");
+    CLEANUP_FREE char *path = tools_locate("python3");
     struct strbuf text CLEANUP_STRBUF;
     strbuf_init(&text, TEXT_MAX);
     if (path == NULL) {
@@ -240,7 +225,7 @@ static void probe_python(struct probe *p)
 static void probe_gpus(struct probe *p)
 {
     struct json *gpus = json_add(p->node, "gpus", json_new_array());
-    CLEANUP_FREE char *program = find_program("nvidia-smi");
+    CLEANUP_FREE char *program = tools_locate("nvidia-smi");
     if (program == NULL) {
         return;
     }
@@ -287,7 +272,7 @@ static void probe_containers(struct probe *p)
     CLEANUP_FREE char *broken = NULL;
     strbuf_init(&text, TEXT_MAX);
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        CLEANUP_FREE char *path = find_program(names[i]);
+        CLEANUP_FREE char *path = tools_locate(names[i]);
         if (path != NULL && engine_works(path, &text)) {
             struct json *engine = json_add(p->node, "containers", json_new_object());
             json_add_bytes(engine, "path", path, strlen(path));
@@ -450,7 +435,7 @@ static void hint_at_spark(struct probe *p)
     const char *home = getenv("SPARK_HOME");
     CLEANUP_FREE char *named =
         home != NULL ? files_join(home, "bin/spark-submit") : xstrdup("");
-    CLEANUP_FREE char *found = find_program("spark-submit");
+    CLEANUP_FREE char *found = tools_locate("spark-submit");
     bool is_named = named[0] != '\0' && access(named, X_OK) == 0;
     if (is_named || found != NULL) {
         add_check(p, "spark", true,
