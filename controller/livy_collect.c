@@ -364,20 +364,36 @@ static int check_way(const struct livy_place *place, struct error *err)
 }
 
 /* Of the folder itself: files with which somebody tried it. */
-static int collect_trials(struct collecting *c, struct error *err)
+static void collect_trials(struct collecting *c, const struct livy_listing *files)
 {
-    CLEANUP_LISTING struct livy_listing files = LIVY_LISTING_INIT;
-    if (livy_place_list(c->place, "", &files, err) < 0) {
-        return -1;
-    }
-    for (size_t i = 0; i < files.count; i++) {
-        const struct webhdfs_entry *entry = &files.entries[i];
+    for (size_t i = 0; i < files->count; i++) {
+        const struct webhdfs_entry *entry = &files->entries[i];
         if (!entry->is_folder &&
             strncmp(entry->name, LIVY_TRIAL, strlen(LIVY_TRIAL)) == 0 &&
             ago_ms(c, entry) >= DAY_MS) {
             remove_leftover(c, entry->name, entry->size_bytes);
         }
     }
+}
+
+/* What lies there; errors: it could not even be looked at. */
+static int collect_folder(struct collecting *c, struct error *err)
+{
+    CLEANUP_LISTING struct livy_listing files = LIVY_LISTING_INIT;
+    if (check_way(c->place, err) < 0 || livy_place_list(c->place, "", &files, err) < 0) {
+        return -1;
+    }
+    if (files.count == 0) { /* nor is the folder itself, perhaps */
+        return 0;
+    }
+    if (livy_place_now(c->place, &c->now_utc_ms, err) < 0) {
+        return -1;
+    }
+    collect_trials(c, &files);
+    if (collect_attempts(c, err) < 0) {
+        return -1;
+    }
+    collect_archives(c);
     return 0;
 }
 
@@ -423,10 +439,7 @@ struct json *livy_collect(const struct livy_collect *request, struct error *err)
                                    : WEEK_MS,
     };
     struct json *report = NULL;
-    if (check_way(c.place, err) == 0 &&
-        livy_place_now(c.place, &c.now_utc_ms, err) == 0 &&
-        collect_trials(&c, err) == 0 && collect_attempts(&c, err) == 0) {
-        collect_archives(&c);
+    if (collect_folder(&c, err) == 0) {
         collect_batches(&c);
         report = make_report(&c);
     }

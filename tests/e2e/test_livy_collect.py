@@ -101,6 +101,11 @@ def test_what_nobody_used_for_long_goes(errand: Errand, folder: Path):
     assert (again["runs"], again["is_dry"], again["warnings"]) == (0, False, [])
 
 
+def test_where_nothing_was_ever_sent_nothing_is_made(errand: Errand, livy: Livy):
+    assert errand.ok("node", "gc", "web").text == "web: freed 0 bytes\n"
+    assert not list(livy.files.iterdir())
+
+
 def test_days_are_those_that_were_asked_for_and_a_day_is_kept_always(errand: Errand, folder: Path):
     archive(folder, "projects/week.tar", 7)
     archive(folder, "environments/week-1.tar", 7)
