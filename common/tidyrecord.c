@@ -36,3 +36,28 @@ bool tidyrecord_is_due(const struct stat *st, const struct json *record, int64_t
     int64_t age_ms = clock_utc_ms() - clock_ms_of(&st->st_mtim);
     return age_ms >= wait_ms || age_ms < 0; /* the clock was set back */
 }
+
+void tidyrecord_describe(const struct json *record, const char *path, struct strbuf *out)
+{
+    const char *began = json_string(json_get(record, "began"));
+    const char *ended = json_string(json_get(record, "ended"));
+    const char *why = json_string(json_get(record, "error"));
+    const struct json *report = json_get(record, "report");
+    const struct json *bytes = json_get(report, "bytes");
+    if (began == NULL) {
+        strbuf_puts(out, "not yet");
+    } else if (ended == NULL) {
+        strbuf_printf(out, "begun at %s, and not ended%s%s", began,
+                      why != NULL ? ": " : "", why != NULL ? why : "");
+    } else {
+        char size[FILES_SIZE_TEXT];
+        files_format_size(size, bytes != NULL && json_is_integer(bytes)
+                                    ? (uint64_t)json_integer(bytes)
+                                    : 0);
+        strbuf_printf(out, "at %s, %s freed", ended, size);
+        size_t warnings = json_count(json_get(report, "warnings"));
+        if (warnings > 0) {
+            strbuf_printf(out, ", %zu warnings in %s", warnings, path);
+        }
+    }
+}

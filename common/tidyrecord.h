@@ -3,8 +3,9 @@
  *
  * A file that is also the lock of who tidies (files_lock): it stays the same one, and its
  * modification time is when a round last began. In it is an object of the caller's, which
- * has "began" and, once the round is over, "ended"; one that has not ended, or for whose
- * record the disk had no room, is tried again after TIDYRECORD_AGAIN_MS.
+ * has "began" and, once the round is over, "ended" and "report", or else "error"; one
+ * that has not ended, or for whose record the disk had no room, is tried again after
+ * TIDYRECORD_AGAIN_MS.
  */
 #ifndef COMMON_TIDYRECORD_H
 #define COMMON_TIDYRECORD_H
@@ -24,5 +25,7 @@ void tidyrecord_write(int fd, const struct json *record);
  * it says, or NULL. */
 bool tidyrecord_is_due(const struct stat *st, const struct json *record,
                        int64_t every_ms);
+/* For people: append when the last round was, and what it freed. path: the record's. */
+void tidyrecord_describe(const struct json *record, const char *path, struct strbuf *out);
 
 #endif

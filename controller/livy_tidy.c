@@ -21,26 +21,31 @@
 #define ROUND_NS (INT64_C(15) * 60 * NS_PER_S)
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
+struct record_name {
+    char text[sizeof ".tidied" + 16];
+};
+
 /* All its own: the command's configuration and variables are gone by then. */
 struct livy_tidy {
     struct home *home;
     struct target *target;
     char *password;
     int64_t every_ms, keep_ms;
-    char record[sizeof ".tidied" + 16];
+    struct record_name record;
 };
 
 /* By what it is, not by its name here. */
-static void name_record(struct livy_tidy *tidy)
+static struct record_name record_of(const struct target *target)
 {
-    const struct target *target = tidy->target;
     const char *base = target->livy_base != NULL ? target->livy_base : "";
     CLEANUP_FREE char *text = xasprintf("%s\n%s", target->livy->url, base);
+    struct record_name name;
     struct oid digest;
     char hex[OID_HEX_SIZE];
     oid_of_bytes(text, strlen(text), &digest);
     oid_to_hex(&digest, hex);
-    (void)snprintf(tidy->record, sizeof tidy->record, "%.16s.tidied", hex);
+    (void)snprintf(name.text, sizeof name.text, "%.16s.tidied", hex);
+    return name;
 }
 
 static int open_folder(const struct home *home, struct error *err)
@@ -57,12 +62,12 @@ static bool is_due(const struct livy_tidy *tidy)
     if (folder < 0) {
         return false;
     }
-    if (fstatat(folder, tidy->record, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-        CLEANUP_FD int fd = openat(folder, tidy->record,
+    if (fstatat(folder, tidy->record.text, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        CLEANUP_FD int fd = openat(folder, tidy->record.text,
                                    O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
         return false;
     }
-    CLEANUP_JSON struct json *record = tidyrecord_read(folder, tidy->record);
+    CLEANUP_JSON struct json *record = tidyrecord_read(folder, tidy->record.text);
     return tidyrecord_is_due(&st, record, tidy->every_ms);
 }
 
@@ -75,7 +80,7 @@ struct livy_tidy *livy_tidy_plan(struct command_context *context,
     tidy->home = home_open(NULL);
     tidy->target = target_find(context->config, context->home, target->name, NULL);
     if (tidy->every_ms > 0 && tidy->home != NULL && tidy->target != NULL) {
-        name_record(tidy);
+        tidy->record = record_of(tidy->target);
         if (is_due(tidy)) {
             tidy->password = password != NULL ? xstrdup(password) : NULL;
             return tidy;
@@ -94,6 +99,16 @@ void livy_tidy_free(struct livy_tidy *tidy)
     target_free(tidy->target);
     home_free(tidy->home);
     free(tidy);
+}
+
+void livy_tidy_describe(const struct home *home, const struct target *target,
+                        struct strbuf *out)
+{
+    struct record_name name = record_of(target);
+    CLEANUP_FREE char *folder = home_path(home, FOLDER);
+    CLEANUP_FREE char *path = files_join(folder, name.text);
+    CLEANUP_JSON struct json *record = tidyrecord_read(AT_FDCWD, path);
+    tidyrecord_describe(record, path, out);
 }
 
 /* ---- The process */
@@ -123,9 +138,10 @@ static void go(struct livy_tidy *tidy)
     struct error err = ERROR_INIT;
     struct stat st;
     CLEANUP_FD int folder = open_folder(tidy->home, NULL);
-    CLEANUP_FD int fd = folder < 0 ? -1 : files_lock(folder, tidy->record, true, 0, NULL);
+    CLEANUP_FD int fd =
+        folder < 0 ? -1 : files_lock(folder, tidy->record.text, true, 0, NULL);
     CLEANUP_JSON struct json *last =
-        fd < 0 ? NULL : tidyrecord_read(folder, tidy->record);
+        fd < 0 ? NULL : tidyrecord_read(folder, tidy->record.text);
     if (fd < 0 || fstat(fd, &st) < 0 || !tidyrecord_is_due(&st, last, tidy->every_ms)) {
         return;
     }

@@ -19,6 +19,10 @@ struct livy_tidy *livy_tidy_plan(struct command_context *context,
                                  const struct target *target, const char *password);
 void livy_tidy_free(struct livy_tidy *tidy);
 
+/* For people: append when that was last done for this target, and what it freed. */
+void livy_tidy_describe(const struct home *home, const struct target *target,
+                        struct strbuf *out);
+
 /* The command is over, its context released: leave the process behind, and free tidy.
  * NULL is ignored. argv: main's. */
 void livy_tidy_leave(struct livy_tidy *tidy, char **argv);

@@ -7,6 +7,7 @@
 #include "common/yarn_ask.h"
 #include "controller/http_libcurl.h"
 #include "controller/livy_place.h"
+#include "controller/livy_tidy.h"
 #include "controller/target_check.h"
 #include "controller/target_livy.h"
 
@@ -133,6 +134,11 @@ static int check_folder(struct target_checking *c, struct http *http)
         xasprintf("%s can be written (%s)%s", place.base,
                   livy_upload_name(c->target->livy->upload), content.data);
     target_check_step(c, "folder", true, since_ms(since_ns), detail, NULL);
+    if (livy_place_can_follow(&place)) {
+        CLEANUP_STRBUF struct strbuf tidied = STRBUF_INIT;
+        livy_tidy_describe(c->context->home, c->target, &tidied);
+        target_check_step(c, "tidied", true, -1, tidied.data, NULL);
+    }
     return 0;
 }
 

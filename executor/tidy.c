@@ -34,25 +34,8 @@ void tidy_read_wish(const struct json *hello, struct tidy_wish *out)
 void tidy_describe(const struct noderoot *root, struct strbuf *out)
 {
     CLEANUP_JSON struct json *record = tidyrecord_read(root->fd, RECORD);
-    const char *began = json_string(json_get(record, "began"));
-    const char *ended = json_string(json_get(record, "ended"));
-    const struct json *report = json_get(record, "report");
-    const struct json *bytes = json_get(report, "bytes");
-    if (began == NULL) {
-        strbuf_puts(out, "not yet");
-    } else if (ended == NULL) {
-        strbuf_printf(out, "begun at %s, and not ended", began);
-    } else {
-        char size[FILES_SIZE_TEXT];
-        files_format_size(size, bytes != NULL && json_is_integer(bytes)
-                                    ? (uint64_t)json_integer(bytes)
-                                    : 0);
-        strbuf_printf(out, "at %s, %s freed", ended, size);
-        size_t warnings = json_count(json_get(report, "warnings"));
-        if (warnings > 0) {
-            strbuf_printf(out, ", %zu warnings in %s/" RECORD, warnings, root->path);
-        }
-    }
+    CLEANUP_FREE char *path = xasprintf("%s/" RECORD, root->path);
+    tidyrecord_describe(record, path, out);
 }
 
 /* ---- at a connection's end ---- */

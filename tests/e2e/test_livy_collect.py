@@ -331,6 +331,8 @@ def test_a_run_is_followed_by_a_round_once_a_day(errand: Errand, livy: Livy, fol
     assert (said["target"], said["report"]["roots"], said["report"]["warnings"]) == ("web", 1, [])
     assert "projects/old.tar" not in names(folder)
     assert len(names(folder)) == 1
+    steps = {step["step"]: step["detail"] for step in errand.json("target", "check", "web")["steps"]}
+    assert steps["tidied"] == f"at {said['ended']}, 1.0 KB freed"
     before = record.stat().st_mtime_ns
     run_once(errand, project)
     assert record.stat().st_mtime_ns == before
