@@ -102,6 +102,8 @@ char *attendance_environment_name(const struct attendance *a);
  * *out_uri, malloc'ed; NULL: the run has none. Errors: ERR_NOT_FOUND (it is neither there
  * nor packed here). */
 int attendance_send_environment(struct attendance *a, char **out_uri, struct error *err);
+/* True where it brings its Python, which then starts the script. */
+bool attendance_has_whole_environment(const struct attendance *a);
 /* The driver with this attempt's settings. Of the archives, URIs, each may be NULL. */
 int attendance_send_driver(struct attendance *a, const char *project,
                            const char *environment, const char *name, struct error *err);

@@ -286,6 +286,11 @@ static void add_variables(const struct attendance *a, struct json *j, bool *has_
     add_variable(map, "ERRAND_ATTEMPT", attempt);
 }
 
+bool attendance_has_whole_environment(const struct attendance *a)
+{
+    return strcmp(a->environment.kind, envspec_kind_name(ENVSPEC_CONDA)) == 0;
+}
+
 /* What a driver says whose Python is of another series; the record is right by then. */
 static void add_environment(const struct attendance *a, struct json *j,
                             const char *environment)
@@ -300,6 +305,8 @@ static void add_environment(const struct attendance *a, struct json *j,
     CLEANUP_FREE char *series = xasprintf("%.*s", (int)pep440_series(version), version);
     json_add_string(one, "archive", environment);
     json_add_string(one, "python", series);
+    json_add_string(one, "version", version);
+    json_add_bool(one, "is_whole", attendance_has_whole_environment(a));
     json_add_string(one, "advice",
                     wish != NULL && wish[0] != '\0'
                         ? "change `python` of the environment, or name an interpreter of "

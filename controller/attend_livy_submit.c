@@ -132,7 +132,7 @@ static void add_python_path(const struct attendance *a, struct strvec *conf)
 {
     CLEANUP_STRVEC struct strvec paths = STRVEC_INIT;
     spark_paths_in_container(&a->spec, &paths);
-    if (a->environment.identity[0] != '\0') {
+    if (a->environment.identity[0] != '\0' && !attendance_has_whole_environment(a)) {
         strvec_push(&paths, SPARK_ALIAS_ENVIRONMENT);
     }
     spark_paths_add_conf(&paths, &a->spark->conf, conf);

@@ -340,6 +340,13 @@ def check_python(wanted):
         )
 
 
+def use_environment(settings, jvm, folder, version):
+    """One that brings its Python: it starts the script, and Spark's executors where they have unpacked it."""
+    settings["prefix"], settings["version"] = folder, version
+    is_here = jvm is not None and is_local(jvm)
+    settings["variables"]["PYSPARK_PYTHON"] = os.path.join(folder if is_here else "./environment", "bin", "python")
+
+
 def libc():
     """The C library, as the interpreters of a node say it."""
     try:
@@ -362,6 +369,11 @@ def bring_outputs(folder, settings, top):
     return None
 
 
+def is_local(jvm):
+    """Whether executors are threads of this JVM."""
+    return (jvm.java.lang.System.getProperty("spark.master") or "").startswith("local")
+
+
 def spark_version(jvm):
     """The JVM's own: (3, 5)."""
     text = getattr(getattr(jvm.org.apache.spark, "package$"), "MODULE$").SPARK_VERSION()
@@ -372,7 +384,7 @@ def share_with_executors(jvm, paths):
     """Have executors find what the driver does, before there is a SparkContext. What has to be said of it, or None."""
     system = jvm.java.lang.System
     master = system.getProperty("spark.master") or ""
-    if master.startswith("local"):  # they are threads of this JVM
+    if is_local(jvm):
         before = system.getProperty("spark.executorEnv.PYTHONPATH")
         system.setProperty("spark.executorEnv.PYTHONPATH", os.pathsep.join(paths + ([before] if before else [])))
     elif master.startswith("spark:"):  # Livy names archives in a setting that YARN alone knows
@@ -409,7 +421,7 @@ def run_script(settings, folder, output):
     os.dup2(sink, 1)
     os.dup2(sink, 2)
     os.close(sink)
-    os.write(1, ("errand: driver: %s\n" % describe()).encode("utf-8", "replace"))
+    os.write(1, ("errand: driver: %s\n" % describe(settings)).encode("utf-8", "replace"))
     if settings["warning"]:
         os.write(1, ("errand: warning: %s\n" % settings["warning"]).encode("utf-8", "replace"))
     try:
@@ -446,11 +458,15 @@ class LivyOrphan(Orphan):
 def do_work(settings, jvm, folder, top):
     """The script's whole life, in the temporary folder top; the result."""
     wanted = settings["environment"]
-    if wanted is not None:
+    is_whole = wanted is not None and wanted["is_whole"]
+    if wanted is not None and not is_whole:
         check_python(wanted)
     output = folder.open("driver.log")
     project = unpack(folder, settings["archive"], top, "project")
-    settings["packages"] = find_environment(folder, wanted, top, settings) if wanted is not None else None
+    found = find_environment(folder, wanted, top, settings) if wanted is not None else None
+    settings["packages"] = None if is_whole else found
+    if is_whole:
+        use_environment(settings, jvm, found, wanted["version"])
     prepare_script(settings, jvm, top, project)
     if folder.has("cancel"):
         raise RuntimeError("canceled before it began")

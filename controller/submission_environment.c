@@ -72,15 +72,17 @@ bool submission_environment_names_python(struct submission *s, const struct envp
 /* Others need the node that they are made on. */
 static int check_afar(const struct envspec *d, struct error *err)
 {
-    if (d->kind == ENVSPEC_PACKAGES || d->kind == ENVSPEC_LOCK) {
+    if (d->kind == ENVSPEC_PACKAGES || d->kind == ENVSPEC_LOCK ||
+        d->kind == ENVSPEC_CONDA) {
         return 0;
     }
     error_set(err, ERR_UNSUPPORTED,
               "an environment of kind %s does not reach a Livy's cluster",
               envspec_kind_name(d->kind));
     return error_hint(
-        err, "give its packages (requirements.txt, pyproject.toml, uv.lock), name a "
-             "Python that the cluster has (--interpreter /opt/py/bin/python), or an "
+        err, "give its packages (requirements.txt, pyproject.toml, uv.lock, "
+             "environment.yml), name a Python that the cluster has (--interpreter "
+             "/opt/py/bin/python), or an "
              "archive with one: --archives URI#env --interpreter ./env/bin/python");
 }
 

@@ -302,6 +302,7 @@ static int choose_builder(struct environment *e, const struct envspec *d,
         if (result >= 0) {
             if (!b->needs_python) {
                 e->python = NULL;
+                environment_livy_libc(e->root, e->spec, e->libc);
             }
             return result;
         }
@@ -342,6 +343,10 @@ static void make_document(struct environment *e, const struct envspec *d)
         /* Nodes may share a folder of environments. */
         CLEANUP_FREE char *platform = noderoot_platform();
         json_add_string(j, "platform", platform);
+        if (e->libc[0] != '\0') {
+            CLEANUP_FREE char *libc = xasprintf("glibc-%s", e->libc);
+            json_add_string(j, "libc", libc);
+        }
     }
     struct oid digest;
     json_write_sorted(j, &e->document);

@@ -32,6 +32,8 @@ struct environment {
     /* Where it is for a Python that is not here, that one; else its version is "". Then
      * python is any, and starts nothing of the environment. */
     struct livy_python afar;
+    char
+        libc[32]; /* glibc's version where one with its own Python is for elsewhere; "" */
     const struct tool *program;  /* the builder's, where it has one */
     char identity[OID_HEX_SIZE]; /* "" of an existing one */
     struct strbuf document;      /* whose digest the identity is */

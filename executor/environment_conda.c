@@ -39,6 +39,9 @@ static void set_up(struct build *b)
     variables_set(e, "CONDA_ALWAYS_COPY=1");
     variables_set(e, "CONDA_NUMBER_CHANNEL_NOTICES=0");
     variables_set(e, "MAMBA_ALWAYS_COPY=1");
+    if (b->environment->libc[0] != '\0') { /* as conda calls the one that it finds here */
+        variables_setf(e, "CONDA_OVERRIDE_GLIBC=%s", b->environment->libc);
+    }
     if (b->program->sort != TOOL_CONDA) {
         variables_setf(e, "MAMBA_ROOT_PREFIX=%s/envs/cache/mamba", root);
     }

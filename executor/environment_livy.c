@@ -15,6 +15,7 @@
 #include "executor/spark_environment.h"
 
 #define LOCK_FILE "livy/lock"
+#define GLIBC "glibc-"
 #define LOOK_MS 200
 /* An upload, or a question's wait in a queue: as long as the stage may take. */
 #define ATTENDED_SILENCE_S (6 * 3600)
@@ -48,6 +49,39 @@ bool environment_livy_python(const struct noderoot *root, const struct runspec *
     snprintf(out->version, sizeof(out->version), "%.*s", (int)pep440_series(wish + 2),
              wish + 2);
     return true;
+}
+
+void environment_livy_libc(const struct noderoot *root, const struct runspec *spec,
+                           char out[32])
+{
+    struct livy_python python;
+    bool is_known = environment_livy_is(spec) &&
+                    livy_python_read(root->fd, spec, &python) &&
+                    strncmp(python.libc, GLIBC, strlen(GLIBC)) == 0;
+    snprintf(out, 32, "%s", is_known ? python.libc + strlen(GLIBC) : "");
+}
+
+static bool is_conda(const struct runspec *spec)
+{
+    return spec->environment.definition.kind == ENVSPEC_CONDA;
+}
+
+/* What conda installs is for this machine's platform. */
+static int check_platform(const struct preparation *p, struct error *err)
+{
+    struct livy_python python;
+    CLEANUP_FREE char *own = noderoot_platform();
+    if (!livy_python_read(p->root->fd, p->spec, &python) ||
+        ((python.platform[0] == '\0' || strcmp(python.platform, own) == 0) &&
+         strcmp(python.libc, "musl") != 0)) {
+        return 0;
+    }
+    error_set(err, ERR_UNSUPPORTED,
+              "a conda environment is for the machine that it is built on (%s), and the "
+              "cluster is %s with %s",
+              own, python.platform, python.libc);
+    return error_hint(err, "give its packages (requirements.txt): those are built for "
+                           "the cluster");
 }
 
 /* ---- The attendant */
@@ -84,14 +118,45 @@ static int attend(const struct preparation *p, const char *task, struct error *e
 int environment_livy_learn(const struct preparation *p, struct error *err)
 {
     struct livy_python python;
-    if (environment_livy_python(p->root, p->spec, &python)) {
-        return 0;
+    int result = 0;
+    if (!environment_livy_python(p->root, p->spec, &python)) {
+        programs_say(p->programs, "asking the cluster which Python it has");
+        result = attend(p, "python", err);
     }
-    programs_say(p->programs, "asking the cluster which Python it has");
-    return attend(p, "python", err);
+    return result == 0 && is_conda(p->spec) ? check_platform(p, err) : result;
 }
 
 /* ---- Sending */
+
+/* What pip added to conda's packages is for this machine's C library, or one before it.
+ */
+static int check_wheels(const struct preparation *p, const struct environment_pin *pin,
+                        struct error *err)
+{
+    static const char program[] =
+        "import os, sys\n"
+        "own = os.confstr('CS_GNU_LIBC_VERSION').split()[1]\n"
+        "number = lambda text: [int(one) for one in text.split('.')]\n"
+        "print(own)\n"
+        "sys.exit(3 if number(own) > number(sys.argv[1]) else 0)\n";
+    char libc[32];
+    environment_livy_libc(p->root, p->spec, libc);
+    const char *const argv[] = {pin->interpreter, "-I", "-c", program, libc, NULL};
+    if (libc[0] == '\0' || p->spec->environment.definition.requirements.count == 0) {
+        return 0;
+    }
+    int status = programs_run(p->programs, argv, true, err);
+    if (status <= 0) {
+        return status;
+    }
+    error_set(
+        err, ERR_UNSUPPORTED,
+        "pip's packages are for this machine's glibc %.30s, and the cluster's is %s",
+        programs_last_line(p->programs), libc);
+    return error_hint(err,
+                      "take them from a conda channel instead, or give all of them as "
+                      "packages (requirements.txt)");
+}
 
 static int pack(const struct preparation *p, const struct environment_pin *pin, int fd,
                 struct error *err)
@@ -100,10 +165,8 @@ static int pack(const struct preparation *p, const struct environment_pin *pin, 
     if (spark_environment_choose(pin, NULL, &kind, err) < 0) {
         return -1;
     }
-    if (kind != SPARK_ENVIRONMENT_PACKAGES) {
-        error_set(err, ERR_UNSUPPORTED, "a Livy's cluster gets environments of packages");
-        return error_hint(err,
-                          "give them as requirements.txt, pyproject.toml or uv.lock");
+    if (kind == SPARK_ENVIRONMENT_CONDA && check_wheels(p, pin, err) < 0) {
+        return -1;
     }
     CLEANUP_FREE char *scratch =
         xasprintf("%s/runs/%s/.environment", p->root->path, p->spec->run);

@@ -19,8 +19,12 @@ bool environment_livy_is(const struct runspec *spec);
  * where that is one series ("3.11"). False: nobody knows it yet. */
 bool environment_livy_python(const struct noderoot *root, const struct runspec *spec,
                              struct livy_python *out);
-/* Ask the cluster, where nobody knows. Errors: ERR_UNSUPPORTED (what the attendant said),
- * ERR_CANCELED. */
+/* The version of the cluster's glibc, "2.27", for packages that bring their own Python;
+ * "" where the run has no Livy, or nobody knows it. */
+void environment_livy_libc(const struct noderoot *root, const struct runspec *spec,
+                           char out[32]);
+/* Ask the cluster, where nobody knows. Errors: ERR_UNSUPPORTED (what the attendant said;
+ * what brings its own Python cannot be built here for it), ERR_CANCELED. */
 int environment_livy_learn(const struct preparation *p, struct error *err);
 /* Put the pinned environment there, if it is not. Errors: as above,
  * spark_environment_pack's. */

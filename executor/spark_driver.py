@@ -8,7 +8,8 @@ exception end the script alone, and no line of ours is in its tracebacks.
 Settings (texts are byte strings as FORMATS.md 2 has them):
   script, arguments, project   what to start, and the folder in which
   python_path                  folders for the front of PYTHONPATH, relative to where this program began
-  prefix                       folder of a conda environment, relative as those; its programs come first in PATH
+  prefix, version              folder of a conda environment, relative as those: its Python, of this version where it
+                               is not this one, starts the script, and its programs come first in PATH
   variables                    more environment variables
   log                          file that the script's output goes to: no pipe, and not Spark, stands between
   result                       file that says how the script goes (write_file); where there is none, the trailer does
@@ -80,9 +81,16 @@ def own_python():
     return os.path.abspath(path) if os.sep in path else path
 
 
-def describe():
+def script_python(settings):
+    """What starts the script: the Python of the environment that came along, or this one."""
+    prefix = settings.get("prefix")
+    return os.path.abspath(os.path.join(prefix, "bin", "python")) if prefix else own_python()
+
+
+def describe(settings):
     """Which Python the driver is, in one sentence."""
-    return "Python %s, %s, on %s" % (platform.python_version(), own_python(), platform.node())
+    version = settings.get("version", platform.python_version())
+    return "Python %s, %s, on %s" % (version, script_python(settings), platform.node())
 
 
 def make_environment(settings):
@@ -282,7 +290,7 @@ def begin_script(has_group):
 def start(settings):
     """Start the script. Nothing comes on its standard input, and it dies with this process."""
     script = to_bytes(settings["script"])
-    command = [own_python(), "-u", script] + [to_bytes(word) for word in settings["arguments"]]
+    command = [script_python(settings), "-u", script] + [to_bytes(word) for word in settings["arguments"]]
     with open(os.devnull, "rb") as nothing:
         return subprocess.Popen(
             command,
@@ -363,7 +371,7 @@ def main(settings, own_file=None):
         forget(own_file)
     outlive_signals()
     take_over_output(settings)
-    os.write(1, ("errand: driver: %s\n" % describe()).encode("utf-8", "replace"))
+    os.write(1, ("errand: driver: %s\n" % describe(settings)).encode("utf-8", "replace"))
     say(
         settings,
         {"kind": "started", "python": platform.python_version(), "path": own_python(), "host": platform.node()},

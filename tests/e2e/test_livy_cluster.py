@@ -11,8 +11,10 @@ from types import ModuleType
 import pytest
 from rig import settings
 from rig import yarn as rig_yarn
-from support.environments import UV
+from support.conda import Conda
+from support.environments import UV, other_python
 from support.errand import ROOT, Errand
+from support.projects import write_files
 from support.waiting import wait_for
 
 pytestmark = pytest.mark.cluster
@@ -107,6 +109,35 @@ def test_executors_of_a_standalone_cluster_have_project_and_environment(
     result = errand.run("run", "--target", "web", "--environment", "none", "job.py", code=7, deadline_s=280)
     assert "sum 9900" in result.text
     assert "warning" not in result.text
+
+
+WHOLE = """import sys, tiny
+from pyspark.sql import SparkSession
+sc = SparkSession.builder.getOrCreate().sparkContext
+def say(x):
+    import sys, tiny
+    return "%d.%d.%d" % sys.version_info[:3], tiny.__file__.startswith(sys.prefix)
+print("script", *say(0))
+print("executor", *sc.parallelize([1], 1).map(say).first())
+"""
+
+
+@pytest.mark.parametrize(("fixture", "path"), [("livy", "/livy"), ("livy_yarn", "/livy-yarn")])
+def test_a_conda_environment_brings_its_python(
+    errand: Errand, project: Path, request: pytest.FixtureRequest, tmp_path: Path, base: str, fixture: str, path: str
+):
+    """To executors, too, of this machine's threads and of YARN's containers; micromamba is a stand-in."""
+    add(errand, request.getfixturevalue(fixture), path, base)
+    conda, (python, version) = Conda(tmp_path), other_python()
+    conda.add_python(python, version)
+    conda.add_module("tiny")
+    errand.more_env["PATH"] = f"{conda.bin}:{os.environ['PATH']}"
+    write_files(project, {"environment.yml": conda.file(f"python={version}", "tiny"), "job.py": WHOLE})
+    result = errand.run("run", "--target", "web", "job.py", deadline_s=280)
+    assert result.code == 0, result
+    assert f"errand: driver: Python {version}, " in result.text
+    assert f"script {version} True" in result.text
+    assert f"executor {version} True" in result.text
 
 
 def test_the_clusters_own_command_carries_files(

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.environments import UV
+from support.conda import Conda
+from support.environments import UV, other_python
 from support.errand import Errand
 from support.livy import Livy, add
 from support.packages import Index, make_sdist
+from support.projects import write_files
 from support.waiting import wait_for
 
 SECONDS = 60
@@ -230,7 +232,70 @@ def test_what_a_build_starts_does_not_see_the_password(errand: Errand, project: 
 
 def test_what_cannot_reach_a_cluster_is_refused_before_anything_is_sent(errand: Errand, livy: Livy, project: Path):
     (project / "job.py").write_text("")
-    (project / "environment.yml").write_text("dependencies: [numpy]\n")
+    (project / "errand.yaml").write_text("environment: {image: python}\n")
     result = errand.run("run", "--target", "web", "job.py", code=125)
-    assert "kind conda does not reach a Livy's cluster" in result.errors
+    assert "kind image does not reach a Livy's cluster" in result.errors
     assert not livy.posts
+
+
+# ---- Environments with a Python of their own
+
+
+@pytest.fixture
+def conda(errand: Errand, tmp_path: Path) -> Conda:
+    """This machine has one, and its channel a Python of another version than the cluster's."""
+    found = Conda(tmp_path)
+    found.add_python(*other_python())
+    found.add_module("tiny")
+    errand.more_env["PATH"] = f"{found.bin}:{errand.env()['PATH']}"
+    return found
+
+
+WHOLE = """
+import os, shutil, subprocess, sys, tiny
+print("script", "%d.%d.%d" % sys.version_info[:3], sys.prefix == os.environ["CONDA_PREFIX"], "/envs/" in sys.prefix)
+print("executors", os.environ["PYSPARK_PYTHON"], shutil.which("short") == sys.prefix + "/bin/short")
+"""
+
+
+def test_a_conda_environment_brings_its_python(errand: Errand, livy: Livy, project: Path, conda: Conda):
+    version = other_python()[1]
+    livy.pretend("3.7.9", "glibc 2.27")
+    write_files(project, {"environment.yml": conda.file(f"python={version}", "tiny"), "job.py": WHOLE})
+    result = errand.ok("run", "--target", "web", "job.py")
+    assert f"script {version} True False" in result.text
+    assert "executors ./environment/bin/python True" in result.text
+    assert f"errand: driver: Python {version}, " in result.text
+    asked, job = livy.posts
+    assert asked["name"].endswith("-1-python")
+    assert job["archives"][1] == f"file://{archives(livy)[0]}#environment"
+    assert job["conf"]["spark.executorEnv.PYTHONPATH"] == "./project"
+    [[_, variables]] = conda.calls()
+    assert variables["CONDA_OVERRIDE_GLIBC"] == "2.27"
+    # The cluster's own Python may change: it has no part in the script.
+    livy.pretend("3.9.1", "glibc 2.27")
+    assert f"script {version} True False" in errand.ok("run", "--target", "web", "job.py").text
+    assert len(conda.calls()) == len(archives(livy)) == 1
+
+
+def test_conda_s_wheels_for_a_newer_c_library_do_not_reach_a_cluster(
+    errand: Errand, livy: Livy, project: Path, index: Index, conda: Conda
+):
+    index.wheel("small")
+    conda.add("python-2.9.9")
+    livy.pretend("3.7.9", "glibc 2.2")
+    pip = f"  - pip:\n    - --index-url {index.url}\n    - small\n"
+    files = {"environment.yml": conda.file("python=2.9.9", "pip", "tiny") + pip, "job.py": ""}
+    write_files(project, files)
+    result = errand.run("run", "--target", "web", "job.py", code=125)
+    assert "pip's packages are for this machine's glibc " in result.errors
+    assert "and the cluster's is 2.2" in result.errors
+    assert not (livy.files / "errand" / "environments").exists()
+
+
+def test_conda_s_packages_are_for_a_cluster_with_glibc(errand: Errand, livy: Livy, project: Path, conda: Conda):
+    livy.pretend("3.7.9", None)  # musl has no such word
+    write_files(project, {"environment.yml": conda.file("python", "tiny"), "job.py": ""})
+    result = errand.run("run", "--target", "web", "job.py", code=125)
+    assert "a conda environment is for the machine that it is built on" in result.errors
+    assert not conda.calls()

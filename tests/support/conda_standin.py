@@ -16,6 +16,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+# What it is told by its environment, of which `calls` keeps a record.
+VARIABLES = ("MAMBA_ROOT_PREFIX", "CONDA_PKGS_DIRS", "CONDA_PREFIX", "CONDA_OVERRIDE_GLIBC")
+
 
 def refuse(text: str, status: int = 1) -> None:
     print(text, file=sys.stderr)
@@ -98,7 +101,7 @@ def main() -> None:
         print("2.8.1")
         return
     with (Path(sys.argv[0]).parent / "calls").open("a") as calls:
-        seen = {name: os.environ.get(name) for name in ("MAMBA_ROOT_PREFIX", "CONDA_PKGS_DIRS", "CONDA_PREFIX")}
+        seen = {name: os.environ.get(name) for name in VARIABLES}
         calls.write(json.dumps([sys.argv[1:], seen]) + "\n")
     if sys.argv[1] != "create":
         refuse(f"The following argument was not expected: {sys.argv[1]}", 109)

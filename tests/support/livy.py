@@ -121,7 +121,7 @@ class Livy:
     def url(self) -> str:
         return f"{'https' if self.ca else 'http'}://localhost:{self.server.server_address[1]}/livy"
 
-    def pretend(self, version: str, libc: str) -> None:
+    def pretend(self, version: str, libc: str | None) -> None:
         """From now on drivers have a Python and a C library of these versions, as far as they can say."""
         numbers = tuple(map(int, version.split(".")))
         self.says = (
