@@ -82,13 +82,9 @@ static int check_ours(const char *path, bool is_forced, struct error *err)
     return error_hint(err, "--force writes it anew; --output FILE writes another one");
 }
 
-static int write_text(const char *path, const struct strbuf *text, bool is_forced,
-                      struct error *err)
+static int write_text(const char *path, const struct strbuf *text, struct error *err)
 {
-    return check_ours(path, is_forced, err) != 0
-               ? -1
-               : files_write_atomic(AT_FDCWD, path, text->data, text->length, FILE_MODE,
-                                    err);
+    return files_write_atomic(AT_FDCWD, path, text->data, text->length, FILE_MODE, err);
 }
 
 static int read_source(struct environment_source *out, struct command_context *context,
@@ -121,7 +117,8 @@ static int write_lock(struct command_context *context, const struct env_lock_arg
     put_head(&text, source, "lock");
     put_options(&text, source);
     strbuf_puts(&text, source->lock);
-    if (write_text(path, &text, args->is_forced, err) != 0) {
+    if (check_ours(path, args->is_forced, err) != 0 ||
+        write_text(path, &text, err) != 0) {
         return -1;
     }
     environment_lock_lines(source->lock, &lines);
@@ -203,9 +200,11 @@ static int export_to(const struct env_lock_args *args,
     strbuf_printf(&definition, "requirements: %s\n", lock_name);
     put_python(&definition, source->facts.python);
     return make_folder(folder, err) != 0 ||
-                   write_text(lock_path, &lock, args->is_forced, err) != 0
+                   check_ours(lock_path, args->is_forced, err) != 0 ||
+                   check_ours(definition_path, args->is_forced, err) != 0 ||
+                   write_text(lock_path, &lock, err) != 0
                ? -1
-               : write_text(definition_path, &definition, args->is_forced, err);
+               : write_text(definition_path, &definition, err);
 }
 
 static int export_verb(void *opaque, void *opaque_args, char *const *operands,

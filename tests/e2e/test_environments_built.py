@@ -279,7 +279,9 @@ def test_an_environment_is_kept_under_a_name(errand, target, tiny):
     assert run(errand, target, "-e", "mine").text.startswith("1.0 ")
     assert "is no name" in errand.run("env", "save", "../mine", code=2).errors
     (errand.cwd / "environments" / "mine.yaml").write_text("packages: [six]\n")
+    (errand.cwd / "environments" / "mine.lock").unlink()
     assert "errand did not write it" in errand.run("env", "save", "mine", code=1).errors
+    assert not (errand.cwd / "environments" / "mine.lock").exists(), "half of it was written"
 
 
 @pytest.mark.usefixtures("builder")
