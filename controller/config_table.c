@@ -175,6 +175,18 @@ static const struct {
     {"max_attempts", 1, SPARK_ATTEMPTS_MAX},
 };
 
+static int read_duration(struct config_value *value, struct error *err)
+{
+    int64_t ms = 0;
+    if (clock_parse_duration(value->text, &ms, err) != 0) {
+        return -1;
+    }
+    value->number = (uint64_t)ms;
+    return strcmp(value->path, "grace") == 0 && ms > RUNSPEC_GRACE_MAX_MS
+               ? error_set(err, ERR_CONFIG, "longer than one day: %s", value->text)
+               : 0;
+}
+
 static int read_integer(struct config_value *value, struct error *err)
 {
     const char *dot = strrchr(value->path, '.');
@@ -196,7 +208,6 @@ static int read_integer(struct config_value *value, struct error *err)
 static int read_number(struct config_value *value, struct error *err)
 {
     struct error inner = ERROR_INIT;
-    int64_t duration_ms = 0;
     int rc = 0;
     if (value->key->type == CONFIG_INTEGER) {
         rc = read_integer(value, &inner);
@@ -206,8 +217,7 @@ static int read_number(struct config_value *value, struct error *err)
             rc = error_set(&inner, ERR_LIMIT, "too large");
         }
     } else {
-        rc = clock_parse_duration(value->text, &duration_ms, &inner);
-        value->number = (uint64_t)duration_ms;
+        rc = read_duration(value, &inner);
     }
     return rc == 0 ? 0 : refuse(value, inner.text, err);
 }

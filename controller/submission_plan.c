@@ -455,9 +455,6 @@ static int plan_limits(struct runspec *spec, const struct config *config,
                               : config_integer(config, "time_limit");
     spec->grace_ms =
         request->grace.is_given ? request->grace.ms : config_integer(config, "grace");
-    if (spec->grace_ms > RUNSPEC_GRACE_MAX_MS) {
-        return error_set(err, ERR_CONFIG, "grace: it takes one day at most");
-    }
     spec->attempts =
         request->attempts > 0 ? request->attempts : config_integer(config, "attempts");
     return plan_log_max(spec, config, request->log_max_size, err);

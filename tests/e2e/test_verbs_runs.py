@@ -316,7 +316,7 @@ def test_a_grace_that_no_node_takes_is_refused_at_once(errand):
         said = errand.run(*words)
         assert said.code != 0 and said.errors.startswith("errand: error: --grace: longer than 1 d: 25h\n"), said.errors
     (errand.cwd / "errand.yaml").write_text("grace: 25h\n")
-    assert "grace: it takes one day at most" in errand.run("submit", "t.py", "0", "0").errors
+    assert "errand.yaml:1: grace: longer than one day: 25h" in errand.run("submit", "t.py", "0", "0").errors
     assert [one["id"] for one in errand.json("list")["runs"]] == [run]
 
 
