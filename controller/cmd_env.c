@@ -234,11 +234,15 @@ static int remove_verb(void *opaque, void *opaque_args, char *const *operands,
         return command_fail_usage(context, &cmd_env_remove, args->is_json, &err);
     }
     if (environments_open(&e, context, args->target, &err) != 0 ||
-        environments_read(&e, &err) != 0 ||
-        remove_all(&e, args, operands, operand_count, removed, &err) != 0) {
+        environments_read(&e, &err) != 0) {
         return command_fail(context, args->is_json, &err, 1);
     }
-    return args->is_json ? command_print_json(context, document) : 0;
+    int result = remove_all(&e, args, operands, operand_count, removed, &err);
+    if (result != 0) {
+        command_fail_in(context, args->is_json ? document : NULL, &err);
+    }
+    int printed = args->is_json ? command_print_json(context, document) : 0;
+    return result == 0 ? printed : 1;
 }
 
 static const struct cli_option remove_options[] = {

@@ -120,6 +120,13 @@ def test_what_is_removed_is_gone_and_what_a_run_uses_stays(errand, target, root,
     errand.ok("wait", run)
 
 
+def test_what_was_removed_before_a_failure_is_told(errand, target, root):
+    make_build(root, ONE)
+    said = errand.run("env", "remove", "--target", target, ONE, "nobody", "--json", code=1).json()
+    assert said["removed"] == [ONE] and "nobody" in said["error"]["message"]
+    assert not (root / "envs" / ONE).exists()
+
+
 def test_removing_needs_to_be_told_what(errand):
     assert "or say --unused" in errand.run("env", "remove", code=2).errors
     assert "or say --unused" in errand.run("env", "remove", "--unused", "x", code=2).errors
