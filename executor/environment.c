@@ -394,8 +394,8 @@ static void copy_lock(int build_fd, int run_fd)
     CLEANUP_FD int from = openat(build_fd, "lock.txt", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     CLEANUP_FD int to = openat(
         run_fd, LOCK_COPY, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (from >= 0 && to >= 0) {
-        (void)fdio_copy(from, to, LOCK_FILE_MAX);
+    if (from >= 0 && to >= 0 && fdio_copy(from, to, LOCK_FILE_MAX) < 0) {
+        (void)unlinkat(run_fd, LOCK_COPY, 0); /* half of it would say too little */
     }
 }
 

@@ -13,6 +13,7 @@
 
 #include "common/clock.h"
 #include "common/files.h"
+#include "executor/environment.h"
 #include "executor/environment_list.h"
 #include "executor/environment_remove.h"
 #include "executor/journal.h"
@@ -274,6 +275,25 @@ static void without_the_current_build_the_newest_other_one_is_current(void **sta
     assert_string_equal(current, OLD);
 }
 
+/* A half one, or an empty one, says that nothing more is installed. */
+static void a_record_that_cannot_be_copied_whole_is_none(void **state)
+{
+    CLEANUP(noderoot_cleanup) struct noderoot *root = node_root(*state);
+    struct environment_pin pin CLEANUP_PIN;
+    struct runspec spec;
+    struct environment e = {.root = root, .spec = &spec, .identity = ONE};
+    environment_pin_init(&pin);
+    runspec_init(&spec);
+    make_build(root, ONE, OLD, 5);
+    make_dir(root, "envs/" ONE "/" OLD "/lock.txt");
+    make_dir(root, "runs/run1");
+    CLEANUP_FD int run_fd = files_open_dir(root->fd, "runs/run1", NULL);
+    assert_int_equal(environment_take(&e, run_fd, OLD, true, 0, &pin, NULL), 1);
+    assert_true(exists(root, "runs/run1/environment"));
+    assert_false(exists(root, "runs/run1/environment.lock"));
+    runspec_release(&spec);
+}
+
 /* Their names say the second; the rest of them is chance. */
 static void of_builds_of_one_second_the_last_one_becomes_current(void **state)
 {
@@ -418,6 +438,7 @@ int main(void)
         NODE_TEST(a_pin_that_a_power_cut_took_keeps_nothing),
         NODE_TEST(what_is_being_built_is_not_removed),
         NODE_TEST(without_the_current_build_the_newest_other_one_is_current),
+        NODE_TEST(a_record_that_cannot_be_copied_whole_is_none),
         NODE_TEST(of_builds_of_one_second_the_last_one_becomes_current),
         NODE_TEST(a_run_that_cannot_be_read_keeps_everything),
         NODE_TEST(a_build_whose_ready_cannot_be_read_is_told_and_collected),
