@@ -81,6 +81,8 @@ static enum phase prepare(struct supervisor *s)
     if (s->journal.state != RUN_PREPARING) {
         append(s, &line);
     }
+    /* Of one that is done again the last end is no end. */
+    (void)exitslot_clear(s->exit_fd, s->attempt, STAGE_PREPARE, NULL);
     supervisor_set_limit(s, clock_boottime_ns() + LAUNCH_LIMIT_NS);
     supervisor_order_stage(s, STAGE_PREPARE);
     return PHASE_PREPARING;

@@ -4,9 +4,11 @@ import fcntl
 import json
 import os
 import subprocess
+import sys
 
 import pytest
 from support import inject, processes
+from support.environments import definition, environment
 from support.supervision import EXECUTOR, open_gate, wait_gate
 from support.waiting import wait_for
 
@@ -147,6 +149,29 @@ def test_a_launch_whose_parent_died_after_it_said_go_goes_on(node, victims):
     exit = {"kind": "exited", "code": 7} if victims == ("shim",) else {"kind": "supervisor_lost"}
     assert run.end()["exit"] == exit
     assert run.wait_file("ran") == "ran"
+
+
+def test_a_preparation_that_is_done_again_has_an_end_of_its_own(node, tmp_path):
+    """It was killed, and what the first one had left on record, that all was well, counted for it."""
+    python, flag = tmp_path / "python", tmp_path / "flag"
+    python.write_text(f'#!/bin/sh\n[ -e {flag} ] && kill -9 $PPID\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    wish = definition(kind="existing", location={"interpreter": str(python)})
+    run = node.shell("exit 0", environment=environment(wish, imports=["json"]))
+    with (node.root / "store" / "lock").open("a") as lock:  # the checkout waits for it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run.start()
+        process = wait_for(lambda: run.queue_entry()["process"], "the launch on record")
+        run.kill("guardian", "shim")
+        processes.end_all([process["pid"]])
+    entry = json.dumps({**run.queue_entry(), "process": None})
+    run.entry.write_text(f"{entry:<4096}\n")
+    (run.folder / "environment").unlink()
+    flag.touch()
+    run.adopt()
+    last = run.end()
+    assert last["exit"] == {"kind": "environment_failed"}
+    assert "the prepare stage was killed by SIGKILL" in last["reason"]
 
 
 def test_adoption_finds_every_run_but_young_ones_whose_secrets_their_submitter_has(node):
