@@ -72,6 +72,8 @@ livy.server.session.state-retain.sec = 600s
             "LIVY_CONF_DIR": str(self._conf),
             "LIVY_LOG_DIR": str(self.folder / "logs"),
             "SPARK_LOCAL_IP": settings.HOST,
+            # Where drivers keep environments.
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
             # Its log reader dies of a character that its character set lacks.
             "LANG": "C.UTF-8",
         }
