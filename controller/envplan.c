@@ -383,6 +383,13 @@ static int take_settings(const struct json *layer, struct runspec_environment *o
     return 0;
 }
 
+static bool wants_conda(const struct json *layer)
+{
+    CLEANUP_FREE char *builder = text_of(layer, "builder");
+    return strcmp(builder, "micromamba") == 0 || strcmp(builder, "mamba") == 0 ||
+           strcmp(builder, "conda") == 0;
+}
+
 static int fill_layer(struct envplan *plan, const struct json *layer,
                       struct runspec_environment *out, struct error *err)
 {
@@ -396,7 +403,7 @@ static int fill_layer(struct envplan *plan, const struct json *layer,
         take_items(plan, layer, "packages", take_package, err) < 0 ||
         take_pyproject(plan, layer, err) < 0 ||
         (json_bool(json_get(layer, "script")) && envplan_script(plan, err) < 0) ||
-        (conda[0] != '\0' && envplan_conda(plan, conda, err) < 0) ||
+        (conda[0] != '\0' && envplan_conda(plan, conda, wants_conda(layer), err) < 0) ||
         (lock[0] != '\0' && envplan_lock(plan, layer, lock, err) < 0) ||
         take_existing(plan, layer, err) < 0 || take_settings(layer, out, err) < 0) {
         return -1;

@@ -2,7 +2,8 @@
  * envplan_conda: conda's environment files, and the original's conda_dependencies.yml.
  *                                                                            [controller]
  *
- * One that names Python and packages of PyPI alone needs no conda.
+ * One that names Python and packages of PyPI alone needs no conda, unless one is wished
+ * for as its builder.
  */
 #include "controller/envplan_inside.h"
 
@@ -287,12 +288,13 @@ static int take_python(struct conda_file *f, const struct strvec *specs,
     return 0;
 }
 
-int envplan_conda(struct envplan *plan, const char *path, struct error *err)
+int envplan_conda(struct envplan *plan, const char *path, bool wants_conda,
+                  struct error *err)
 {
     CLEANUP(conda_file_release) struct conda_file f;
     CLEANUP_STRVEC struct strvec specs = STRVEC_INIT;
     struct envspec *spec = plan->requirements.spec;
-    bool needs_conda = false;
+    bool needs_conda = wants_conda;
 
     if (open_file(plan, path, &f, err) < 0 || check_keys(&f, err) < 0 ||
         take_dependencies(&f, &specs, err) < 0) {

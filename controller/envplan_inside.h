@@ -17,9 +17,11 @@ struct json *envplan_meaning(const struct envplan *plan, const char *text,
 struct json *envplan_discover(const struct envplan *plan, char **out_name,
                               struct error *err);
 
-/* Read a conda environment file into plan->requirements and its spec. Errors: ERR_CONFIG,
- * ERR_NOT_FOUND ... */
-int envplan_conda(struct envplan *plan, const char *path, struct error *err);
+/* Read a conda environment file into plan->requirements and its spec. wants_conda: conda
+ * is to have it, also where it names Python and packages of PyPI alone. Errors:
+ * ERR_CONFIG, ERR_NOT_FOUND ... */
+int envplan_conda(struct envplan *plan, const char *path, bool wants_conda,
+                  struct error *err);
 /* "variables" of a conda file, appended to plan->variables. */
 int envplan_conda_variables(struct envplan *plan, const char *path, struct error *err);
 

@@ -210,7 +210,10 @@ static int choose_cluster_python(struct environment *e, const char *wish,
         error_set(err, ERR_UNSUPPORTED,
                   "the environment is for Python %s, the cluster's Python is %s: %.300s",
                   wish, e->python->version, path);
-        error_hint(err, "change `python`, or spark.pyspark.python of the cluster");
+        error_hint(err,
+                   "change `python`, or spark.pyspark.python of the cluster; a conda "
+                   "environment brings its own (`environment: {conda: "
+                   "environment.yml, builder: micromamba}`)");
         *is_chosen = true;
         return -1;
     }

@@ -348,6 +348,25 @@ static void a_conda_file_of_pip_packages_needs_no_conda(void **state)
                       "\"source\":\"e.yml\"}");
 }
 
+static void unless_conda_is_wished_for(void **state)
+{
+    CLEANUP_SCRATCH struct scratch *s = scratch_new();
+
+    (void)state;
+    scratch_write(s, "train.py", "");
+    scratch_write(s, "e.yml", "dependencies: [python=3.9, pip, {pip: [six==1.0]}]\n");
+    scratch_write(s, "own.yaml", "conda: e.yml\nbuilder: mamba\n");
+    assert_definition(s, "own.yaml", "train.py",
+                      "{\"builder\":\"mamba\",\"conda\":[\"pip\",\"python=3.9\"],"
+                      "\"format\":1,\"kind\":\"conda\",\"requirements\":[\"six==1.0\"],"
+                      "\"source\":\"own.yaml\"}");
+    scratch_write(s, "own.yaml", "conda: e.yml\nbuilder: uv\n");
+    assert_definition(s, "own.yaml", "train.py",
+                      "{\"builder\":\"uv\",\"format\":1,\"kind\":\"packages\","
+                      "\"python\":\"==3.9.*\",\"requirements\":[\"six==1.0\"],"
+                      "\"source\":\"own.yaml\"}");
+}
+
 static void a_conda_file_with_more_is_for_conda(void **state)
 {
     CLEANUP_SCRATCH struct scratch *s = scratch_new();
@@ -428,6 +447,7 @@ int main(void)
         cmocka_unit_test(conf_has_them_as_files),
         cmocka_unit_test(the_original_s_names_lead_to_them),
         cmocka_unit_test(a_conda_file_of_pip_packages_needs_no_conda),
+        cmocka_unit_test(unless_conda_is_wished_for),
         cmocka_unit_test(a_conda_file_with_more_is_for_conda),
         cmocka_unit_test(a_lock_names_its_files),
         cmocka_unit_test(what_it_is_is_said_in_a_line),
