@@ -22,10 +22,17 @@ void archive_move_link(const char *home, const char *path, const char *target,
         strbuf_puts(out, target);
         return;
     }
-    for (const char *at = strchr(path, '/'); at != NULL; at = strchr(at + 1, '/')) {
+    rest += strspn(rest, "/");
+    /* From the innermost folder that both are in. */
+    size_t common = 0;
+    for (size_t i = 0; path[i] != '\0' && path[i] == rest[i]; i++) {
+        common = path[i] == '/' ? i + 1 : common;
+    }
+    rest += common;
+    for (const char *at = strchr(path + common, '/'); at != NULL;
+         at = strchr(at + 1, '/')) {
         strbuf_puts(out, "../");
     }
-    rest += strspn(rest, "/");
     strbuf_puts(out, rest[0] != '\0' ? rest : ".");
 }
 

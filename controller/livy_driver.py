@@ -341,10 +341,11 @@ def check_python(wanted):
 
 
 def use_environment(settings, jvm, folder, version):
-    """One that brings its Python: it starts the script, and Spark's executors where they have unpacked it."""
+    """One that brings its Python: it starts the script, and Spark's executors where YARN has unpacked it for them.
+    Spark itself would make nothing executable: executors of other masters have it on this machine."""
     settings["prefix"], settings["version"] = folder, version
-    is_here = jvm is not None and is_local(jvm)
-    settings["variables"]["PYSPARK_PYTHON"] = os.path.join(folder if is_here else "./environment", "bin", "python")
+    is_yarn = jvm is None or (jvm.java.lang.System.getProperty("spark.master") or "").startswith("yarn")
+    settings["variables"]["PYSPARK_PYTHON"] = os.path.join("./environment" if is_yarn else folder, "bin", "python")
 
 
 def libc():
@@ -369,11 +370,6 @@ def bring_outputs(folder, settings, top):
     return None
 
 
-def is_local(jvm):
-    """Whether executors are threads of this JVM."""
-    return (jvm.java.lang.System.getProperty("spark.master") or "").startswith("local")
-
-
 def spark_version(jvm):
     """The JVM's own: (3, 5)."""
     text = getattr(getattr(jvm.org.apache.spark, "package$"), "MODULE$").SPARK_VERSION()
@@ -384,7 +380,7 @@ def share_with_executors(jvm, paths):
     """Have executors find what the driver does, before there is a SparkContext. What has to be said of it, or None."""
     system = jvm.java.lang.System
     master = system.getProperty("spark.master") or ""
-    if is_local(jvm):
+    if master.startswith("local"):  # they are threads of this JVM
         before = system.getProperty("spark.executorEnv.PYTHONPATH")
         system.setProperty("spark.executorEnv.PYTHONPATH", os.pathsep.join(paths + ([before] if before else [])))
     elif master.startswith("spark:"):  # Livy names archives in a setting that YARN alone knows

@@ -177,9 +177,8 @@ static int say_left_out(void *context, const char *path, const char *target,
     const struct packed *packed = context;
     (void)err;
     programs_say(packed->packing->programs,
-                 "warning: %s is a link to %s, which is no part of the environment: the "
-                 "cluster does not get it",
-                 path, target);
+                 "warning: %s is a link to %s: the cluster does not get it", path,
+                 target);
     return 0;
 }
 

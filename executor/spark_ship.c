@@ -224,12 +224,25 @@ static int send_environment(const struct spark_ship *s, const struct shipping *s
     return 0;
 }
 
+/* YARN unpacks archives by tar. Spark itself (Utils.unpack, 3.5) makes no file executable
+ * and leads links elsewhere: there a Python that came along would not start, and
+ * executors have it where it was built, as on one machine. */
+static bool is_left_in_place(const struct spark_ship *s)
+{
+    const char *wish = s->spec->spark->master;
+    return strcmp(s->pin->activation, "conda") == 0 &&
+           !begins(wish != NULL ? wish : s->node->master, "yarn");
+}
+
 static int add_environment(const struct spark_ship *s, const struct shipping *shipping,
                            struct spark_shipment *out, struct error *err)
 {
     enum spark_environment_kind kind = SPARK_ENVIRONMENT_NONE;
     if (spark_environment_choose(s->pin, s->node, &kind, err) < 0) {
         return -1;
+    }
+    if (kind == SPARK_ENVIRONMENT_CONDA && is_left_in_place(s)) {
+        kind = SPARK_ENVIRONMENT_EXISTING;
     }
     switch (kind) {
     case SPARK_ENVIRONMENT_NONE:
@@ -290,7 +303,7 @@ bool spark_ship_has_environment(const struct spark_ship *s)
 {
     CLEANUP_FREE char *base = find_base(s);
     const struct shipping shipping = begin(s, base);
-    return s->pin == NULL || s->pin->facts.identity[0] == '\0' ||
+    return s->pin == NULL || s->pin->facts.identity[0] == '\0' || is_left_in_place(s) ||
            shipping_is_known(&shipping, environment_name(s).text);
 }
 

@@ -25,8 +25,8 @@ def spark(errand, tmp_path):
         def told(self) -> dict:
             return json.loads((home / "told.json").read_text())
 
-        def run(self, *words: str, script: str = "job.py", **keywords):
-            options = ["--framework", "pyspark", "--master", "yarn", "--deploy-mode", "client"]
+        def run(self, *words: str, script: str = "job.py", master: str = "yarn", **keywords):
+            options = ["--framework", "pyspark", "--master", master, "--deploy-mode", "client"]
             return errand.run("run", *options, "--spark-base", f"file://{self.base}", *words, script, **keywords)
 
         def files(self) -> dict[str, int]:
@@ -238,6 +238,10 @@ def test_on_one_machine_a_conda_environment_stays_where_it_is(errand, spark, con
     write_files(errand.cwd, {"environment.yml": conda.file("python", "tiny"), "job.py": "import tiny\n"})
     assert errand.run("run", "--framework", "pyspark", "--master", "local[1]", "job.py").code == 0
     assert spark.files() == {}
+    assert "/envs/" in spark.told()["environment"]["PYSPARK_PYTHON"]
+    # Spark's own unpacking, which all masters but YARN have, leaves nothing that can be executed.
+    assert spark.run(master="spark://localhost:7077").code == 0
+    assert not spark.has_environment()
     assert "/envs/" in spark.told()["environment"]["PYSPARK_PYTHON"]
 
 

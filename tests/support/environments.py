@@ -31,9 +31,9 @@ def other_pythons() -> list[str]:
 
 def other_python() -> tuple[str, str]:
     """One beside ours, where the machine has any: its program, and its version with the last number."""
-    for folder in ["/usr/bin", "/usr/local/bin", *Path.home().glob(".pyenv/versions/*/bin")]:
-        for version in other_pythons():
-            path = Path(folder) / f"python{version}"
+    folders = [Path("/usr/bin"), Path("/usr/local/bin"), *Path.home().glob(".pyenv/versions/*/bin")]
+    for version in other_pythons():  # the oldest first: each Spark of ours works with that one
+        for path in (folder / f"python{version}" for folder in folders):
             if path.exists():
                 said = subprocess.run([path, "--version"], check=True, capture_output=True, text=True).stdout
                 return str(path), said.split()[1]

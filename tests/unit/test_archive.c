@@ -322,6 +322,7 @@ static void what_is_moved_finds_itself(void **state)
     struct archive_facts facts;
     CLEANUP_FREE char *home = xasprintf("%s/in", s->path);
     CLEANUP_FREE char *lib = xasprintf("%s//lib", home);
+    CLEANUP_FREE char *own = xasprintf("%s/lib/data", home);
     CLEANUP_FREE char *beside = xasprintf("%s-2/lib", home);
     CLEANUP_FREE char *script = xasprintf("#!%s/bin/python3 -s\nbody\n", home);
     CLEANUP_FREE char *perl = xasprintf("#! %s/bin/perl -w\nbody\n", home);
@@ -344,6 +345,9 @@ static void what_is_moved_finds_itself(void **state)
     }
     scratch_link(s, "in/bin/lib", lib);
     scratch_link(s, "in/bin/beside", beside);
+    scratch_mkdir(s, "in/lib");
+    scratch_write(s, "in/lib/data", "data");
+    scratch_link(s, "in/lib/same", own);
     CLEANUP_FD int in = scratch_open_dir(s, "in");
     const struct archive_request request = {
         .out_fd = out, .leads_out = note_link, .home = home, .context = &left};
@@ -359,6 +363,7 @@ static void what_is_moved_finds_itself(void **state)
     assert_file(s, "out/bin/other", other);
     assert_file(s, "out/bin/text", script);
     assert_link(s, "out/bin/lib", "../lib");
+    assert_link(s, "out/lib/same", "data");
     assert_int_equal(left.count, 1);
     assert_string_equal(left.path, "bin/beside");
 }
