@@ -67,6 +67,7 @@ static int follow_log(struct attendance *a, uint64_t *out_count, struct error *e
         begin_segment(a);
         if (fdio_write_full(a->log_fd, text.data, text.length) != 0) {
             result = error_sys(err, "write driver.log");
+            resume_log(a); /* a part of it may have been written */
         } else {
             a->taken += text.length;
             *out_count = text.length;
@@ -85,7 +86,7 @@ static void drain_log(struct attendance *a)
         if (follow_log(a, &count, &err) < 0) {
             if (!attendance_may_pass(a, &err) || a->is_canceled) {
                 attendance_say(a, ENGINE_NOTE,
-                               "the end of the driver's log could not be read: %s",
+                               "the end of the driver's log could not be brought: %s",
                                err.text);
                 return;
             }
