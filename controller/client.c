@@ -166,8 +166,9 @@ static void link_ready(void *context, unsigned events)
 {
     struct client *c = context;
     /* After a failure nothing more is taken: what follows a piece that could not be kept
-     * would be kept in its place. A carrier may call several times a step. */
-    if ((events & LOOP_READ) == 0 || c->has_failed) {
+     * would be kept in its place; and after a pause nothing in the same step, whose
+     * caller has to make ready first. A carrier may call several times a step. */
+    if ((events & LOOP_READ) == 0 || c->has_failed || c->is_paused) {
         return;
     }
     ssize_t length = link_read(c->link, c->buffer, CLIENT_READ_SIZE);
