@@ -54,7 +54,8 @@ struct attending {
     struct spark_node node;
     struct spark_place place;
     char *tag;
-    char *taken; /* the outputs' archive in the cluster, which is here now; or NULL */
+    struct strvec
+        taken; /* URIs of what the driver left in the cluster, and is here now */
 };
 
 static int open_run(struct attending *a, const struct arguments *args, struct error *err)
@@ -181,6 +182,8 @@ static void clean(void *context, const char *application)
     if (outputs != NULL) { /* half-way, or more */
         strvec_push(&uris, outputs);
         strvec_pushf(&uris, "%s.tmp", outputs);
+        strvec_pushf(&uris, "%s%s", outputs, SPARK_METRICS_SUFFIX);
+        strvec_pushf(&uris, "%s%s.tmp", outputs, SPARK_METRICS_SUFFIX);
     }
     if (clusterfs_remove_all(&a->fs, &uris, &err) < 0) {
         log_line(&a->log, "the staging folder %s may still be there: %s", uris.items[0],
@@ -270,24 +273,38 @@ static int submission(void *context, const char *token, struct strvec *argv,
     return 0;
 }
 
-/* ---- Its outputs */
+/* ---- What its driver left */
 
-/* The sentence for outputs that stayed away. */
-static void note_lost_outputs(struct attending *a, const char *why)
+/* A kind of it: what it is for whoever reads, and how it is taken. */
+struct left {
+    const char *key;    /* in the driver's last word */
+    const char *suffix; /* of its address, behind that of the outputs */
+    int (*take)(const struct cluster_outputs *o, struct error *err);
+};
+
+static const struct left lefts[] = {
+    {"outputs", "", cluster_outputs_take},
+    {"metrics", SPARK_METRICS_SUFFIX, cluster_metrics_take},
+};
+
+/* The sentence for what stayed away. */
+static void note_lost(struct attending *a, const struct left *left, const char *why)
 {
     CLEANUP_FREE char *text =
-        xasprintf("the outputs did not come from the cluster: %s", why);
+        xasprintf("the %s did not come from the cluster: %s", left->key, why);
     log_line(&a->log, "%s", text);
     cluster_outputs_note_failure(a->run_fd, text);
 }
 
 /* That takes a while, during which nothing else is seen: whoever follows is told. */
-static void tell_of_outputs(const struct attending *a, uint64_t size_bytes)
+static void tell_of(const struct attending *a, const struct left *left,
+                    uint64_t size_bytes)
 {
     char size[FILES_SIZE_TEXT];
     struct enginelog engine;
     files_format_size(size, size_bytes);
-    CLEANUP_FREE char *text = xasprintf("brings the outputs, %s, from the cluster", size);
+    CLEANUP_FREE char *text =
+        xasprintf("brings the %s, %s, from the cluster", left->key, size);
     log_line(&a->log, "%s", text);
     if (size_bytes >= OUTPUTS_TOLD_MIN &&
         enginelog_open(&engine, a->run_fd, "yarn", a->attempt, NULL) == 0) {
@@ -296,51 +313,60 @@ static void tell_of_outputs(const struct attending *a, uint64_t size_bytes)
     }
 }
 
-/* As the driver's last word says: {"outputs":{"size_bytes":N}} or {"error":"..."}. */
-static void take_outputs(struct attending *a, const char *word)
+/* said: {"size_bytes":N} or {"error":"..."}. */
+static int take_left(struct attending *a, const struct left *left,
+                     const struct json *said, struct error *err)
 {
-    struct error err = ERROR_INIT;
-    CLEANUP_JSON struct json *j = json_parse(word, strlen(word), NULL);
-    const struct json *outputs = json_get(j, "outputs");
-    const char *why = json_string(json_get(outputs, "error"));
-    CLEANUP_SHIPMENT struct spark_shipment shipment;
+    const struct spark_ship s = cargo(a);
+    const char *why = json_string(json_get(said, "error"));
+    CLEANUP_FREE char *outputs = spark_ship_outputs(&s, a->attempt);
     CLEANUP_FREE char *run_folder = xasprintf("%s/runs/%s", a->root->path, a->spec.run);
     int64_t size;
-    spark_shipment_init(&shipment);
-    cluster_outputs_clear_failure(a->run_fd);
-    if (!json_is_object(outputs)) {
-        return;
+    if (why != NULL || outputs == NULL) {
+        return error_set(err, ERR_IO, "%s", why != NULL ? why : "it has no file system");
     }
-    if (why != NULL) {
-        note_lost_outputs(a, why);
-        return;
+    if (json_get_integer(said, left->key, "size_bytes", 0, JSON_INTEGER_MAX, &size, err) <
+        0) {
+        return -1;
     }
-    if (json_get_integer(outputs, "outputs", "size_bytes", 0, JSON_INTEGER_MAX, &size,
-                         &err) < 0 ||
-        ship(a, &shipment, &err) < 0) {
-        note_lost_outputs(a, err.text);
-        return;
-    }
-    tell_of_outputs(a, (uint64_t)size);
+    tell_of(a, left, (uint64_t)size);
+    CLEANUP_FREE char *uri = xasprintf("%s%s", outputs, left->suffix);
     const struct cluster_outputs o = {.fs = &a->fs,
-                                      .uri = shipment.outputs,
+                                      .uri = uri,
                                       .size_bytes = (uint64_t)size,
                                       .run_path = run_folder,
                                       .run_fd = a->run_fd,
+                                      .attempt = a->attempt,
                                       .spec = &a->spec};
-    if (shipment.outputs == NULL || cluster_outputs_take(&o, &err) < 0) {
-        note_lost_outputs(a, err.text);
-        return;
+    if (left->take(&o, err) < 0) {
+        return -1;
     }
-    a->taken = TAKE_PTR(shipment.outputs);
+    strvec_push(&a->taken, uri);
+    return 0;
 }
 
-/* The verdict stands: who is started again takes them no second time. */
-static void drop_outputs(struct attending *a)
+/* As the driver's last word says. */
+static void take_what_is_left(struct attending *a, const char *word)
 {
-    const struct cluster_outputs o = {
-        .fs = &a->fs, .uri = a->taken, .run_fd = a->run_fd, .spec = &a->spec};
-    if (a->taken != NULL) {
+    CLEANUP_JSON struct json *j = json_parse(word, strlen(word), NULL);
+    cluster_outputs_clear_failure(a->run_fd);
+    for (size_t i = 0; i < ARRAY_SIZE(lefts); i++) {
+        const struct json *said = json_get(j, lefts[i].key);
+        struct error err = ERROR_INIT;
+        if (json_is_object(said) && take_left(a, &lefts[i], said, &err) < 0) {
+            note_lost(a, &lefts[i], err.text);
+        }
+    }
+}
+
+/* The verdict stands: who is started again takes nothing a second time. */
+static void drop_what_is_left(struct attending *a)
+{
+    for (size_t i = 0; i < a->taken.count; i++) {
+        const struct cluster_outputs o = {.fs = &a->fs,
+                                          .uri = a->taken.items[i],
+                                          .run_fd = a->run_fd,
+                                          .spec = &a->spec};
         cluster_outputs_drop(&o);
     }
 }
@@ -464,7 +490,7 @@ static void release(struct attending *a)
     strvec_release(&a->login);
     strvec_release(&a->variables);
     free(a->tag);
-    free(a->taken);
+    strvec_release(&a->taken);
 }
 
 /* A descriptor that is readable while a SIGTERM is pending. */
@@ -530,9 +556,9 @@ int attend_main(int argc, char **argv)
         return end_application(&a);
     }
     attend(&a, &verdict);
-    take_outputs(&a, verdict.word);
+    take_what_is_left(&a, verdict.word);
     if (write_slot(&a, &verdict)) {
-        drop_outputs(&a);
+        drop_what_is_left(&a);
     }
     if (verdict.remains[0] != '\0') { /* whatever becomes of us, the verdict stands */
         clean(&a, verdict.remains);

@@ -16,6 +16,9 @@
 #define ARCHIVE "outputs.tar"
 #define FAILURE_FILE "outputs.failure"
 #define FAILURE_MAX ((size_t)4 << 10)
+#define METRICS_FILE "metrics.new"
+#define BEGIN_FILE "metrics.begin"
+#define BEGIN_MAX ((size_t)64)
 
 static int fetch(const struct cluster_outputs *o, const char *path, struct error *err)
 {
@@ -48,6 +51,56 @@ int cluster_outputs_take(const struct cluster_outputs *o, struct error *err)
 {
     CLEANUP_FREE char *path = files_join(o->run_path, ARCHIVE);
     int result = fetch(o, path, err) < 0 || unpack(o, err) < 0 ? -1 : 0;
+    (void)unlink(path);
+    return result;
+}
+
+/* Where in metrics those of the attempt begin; what an attendant before us wrote there is
+ * written again, and not twice. */
+static int find_begin(const struct cluster_outputs *o, int metrics_fd, int64_t *out,
+                      struct error *err)
+{
+    struct strbuf text;
+    long long attempt = 0, begin = 0;
+    struct stat st;
+    strbuf_init(&text, BEGIN_MAX);
+    bool is_known = files_read(o->run_fd, BEGIN_FILE, &text, NULL) == 0 &&
+                    sscanf(text.data, "%lld %lld", &attempt, &begin) == 2 &&
+                    attempt == o->attempt;
+    strbuf_release(&text);
+    if (fstat(metrics_fd, &st) < 0) {
+        return error_sys(err, "metrics");
+    }
+    *out = is_known ? begin : (int64_t)st.st_size;
+    CLEANUP_FREE char *line =
+        xasprintf("%lld %lld\n", (long long)o->attempt, (long long)*out);
+    return is_known
+               ? 0
+               : files_write_atomic(o->run_fd, BEGIN_FILE, line, strlen(line), 0600, err);
+}
+
+static int append_metrics(const struct cluster_outputs *o, struct error *err)
+{
+    int64_t begin = 0;
+    CLEANUP_FD int in =
+        openat(o->run_fd, METRICS_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    CLEANUP_FD int out =
+        openat(o->run_fd, "metrics", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (in < 0 || out < 0) {
+        return error_sys(err, "open the metrics");
+    }
+    if (find_begin(o, out, &begin, err) < 0) {
+        return -1;
+    }
+    return lseek(out, begin, SEEK_SET) < 0 || fdio_copy(in, out, UINT64_MAX) < 0
+               ? error_sys(err, "write the metrics")
+               : 0;
+}
+
+int cluster_metrics_take(const struct cluster_outputs *o, struct error *err)
+{
+    CLEANUP_FREE char *path = files_join(o->run_path, METRICS_FILE);
+    int result = fetch(o, path, err) < 0 || append_metrics(o, err) < 0 ? -1 : 0;
     (void)unlink(path);
     return result;
 }

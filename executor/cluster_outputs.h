@@ -1,5 +1,5 @@
 /*
- * cluster_outputs: what a driver in the cluster left in outputs/ comes to the node.
+ * cluster_outputs: what a driver in the cluster left comes to the node.
  * [executor]
  *
  * The driver wrapper puts one archive of the output folders into the cluster's file
@@ -21,6 +21,7 @@ struct cluster_outputs {
     uint64_t size_bytes;  /* as the driver said */
     const char *run_path; /* the run's folder, absolute */
     int run_fd;           /* the same, open */
+    int64_t attempt;
     const struct runspec *spec;
 };
 
@@ -30,6 +31,9 @@ struct cluster_outputs {
  * it was.
  */
 int cluster_outputs_take(const struct cluster_outputs *o, struct error *err);
+/* The same for the file of the driver's metrics, whose lines come behind those of the
+ * attempts before. Errors: clusterfs.h's, ERR_CORRUPT, by errno. */
+int cluster_metrics_take(const struct cluster_outputs *o, struct error *err);
 /* Once the run's end is on record, so that nobody takes them again: remove the archive in
  * the cluster, after what was taken is on this node's disk. Where that fails it stays,
  * and janitor tries again. */

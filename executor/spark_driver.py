@@ -17,7 +17,8 @@ Settings (texts are byte strings as FORMATS.md 2 has them):
   has_group                    the script is the leader of a process group of its own
   token, attempt               the trailer's, which nobody else can know
   copy_of                      folder that `project` becomes a copy of: what a cluster unpacked is others' too
-  outputs                      {"folders", "uri"}: where these folders of the project go, as one archive, by the JVM
+  outputs                      {"folders", "uri", "metrics"}: where these folders of the project go, as one archive,
+                               and where the file of the metrics does (no such member: it is elsewhere), by the JVM
 """
 
 import base64
@@ -41,6 +42,7 @@ except ImportError:  # a Python that was built without it
 PR_SET_PDEATHSIG = 1
 ORPHAN_GRACE_S = 5.0
 TRAILER_WAIT_S = 30.0
+METRICS = "errand-metrics"
 # How often the JVM is asked for the script's SparkContext: until there is one, and for another.
 LOOK_SOON_S = 0.5
 LOOK_S = 3.0
@@ -96,6 +98,12 @@ def describe(settings):
 def make_environment(settings):
     """The script's variables, as bytes."""
     variables = dict(getattr(os, "environb", os.environ))
+    outputs = settings.get("outputs") or {"folders": []}
+    if outputs["folders"]:
+        first = os.path.join(to_bytes(settings["project"]), to_bytes(outputs["folders"][0]))
+        variables[b"ERRAND_OUTPUTS"] = os.path.abspath(first)
+    if outputs.get("metrics"):
+        variables[b"ERRAND_METRICS"] = os.path.abspath(to_bytes(METRICS))
     if settings.get("prefix"):
         prefix = os.path.abspath(to_bytes(settings["prefix"]))
         variables[b"CONDA_PREFIX"] = prefix
@@ -278,6 +286,17 @@ def bring_outputs(settings):
             os.unlink(path)
 
 
+def bring_metrics(settings):
+    """The same of the metrics."""
+    try:
+        if not settings["outputs"].get("metrics") or not os.path.exists(METRICS) or not os.path.getsize(METRICS):
+            return None
+        put_file(METRICS, settings["outputs"]["metrics"])
+        return {"size_bytes": os.path.getsize(METRICS)}
+    except Exception as error:  # noqa: BLE001 - as above
+        return {"error": ("%s: %s" % (type(error).__name__, error)).split("\n")[0][:500]}
+
+
 def begin_script(has_group):
     """In the child, before it becomes the script."""
     if has_group:
@@ -287,8 +306,17 @@ def begin_script(has_group):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
 
 
+def make_folders(settings):
+    """Where the script leaves what it brings forth."""
+    for folder in (settings.get("outputs") or {"folders": []})["folders"]:
+        path = os.path.join(to_bytes(settings["project"]), to_bytes(folder))
+        if not os.path.isdir(path):
+            os.makedirs(path)
+
+
 def start(settings):
     """Start the script. Nothing comes on its standard input, and it dies with this process."""
+    make_folders(settings)
     script = to_bytes(settings["script"])
     command = [script_python(settings), "-u", script] + [to_bytes(word) for word in settings["arguments"]]
     with open(os.devnull, "rb") as nothing:
@@ -391,6 +419,9 @@ def main(settings, own_file=None):
     result = result_of(status)
     if settings.get("outputs"):
         result["outputs"] = bring_outputs(settings)
+        metrics = bring_metrics(settings)
+        if metrics:
+            result["metrics"] = metrics
     say(settings, result)
     sys.stdout.flush()
     os._exit(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))

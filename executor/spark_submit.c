@@ -252,6 +252,9 @@ void spark_driver_write(const struct spark_driver *driver, struct strbuf *out)
 
         json_add(outputs, "folders", bytes_array(&driver->spec->outputs));
         json_add_string(outputs, "uri", driver->outputs);
+        CLEANUP_FREE char *metrics =
+            xasprintf("%s%s", driver->outputs, SPARK_METRICS_SUFFIX);
+        json_add_string(outputs, "metrics", metrics);
     }
     json_write(j, false, &text);
     strbuf_puts(out, spark_driver_text);

@@ -47,6 +47,9 @@ char *spark_tag(const char *run, int64_t attempt);
 /* Append the argument vector. */
 void spark_submit_arguments(const struct spark_submission *s, struct strvec *argv);
 
+/* What the address of the driver's metrics has behind that of its outputs. */
+#define SPARK_METRICS_SUFFIX ".metrics"
+
 /* What spark_driver.py is told. All borrowed but for what may be NULL. */
 struct spark_driver {
     const struct runspec *spec;

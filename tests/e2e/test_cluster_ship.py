@@ -97,7 +97,10 @@ OUTPUTS = """
 import hashlib, os
 from pyspark.sql import SparkSession
 SparkSession.builder.getOrCreate()
-os.makedirs("outputs/empty")
+os.mkdir("outputs/empty")
+assert os.environ["ERRAND_OUTPUTS"] == os.path.abspath("outputs")
+for step in range(3):
+    print('{"loss": %d, "step": %d}' % (step, step), file=open(os.environ["ERRAND_METRICS"], "a"))
 with open("outputs/big", "wb") as file:
     for number in range(1 << 20):
         file.write(hashlib.sha512(b"%d" % number).digest())
@@ -106,7 +109,7 @@ open(b"outputs/od\\xffd n\\xc3\\xa4me\\n*", "w").write("odd")
 
 
 def test_outputs_come_home_whole(cluster, base):
-    """64 MB, a name of any bytes, an empty folder; and nothing of them stays in the cluster."""
+    """64 MB, a name of any bytes, an empty folder, metrics; and nothing of them stays in the cluster."""
     shown = cluster.run(OUTPUTS, "--spark-base", base)
     assert shown["status"] == "Completed", shown["reason"]
     outputs = cluster.errand.home / "state" / "runs" / shown["id"] / "outputs"
@@ -116,6 +119,8 @@ def test_outputs_come_home_whole(cluster, base):
     assert hashlib.sha256((outputs / "big").read_bytes()).digest() == digest.digest()
     assert {os.fsencode(path.name) for path in outputs.iterdir()} == {b"big", b"empty", b"od\xffd n\xc3\xa4me\n*"}
     assert list((outputs / "empty").iterdir()) == []
+    (loss,) = cluster.errand.json("metrics", shown["id"])["metrics"]
+    assert (loss["name"], loss["count"]) == ("loss", 3)
     assert "brings the outputs, 67 MB" in (outputs.parent / "engine").read_text(), "whoever waits is told"
     assert [path.split("/")[3] for path in listed(base)] == ["projects"]
 

@@ -87,7 +87,7 @@ def copier(errand: Errand, make_livy: Callable[..., Livy], tmp_path: Path) -> Pa
 
 
 def test_a_command_carries_files_both_ways(errand: Errand, copier: Path, project: Path):
-    write(project, "import os\nprint('hello')\nos.mkdir('outputs')\nopen('outputs/m', 'w').write('x')\nos._exit(3)\n")
+    write(project, "import os\nprint('hello')\nopen('outputs/m', 'w').write('x')\nos._exit(3)\n")
     result = errand.run("run", "--target", "web", "job.py", code=3)
     assert "hello" in result.text
     assert (errand.home / "state" / "runs" / errand.last_run() / "outputs" / "m").read_text() == "x"
@@ -131,7 +131,7 @@ def test_a_script_runs_there_and_its_outputs_come_home(errand: Errand, livy: Liv
         "import os, sys\nfrom lib import tools\n"
         "print(tools.WORD, sys.argv[1:], open('data.txt').read(), os.environ['GREETING'])\n"
         "open(os.environ['ERRAND_METRICS'], 'a').write('{\"loss\": 0.5}\\n')\n"
-        "os.makedirs('outputs/deep', exist_ok=True)\nopen('outputs/deep/model', 'wb').write(b'\\0\\xff')\n",
+        "os.mkdir('outputs/deep')\nopen('outputs/deep/model', 'wb').write(b'\\0\\xff')\n",
     )
     (project / "data.txt").write_text("data")
     result = errand.ok("run", "--target", "web", "--env", "GREETING=hello", "job.py", "a b", "ü€", "$HOME")

@@ -160,7 +160,7 @@ def test_the_clusters_own_command_carries_files(
     with (errand.home / "config" / "targets.d" / "web.yaml").open("a") as file:
         file.write(f'livy_upload_command: ["{script}", "{{src}}", "{{dst}}"]\n')
     errand.ok("target", "check", "web", deadline_s=120)
-    (project / "job.py").write_text("import os\nos.mkdir('outputs')\nopen('outputs/m', 'w').write('x')\nos._exit(7)\n")
+    (project / "job.py").write_text("import os\nopen('outputs/m', 'w').write('x')\nos._exit(7)\n")
     errand.run("run", "--target", "web", "job.py", code=7, deadline_s=280)
     assert (errand.home / "state" / "runs" / errand.last_run() / "outputs" / "m").read_text() == "x"
 

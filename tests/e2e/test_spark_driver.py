@@ -297,7 +297,7 @@ class JavaGateway:
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_outputs_go_as_one_archive_and_their_size_is_said(tmp_path, python):
-    script = "import os; os.mkdir('outputs'); os.symlink('a', 'outputs/l'); os.mkfifo('outputs/pipe')\n"
+    script = "import os; os.symlink('a', 'outputs/l'); os.mkfifo('outputs/pipe'); os.rmdir('more')\n"
     script += "open('outputs/a', 'w').write('weights'); os.link('outputs/a', 'outputs/b')"
     write_files(tmp_path / "lib", {"py4j/__init__.py": "", "py4j/java_gateway.py": JVM})
     variables = {"PYTHONPATH": str(tmp_path / "lib"), "PYSPARK_GATEWAY_PORT": "7", "PYSPARK_GATEWAY_SECRET": "s3cret"}
@@ -318,7 +318,7 @@ def test_outputs_go_as_one_archive_and_their_size_is_said(tmp_path, python):
 
 
 def test_outputs_that_cannot_go_do_not_change_how_the_script_ended(tmp_path):
-    script = "import os, sys; os.mkdir('outputs'); open('outputs/a', 'w').close(); sys.exit(4)"
+    script = "import sys; open('outputs/a', 'w').close(); sys.exit(4)"
     driver = Driver(tmp_path, script, outputs={"folders": ["outputs"], "uri": "hdfs://nn/x.tar"})
     assert driver.start(cwd=tmp_path).wait(60) == 4
     result = driver.result()
@@ -328,7 +328,7 @@ def test_outputs_that_cannot_go_do_not_change_how_the_script_ended(tmp_path):
 
 def test_outputs_that_get_no_name_are_said_to_be_lost(tmp_path):
     """The file system says so by False, and by no exception."""
-    script = "import os; os.mkdir('outputs'); open('outputs/a', 'w').close()"
+    script = "open('outputs/a', 'w').close()"
     write_files(tmp_path / "lib", {"py4j/__init__.py": "", "py4j/java_gateway.py": JVM})
     variables = {"PYTHONPATH": str(tmp_path / "lib"), "PYSPARK_GATEWAY_PORT": "7", "PYSPARK_GATEWAY_SECRET": "s3cret"}
     (tmp_path / "full").touch()
@@ -336,6 +336,20 @@ def test_outputs_that_get_no_name_are_said_to_be_lost(tmp_path):
     assert driver.start(cwd=tmp_path, env={**os.environ, **variables}).wait(60) == 0
     assert "could not be given its name" in driver.result()["outputs"]["error"]
     assert not (tmp_path / "there.tar").exists()
+
+
+def test_metrics_go_as_a_file_and_their_size_is_said(tmp_path, monkeypatch):
+    script = "import os; open(os.environ['ERRAND_METRICS'], 'a').write('{\"loss\": 1}\\n')\n"
+    script += "assert os.environ['ERRAND_OUTPUTS'] == os.path.abspath('out') and os.listdir('out') == []"
+    write_files(tmp_path / "lib", {"py4j/__init__.py": "", "py4j/java_gateway.py": JVM})
+    for name, value in [("PORT", "7"), ("SECRET", "s3cret")]:
+        monkeypatch.setenv(f"PYSPARK_GATEWAY_{name}", value)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lib"))
+    places = {"uri": f"file://{tmp_path}/there.tar", "metrics": f"file://{tmp_path}/there.metrics"}
+    driver = Driver(tmp_path, script, outputs={"folders": ["out"], **places})
+    assert driver.start(cwd=tmp_path).wait(60) == 0
+    assert driver.result() == {"kind": "exited", "code": 0, "outputs": None, "metrics": {"size_bytes": 12}}
+    assert (tmp_path / "there.metrics").read_text() == '{"loss": 1}\n'
 
 
 def test_without_outputs_nothing_is_sent(tmp_path):

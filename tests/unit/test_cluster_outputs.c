@@ -104,6 +104,30 @@ static void what_is_no_output_folder_is_not_taken(void **state)
     place_close(&p);
 }
 
+/* An attendant that was killed is followed by one that takes them again. */
+static void metrics_come_behind_those_before_and_once(void **state)
+{
+    struct place p;
+    struct error err = ERROR_INIT;
+
+    place_open(&p, *state);
+    scratch_write(p.s, "run/metrics", "first\n");
+    scratch_write(p.s, "cluster/outputs/arun-1.tar", "second\n");
+    p.outputs.size_bytes = strlen("second\n");
+    p.outputs.attempt = 2;
+    for (int i = 0; i < 2; i++) {
+        if (cluster_metrics_take(&p.outputs, &err) < 0) {
+            fail_msg("%s", err.text);
+        }
+        assert_file(p.s, "run/metrics", "first\nsecond\n");
+    }
+    p.outputs.attempt = 3;
+    assert_int_equal(cluster_metrics_take(&p.outputs, &err), 0);
+    assert_file(p.s, "run/metrics", "first\nsecond\nsecond\n");
+    assert_false(scratch_exists(p.s, "run/metrics.new"));
+    place_close(&p);
+}
+
 static void another_size_than_was_said_is_refused(void **state)
 {
     struct place p;
@@ -201,6 +225,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         NODE_TEST(they_take_their_place_in_the_work_tree),
         NODE_TEST(what_is_no_output_folder_is_not_taken),
+        NODE_TEST(metrics_come_behind_those_before_and_once),
         NODE_TEST(another_size_than_was_said_is_refused),
         NODE_TEST(what_an_interrupted_try_left_is_no_hindrance),
         NODE_TEST(that_they_did_not_come_needs_no_room),
