@@ -262,6 +262,11 @@ static int unknown_name(const struct cli_command *command, const char *name,
     names[count] = "help";
     nearest = cli_nearest(word, names, count + 1);
     error_set(err, ERR_USAGE, "there is no option --%s", word);
+    for (const struct cli_foreign *f = command->foreign; f != NULL && f->name; f++) {
+        if (strcmp(f->name, word) == 0) {
+            return error_hint(err, "%s", f->hint);
+        }
+    }
     return nearest != NULL ? error_hint(err, "did you mean --%s?", nearest)
                            : error_hint(err, "--help lists the options");
 }

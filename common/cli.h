@@ -89,6 +89,11 @@ struct cli_time {
         CLI_KIND_END, 0, NULL, NULL, NULL, 0, 0, 0                                       \
     }
 
+/* An option of another program that people type, and what to do in its place. */
+struct cli_foreign {
+    const char *name, *hint;
+};
+
 struct cli_command {
     const char *name;    /* "target add": words separated by one space */
     const char *usage;   /* "NAME DESTINATION [options]": what follows the name */
@@ -101,7 +106,8 @@ struct cli_command {
     bool stops_at_operand; /* everything from the first operand on is the operands' (run,
                               exec) */
     int (*run)(void *context, void *args, char *const *operands, size_t operand_count);
-    int usage_status; /* exit status on wrong usage; 0: 2 */
+    int usage_status;                  /* exit status on wrong usage; 0: 2 */
+    const struct cli_foreign *foreign; /* ends with a name of NULL; or NULL */
 };
 
 /*

@@ -422,6 +422,22 @@ static int submit_verb(void *opaque_context, void *opaque, char *const *operands
     return status;
 }
 
+/* What spark-submit has, and has another name or no option here. */
+static const struct cli_foreign of_spark_submit[] = {
+    {"conf", "say --spark-conf spark.K=V"},
+    {"total-executor-cores", "say --spark-conf spark.cores.max=N"},
+    {"driver-cores", "say --spark-conf spark.driver.cores=N"},
+    {"exclude-packages",
+     "say it in errand.yaml: spark: {exclude_packages: [GROUP:NAME]}"},
+    {"principal", "say it in errand.yaml: spark: {principal: ..., keytab: ...}"},
+    {"keytab", "say it in errand.yaml: spark: {principal: ..., keytab: ...}"},
+    {"properties-file", "say its lines by --spark-conf K=V, or in errand.yaml: spark: "
+                        "{conf: {K: V}}"},
+    {"name", "an application has the name of its run; --experiment names several runs"},
+    {"class", "errand runs Python scripts alone"},
+    {NULL, NULL},
+};
+
 const struct cli_command cmd_run = {
     .name = "run",
     .usage = "[options] SCRIPT [ARGUMENT...] | [options] -- COMMAND [ARGUMENT...]",
@@ -440,6 +456,7 @@ const struct cli_command cmd_run = {
     .stops_at_operand = true,
     .usage_status = EXIT_ERRAND,
     .run = run_verb,
+    .foreign = of_spark_submit,
 };
 
 const struct cli_command cmd_submit = {
@@ -452,6 +469,7 @@ const struct cli_command cmd_submit = {
     .max_operands = SIZE_MAX,
     .stops_at_operand = true,
     .run = submit_verb,
+    .foreign = of_spark_submit,
 };
 
 /* ---- env prepare: a run of nothing ---- */

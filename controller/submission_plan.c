@@ -53,10 +53,14 @@ static int script_missing(const char *given, struct error *err)
                           slash != NULL ? "/" : "", nearest);
     }
     CLEANUP_FREE char *cwd = getcwd(NULL, 0);
-    return error_hint(err,
-                      "it was looked for in %s; a command goes behind two hyphens: "
-                      "errand run -- %s",
-                      cwd != NULL ? cwd : "this folder", given);
+    const char *where = cwd != NULL ? cwd : "this folder";
+    size_t length = strlen(given);
+    return length > 3 && strcmp(given + length - 3, ".py") == 0
+               ? error_hint(err, "it was looked for in %s", where)
+               : error_hint(err,
+                            "it was looked for in %s; a command goes behind two hyphens: "
+                            "errand run -- %s",
+                            where, given);
 }
 
 char *submission_script_path(const char *project, const char *given, struct error *err)

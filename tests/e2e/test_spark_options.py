@@ -117,6 +117,8 @@ spark:
         (["--jars", "/etc/hostname", "job.py"], "is outside the project"),
         (["--py-files", "lib", "job.py"], "lib is a folder, and Spark takes files alone"),
         (["--jars", "lib/u.jar,", "job.py"], "--jars: a name is empty"),
+        (["--conf", "spark.a=1", "job.py"], "say --spark-conf spark.K=V"),
+        (["--total-executor-cores", "2", "job.py"], "say --spark-conf spark.cores.max=N"),
         (["--files", "left/out.csv", "job.py"], "left/out.csv is not in the snapshot"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
