@@ -187,8 +187,8 @@ static int ask_node(struct target_checking *c, const struct check_args *args,
         target_check_step(c, "executor", false, since_ms(since_ns), err->text, err->hint);
         return -1;
     }
-    target_check_step(c, "round trip", true, since_ms(since_ns),
-                      "one question and its answer", NULL);
+    target_check_step(c, "answer", true, since_ms(since_ns),
+                      "the node's part of all this, in one answer", NULL);
     return 0;
 }
 

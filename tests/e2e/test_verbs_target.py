@@ -185,7 +185,7 @@ def test_a_healthy_node_has_every_step(errand, target, transport):
     assert all(step["ok"] is True and isinstance(step["time_ms"], int) for step in document["steps"])
     names = [step["step"] for step in document["steps"]]
     assert names[:2] == ["transport", "connect"]
-    assert {"executor", "clock", "disk", "python", "round trip"} <= set(names)
+    assert {"executor", "clock", "disk", "python", "answer"} <= set(names)
     assert len(document["node"]["id"]) == 64
 
 
