@@ -313,7 +313,7 @@ int webhdfs_look(const struct webhdfs *fs, const char *path, bool *out_is_there,
 int webhdfs_size(const struct webhdfs *fs, const char *path, bool *out_is_there,
                  uint64_t *out_size, struct error *err)
 {
-    struct webhdfs_entry entry;
+    struct webhdfs_entry entry = {0};
     if (webhdfs_look(fs, path, out_is_there, &entry, err) < 0) {
         return -1;
     }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the password is the reach's own */
 int livy_reach_open(struct livy_reach *reach, const struct target *target, char *password,
                     struct error *err)
 {

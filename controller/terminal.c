@@ -325,6 +325,8 @@ struct asking {
     void *farewell_context;
 };
 
+/* For a signal's handler.
+ * NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables) */
 static volatile sig_atomic_t question_fd;
 
 static void note_signal(int signal_number)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,12 +62,15 @@ static int find_begin(const struct cluster_outputs *o, int metrics_fd, int64_t *
                       struct error *err)
 {
     struct strbuf text;
-    long long attempt = 0, begin = 0;
+    int64_t attempt = 0, begin = 0;
     struct stat st;
     strbuf_init(&text, BEGIN_MAX);
-    bool is_known = files_read(o->run_fd, BEGIN_FILE, &text, NULL) == 0 &&
-                    sscanf(text.data, "%lld %lld", &attempt, &begin) == 2 &&
-                    attempt == o->attempt;
+    if (files_read(o->run_fd, BEGIN_FILE, &text, NULL) == 0) {
+        char *end = text.data;
+        attempt = strtoll(text.data, &end, 10);
+        begin = strtoll(end, NULL, 10);
+    }
+    bool is_known = attempt == o->attempt && begin >= 0;
     strbuf_release(&text);
     if (fstat(metrics_fd, &st) < 0) {
         return error_sys(err, "metrics");
