@@ -71,6 +71,24 @@ static bool is_without_fs(const struct spark_ship *s)
            (s->node->fs[0] == '\0' || begins(s->node->fs, "file:"));
 }
 
+/* What an address leaves to the cluster's default file system, as Hadoop has it: the path
+ * of "/a", and with the default's scheme of "hdfs:/a" and "hdfs:///a". NULL: it names a
+ * file system itself. */
+static const char *path_in_default(const char *uri, const char *fs)
+{
+    size_t scheme = strcspn(fs, ":") + 1;
+    if (uri[0] == '/') {
+        return uri;
+    }
+    if (!begins(fs + scheme - 1, "://") || strspn(fs + scheme, "/") > 2 ||
+        strncmp(uri, fs, scheme) != 0) {
+        return NULL;
+    }
+    const char *path = uri + scheme;
+    path += begins(path, "///") ? 2 : 0;
+    return path[0] == '/' && path[1] != '/' ? path : NULL;
+}
+
 /* The folder in the cluster that is ours; no slash behind it. */
 static char *find_base(const struct spark_ship *s)
 {
@@ -85,8 +103,10 @@ static char *find_base(const struct spark_ship *s)
     if (wish == NULL) {
         return xasprintf("%.*s/user/%s/.errand", (int)length, s->node->fs, s->node->user);
     }
-    char *base = wish[0] == '/' ? xasprintf("%.*s%s", (int)length, s->node->fs, wish)
-                                : xstrdup(wish);
+    /* With its host, WebHDFS is known to serve it (clusterfs.h). */
+    const char *path = path_in_default(wish, s->node->fs);
+    char *base = path != NULL ? xasprintf("%.*s%s", (int)length, s->node->fs, path)
+                              : xstrdup(wish);
     for (size_t end = strlen(base); end > 1 && base[end - 1] == '/'; end--) {
         base[end - 1] = '\0';
     }

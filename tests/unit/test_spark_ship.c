@@ -191,6 +191,37 @@ static void the_ways_to_the_cluster_are_the_node_s(void **state)
     place_close(&p);
 }
 
+/* "hdfs:///a" is the default file system's, and no Java VM is needed to get there. */
+static void a_base_without_a_host_is_the_default_file_system_s(void **state)
+{
+    static const struct {
+        const char *fs, *base, *outputs;
+    } rows[] = {
+        {"hdfs://nn:9000", "hdfs:///user/ada/x/", "hdfs://nn:9000/user/ada/x"},
+        {"hdfs://nn:9000/", "hdfs:/user/ada/x", "hdfs://nn:9000/user/ada/x"},
+        {"hdfs://nn:9000", "/user/ada/x", "hdfs://nn:9000/user/ada/x"},
+        {"hdfs://nn:9000", "hdfs://other/x", "hdfs://other/x"},
+        {"hdfs://nn:9000", "abfs:///x", "abfs:///x"},
+        {"abfs://c@a.net", "abfs:///x", "abfs://c@a.net/x"},
+        {"abfs://c@a.net", "abfss:///x", "abfss:///x"},
+        {"file:///", "file:///x", "file:///x"},
+        {"hdfs:///", "hdfs:///x", "hdfs:///x"},
+        {"", "hdfs:///x", "hdfs:///x"},
+        {"hdfs", "hdfs:///x", "hdfs:///x"},
+    };
+    struct place p;
+
+    place_open(&p, *state);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        set(&p.node.fs, rows[i].fs);
+        set(&p.spec.spark->base, rows[i].base);
+        CLEANUP_FREE char *want = xasprintf("%s/outputs/arun-1.tar", rows[i].outputs);
+        CLEANUP_FREE char *outputs = spark_ship_outputs(&p.ship, 1);
+        assert_string_equal(outputs, want);
+    }
+    place_close(&p);
+}
+
 /* ---- Environments */
 
 /* One with a package that is there and one that names what is not. */
@@ -359,6 +390,7 @@ int main(void)
         NODE_TEST(where_nothing_is_shared_it_stays_on_the_node),
         NODE_TEST(what_the_script_imports_comes_first),
         NODE_TEST(the_ways_to_the_cluster_are_the_node_s),
+        NODE_TEST(a_base_without_a_host_is_the_default_file_system_s),
         NODE_TEST(packages_become_an_archive_on_the_path),
         NODE_TEST(what_cannot_be_imported_there_is_not_sent),
         NODE_TEST(another_minor_version_is_said_before_anything_is_packed),
