@@ -102,6 +102,25 @@ static void put_waiting(const struct yarn_app *app, struct strbuf *out)
     }
 }
 
+/* YARN's "failed 1 times (global limit =2; ...) due to AM Container for ..." tells a
+ * person no more than how the script or its container ended. */
+static void put_cause(const char *diagnostics, struct strbuf *out)
+{
+    int status = 0;
+    bool is_scripts = yarn_script_status(diagnostics, &status);
+    bool is_containers = !is_scripts && yarn_container_status(diagnostics, &status);
+    const char *reason = is_containers ? yarn_container_reason(status) : NULL;
+    if (is_scripts) {
+        strbuf_printf(out, "User application exited with status %d", status);
+    } else if (reason != NULL) {
+        strbuf_puts(out, reason);
+    } else if (status > 0) {
+        strbuf_printf(out, "its container exited with status %d", status);
+    } else {
+        put_first_words(diagnostics, out);
+    }
+}
+
 static void put_ended(const struct yarn_app *app, struct strbuf *out)
 {
     strbuf_printf(out, " has ended: %s", yarn_state_name(app->state));
@@ -111,7 +130,7 @@ static void put_ended(const struct yarn_app *app, struct strbuf *out)
     }
     if (app->diagnostics[0] != '\0') {
         strbuf_puts(out, ": ");
-        put_first_words(app->diagnostics, out);
+        put_cause(app->diagnostics, out);
     }
 }
 

@@ -298,6 +298,37 @@ static void test_reasons_for_waiting_are_plain(void **state)
     }
 }
 
+/* Its first words, "Application x failed 1 times (global limit =2; ...", tell nothing. */
+static void test_the_end_of_a_container_is_plain(void **state)
+{
+#define FAILED                                                                           \
+    "Application application_1_2 failed 1 times (global limit =2; local limit is =1) "   \
+    "due to AM Container for appattempt_1_2_000001 exited with "
+    static const struct {
+        const char *diagnostics;
+        const char *said;
+    } rows[] = {
+        {FAILED " exitCode: 13\nFailing this attempt.Diagnostics: [x]Exception from",
+         "its container exited with status 13"},
+        {FAILED "exitCode: -104\nFailing", "it used more memory than its container may"},
+        {FAILED " exitCode: 13\n(reason: User application exited with status 7)",
+         "User application exited with status 7"},
+        {"Application rejected by queue", "Application rejected by queue"},
+        {FAILED " exitCode: -1000\nFailing", FAILED " exitCode: -1000"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP_STRBUF struct strbuf said = STRBUF_INIT;
+        struct yarn_app app = {.state = YARN_FAILED, .final = YARN_FINAL_FAILED};
+        snprintf(app.diagnostics, sizeof(app.diagnostics), "%s", rows[i].diagnostics);
+        yarn_tell(&app, &said);
+        assert_memory_equal(said.data, " has ended: FAILED: ", 20);
+        assert_string_equal(said.data + 20, rows[i].said);
+    }
+#undef FAILED
+}
+
 /* ---- Containers */
 
 static void test_a_container_is_known_by_its_logs_address(void **state)
@@ -464,6 +495,7 @@ int main(void)
         cmocka_unit_test(test_unknown_and_standby_are_told_apart),
         cmocka_unit_test(test_where_it_is_is_told_in_one_sentence),
         cmocka_unit_test(test_reasons_for_waiting_are_plain),
+        cmocka_unit_test(test_the_end_of_a_container_is_plain),
         cmocka_unit_test(test_a_container_is_known_by_its_logs_address),
         cmocka_unit_test(test_attempts_are_listed_oldest_first),
         cmocka_unit_test(test_a_log_is_cut_by_its_length),
