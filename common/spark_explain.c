@@ -54,6 +54,17 @@ static const struct explain_row rows[] = {
     {"No module named {}\n", ERR_NOT_FOUND,
      "Python has no module {} where it was imported", "add it to the run's environment"},
     /* what the cluster refuses */
+    {"Required executor memory ({} MB), offHeap memory (0) MB, overhead ({*}), and "
+     "PySpark memory (0 MB) is above the max threshold ({*})",
+     ERR_LIMIT,
+     "the executor asks for {} MB and {} of overhead, and a container of this cluster "
+     "may have {}",
+     "lower --executor-memory or spark.executor.memoryOverhead"},
+    {"Required executor {*} and PySpark {*} is above the max threshold ({*})", ERR_LIMIT,
+     "the executor asks for {} and PySpark {}, and a container of this cluster may have "
+     "{}",
+     "lower --executor-memory, spark.executor.memoryOverhead, spark.memory.offHeap.size "
+     "or spark.executor.pyspark.memory"},
     {"Required {} memory ({*}) is above the max threshold ({*})", ERR_LIMIT,
      "the {} asks for {} of memory, and a container of this cluster may have {}",
      "lower --driver-memory or --executor-memory, or their memoryOverhead"},
@@ -114,6 +125,8 @@ static const struct explain_row rows[] = {
      "is the ResourceManager down, or is HADOOP_CONF_DIR another cluster's?"},
     {"java.net.UnknownHostException: {}\n", ERR_CONNECT, "the name {} cannot be resolved",
      NULL},
+    {"org.apache.spark.SparkException: {} memory must be a positive number", ERR_USAGE,
+     "{} memory must be a positive number", "memory is given as 2g or 512m"},
     {"Could not parse Master URL: {}\n", ERR_USAGE, "Spark knows no master {}", NULL},
 };
 

@@ -24,6 +24,10 @@ static void test_recorded_failures_are_sentences(void **state)
          "the AM asks for 102400+10240 MB of memory, and a container of this cluster may "
          "have 8192 MB",
          "--driver-memory"},
+        {"failures/executor_memory_above_maximum.submit.stderr",
+         "the executor asks for 102400 MB and 10240 MB of overhead, and a container of "
+         "this cluster may have 8192 MB",
+         "--executor-memory"},
         {"yarn/refused.package_missing.stderr",
          "the Maven package org.example#nothing;1.0 could not be found",
          "--repositories"},
@@ -63,6 +67,25 @@ static void test_known_words_are_sentences(void **state)
     static const struct {
         const char *text, *said;
     } rows[] = {
+        /* Spark 3.5 and 4, where more is asked for; 3.0; 2.4; 2.3 */
+        {"Required executor memory (4096 MB), offHeap memory (2048) MB, overhead (1024 "
+         "MB), and PySpark memory (3072 MB) is above the max threshold (8192 MB) of",
+         "the executor asks for memory (4096 MB), offHeap memory (2048) MB, overhead "
+         "(1024 MB), and PySpark memory (3072 MB), and a container of this cluster may "
+         "have 8192 MB"},
+        {"Required executor memory (20480), offHeap memory (0) MB, overhead (2048 MB), "
+         "and PySpark memory (0 MB) is above the max threshold (8192 MB) of",
+         "the executor asks for memory (20480), offHeap memory (0) MB, overhead (2048 "
+         "MB), and PySpark memory (0 MB), and a container of this cluster may have 8192 "
+         "MB"},
+        {"Required executor memory (20480), overhead (2048 MB), and PySpark memory (0 "
+         "MB) is above the max threshold (8192 MB) of",
+         "the executor asks for memory (20480), overhead (2048 MB), and PySpark memory "
+         "(0 "
+         "MB), and a container of this cluster may have 8192 MB"},
+        {"Required executor memory (20480+2048 MB) is above the max threshold (8192 MB)",
+         "the executor asks for 20480+2048 MB of memory, and a container of this cluster "
+         "may have 8192 MB"},
         {"java.util.concurrent.TimeoutException: Futures timed out after [100000 "
          "milliseconds]",
          "the script made no SparkContext within 100 s, and YARN waits no longer"},
@@ -122,6 +145,9 @@ static void test_known_words_are_sentences(void **state)
         {"java.net.BindException: Address already in use: Service 'SparkUI' failed after "
          "16 retries",
          "a port that Spark wants is taken: Address already in use"},
+        {"Exception in thread \"main\" org.apache.spark.SparkException: Executor memory "
+         "must be a positive number\n\tat org.apache",
+         "Executor memory must be a positive number"},
         {"SparkException: Could not parse Master URL: 'yarm'\n",
          "Spark knows no master 'yarm'"},
     };
