@@ -1,5 +1,6 @@
 #include "common/spark_explain.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/explain.h"
@@ -130,13 +131,42 @@ static const struct explain_row rows[] = {
     {"Could not parse Master URL: {}\n", ERR_USAGE, "Spark knows no master {}", NULL},
 };
 
-bool spark_explain(const char *text, size_t length, struct error *err)
+/* Without NULs, with `end` behind it; malloc'ed. */
+static char *make_text(const char *text, size_t length, char end)
 {
-    CLEANUP_FREE char *copy = xmalloc(length + 2);
+    char *copy = xmalloc(length + 2);
     for (size_t i = 0; i < length; i++) {
         copy[i] = *(text[i] == '\0' ? " " : &text[i]);
     }
-    copy[length] = '\n'; /* a row may want the line's end */
+    copy[length] = end;
     copy[length + 1] = '\0';
+    return copy;
+}
+
+bool spark_explain(const char *text, size_t length, struct error *err)
+{
+    CLEANUP_FREE char *copy = make_text(text, length, '\n'); /* a row may want that */
     return explain(rows, ARRAY_SIZE(rows), copy, err);
+}
+
+void spark_last_words(const char *text, size_t length, char *out, size_t size)
+{
+    CLEANUP_FREE char *copy = make_text(text, length, '\0');
+    const char *best = "";
+
+    for (char *line = copy; line != NULL && *line != '\0';) {
+        char *newline = strchr(line, '\n');
+        if (newline != NULL) {
+            *newline = '\0';
+        }
+        bool is_telling = strncmp(line, "Error", 5) == 0 ||
+                          strncmp(line, "Exception in", 12) == 0 ||
+                          strstr(line, " ERROR ") != NULL;
+        bool is_stack = line[0] == '\t' || line[0] == ' ' || line[0] == '\0';
+        if (is_telling || (best[0] == '\0' && newline == NULL && !is_stack)) {
+            best = line;
+        }
+        line = newline != NULL ? newline + 1 : NULL;
+    }
+    snprintf(out, size, "%.*s", (int)size - 1, best);
 }

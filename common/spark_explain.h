@@ -20,4 +20,10 @@
  */
 bool spark_explain(const char *text, size_t length, struct error *err);
 
+/*
+ * Where no row does: the last line of spark-submit's text (its bytes may be any) that
+ * tells of an error, cut to size, with a NUL; "" where none does.
+ */
+void spark_last_words(const char *text, size_t length, char *out, size_t size);
+
 #endif

@@ -37,6 +37,7 @@ typedef int attend_submission(void *context, const char *token, struct strvec *a
 
 /* All is borrowed. */
 struct attend_yarn {
+    const char *run;
     int run_fd;
     int64_t attempt; /* of the run */
     const char *tag;

@@ -274,11 +274,24 @@ bool attendance_lacks_files(struct attendance *a)
     return memmem(tail, length, words, strlen(words)) != NULL;
 }
 
+/* No row of the table knows why: what spark-submit said last may tell. */
+static void say_submit_failed(struct attendance *a, struct attend_verdict *out)
+{
+    char tail[TAIL_MAX], words[200];
+    CLEANUP_STRBUF struct strbuf how = STRBUF_INIT;
+    size_t length = read_tail(a, "engine.log", tail);
+    subprocess_describe_status(a->submit_status, &how);
+    spark_last_words(tail, length, words, sizeof(words));
+    say(out,
+        "spark-submit %s and YARN has no application of this run%s%s; see errand logs "
+        "--engine %s",
+        how.data, words[0] != '\0' ? ": " : "", words, a->what->run);
+}
+
 /* Nothing was submitted, or nothing is known to have been. */
 static void judge_unsubmitted(struct attendance *a, struct attend_verdict *out)
 {
     char why[sizeof(out->text)];
-    CLEANUP_STRBUF struct strbuf how = STRBUF_INIT;
     out->exit = (struct run_exit){.kind = RUN_EXIT_COULD_NOT_START, .code = 126};
     explain_file(a, "engine.log", why, sizeof(why));
     if (a->is_canceled) {
@@ -290,11 +303,7 @@ static void judge_unsubmitted(struct attendance *a, struct attend_verdict *out)
     } else if (why[0] != '\0') {
         say(out, "%s", why);
     } else {
-        subprocess_describe_status(a->submit_status, &how);
-        say(out,
-            "spark-submit %s and YARN has no application of this run: see errand logs "
-            "--engine",
-            how.data);
+        say_submit_failed(a, out);
     }
 }
 

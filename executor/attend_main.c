@@ -408,6 +408,7 @@ static void attend(struct attending *a, struct attend_verdict *out)
     bool has_warning = strcmp(a->node.security, "kerberos") == 0 &&
                        ticket_warn(a->spec.time_limit_ms, &warning);
     struct attend_yarn what = {
+        .run = a->spec.run,
         .run_fd = a->run_fd,
         .attempt = a->attempt,
         .tag = a->tag,
@@ -428,6 +429,7 @@ static void attend(struct attending *a, struct attend_verdict *out)
 static int end_application(struct attending *a)
 {
     struct attend_yarn what = {
+        .run = a->spec.run,
         .run_fd = a->run_fd,
         .attempt = a->attempt,
         .tag = a->tag,

@@ -385,27 +385,7 @@ static void add_reason(const struct launch_spark *l, struct exitslot *slot)
 static void last_words(const struct launch_spark *l, char *out, size_t size)
 {
     char tail[LOG_TAIL + 1];
-    const char *best = NULL;
-
-    out[0] = '\0';
-    (void)read_tail(l, ENGINE_LOG, tail);
-    for (char *line = tail; line != NULL && *line != '\0';) {
-        char *newline = strchr(line, '\n');
-        if (newline != NULL) {
-            *newline = '\0';
-        }
-        bool is_telling = strncmp(line, "Error", 5) == 0 ||
-                          strncmp(line, "Exception in", 12) == 0 ||
-                          strstr(line, " ERROR ") != NULL;
-        bool is_stack = line[0] == '\t' || line[0] == ' ' || line[0] == '\0';
-        if (is_telling || (best == NULL && newline == NULL && !is_stack)) {
-            best = line;
-        }
-        line = newline != NULL ? newline + 1 : NULL;
-    }
-    if (best != NULL) {
-        snprintf(out, size, "%.*s", (int)size - 1, best);
-    }
+    spark_last_words(tail, read_tail(l, ENGINE_LOG, tail), out, size);
 }
 
 static struct run_exit exit_of(int status)
@@ -481,8 +461,11 @@ void launch_spark_run(struct launch_spark *l, const struct stage_report *said,
     char name[64];
     int status = 0;
     CLEANUP_FREE char *tag = spark_tag(l->spec->run, l->attempt);
-    struct attend_yarn what = {
-        .run_fd = l->run_fd, .attempt = l->attempt, .tag = tag, .log = l->log};
+    struct attend_yarn what = {.run = l->spec->run,
+                               .run_fd = l->run_fd,
+                               .attempt = l->attempt,
+                               .tag = tag,
+                               .log = l->log};
     CLEANUP_HTTP struct http *http = attend_reach(&what, &l->node);
 
     if (!l->place.is_yarn || l->node.rm.count == 0) {

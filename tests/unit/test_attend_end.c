@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/files.h"
 #include "executor/attend_inside.h"
 #include "tests/unit/scratch.h"
 
@@ -28,7 +29,8 @@ static void begin(struct attendance *a, struct attend_yarn *what, struct log *lo
                   struct scratch *scratch)
 {
     log->fd = -1;
-    *what = (struct attend_yarn){.run_fd = scratch->fd, .attempt = 1, .log = log};
+    *what = (struct attend_yarn){
+        .run = "arun", .run_fd = scratch->fd, .attempt = 1, .log = log};
     *a = (struct attendance){
         .what = what,
         .log = {.driver_fd = -1, .spool_fd = -1},
@@ -169,6 +171,38 @@ static void what_yarn_never_started_could_not_start(void **state)
                      RUN_EXIT_EXITED);
 }
 
+/* It said neither what was wrong nor of which run the logs are. */
+static void what_spark_submit_said_last_is_told(void **state)
+{
+    static const struct {
+        const char *log, *said;
+    } rows[] = {
+        {"Exception in thread \"main\" java.lang.X: why\n\tat a.b(C.java)\n",
+         "spark-submit exited with status 1 and YARN has no application of this run: "
+         "Exception in thread \"main\" java.lang.X: why; see errand logs --engine arun"},
+        {"INFO Client: x\n",
+         "spark-submit exited with status 1 and YARN has no application of this run; see "
+         "errand logs --engine arun"},
+    };
+    struct scratch *s = *state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct attend_verdict out;
+        struct attendance a;
+        struct attend_yarn what;
+        struct log log;
+        begin(&a, &what, &log, s);
+        a.engine.engine.application[0] = '\0';
+        a.submit_status = 1 << 8;
+        assert_int_equal(files_write_atomic(s->fd, "engine.log", rows[i].log,
+                                            strlen(rows[i].log), 0600, NULL),
+                         0);
+        attendance_judge(&a, &out);
+        assert_int_equal(out.exit.kind, RUN_EXIT_COULD_NOT_START);
+        assert_string_equal(out.text, rows[i].said);
+        enginelog_close(&a.engine);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +215,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_driver_that_yarn_waited_for_in_vain_has_timed_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_yarn_did_is_no_status_of_the_scripts, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_spark_submit_said_last_is_told, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_loss_of_output_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_yarn_never_started_could_not_start, set_up,

@@ -162,6 +162,34 @@ static void test_known_words_are_sentences(void **state)
     }
 }
 
+static void test_the_last_error_is_the_one(void **state)
+{
+    static const struct {
+        const char *text, *said;
+    } rows[] = {
+        {"26/11/28 INFO Client: x\nException in thread \"main\" java.lang.X: why\n\tat "
+         "a.b(C.java)\n\tat d\nCaused by: y\n",
+         "Exception in thread \"main\" java.lang.X: why"},
+        {"Error: one\nError: two\nRun with --help for usage help\n", "Error: two"},
+        {"26/11/28 ERROR Client: x\n26/11/28 INFO y\n", "26/11/28 ERROR Client: x"},
+        {"/bin/x: line 3: java: not found", "/bin/x: line 3: java: not found"},
+        {"26/11/28 INFO Client: x\n", ""},
+        {"", ""},
+    };
+    static const char bytes[] = "a\nError\0 here\n";
+    char said[100];
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        spark_last_words(rows[i].text, strlen(rows[i].text), said, sizeof(said));
+        assert_string_equal(said, rows[i].said);
+    }
+    spark_last_words(bytes, sizeof(bytes) - 1, said, sizeof(said));
+    assert_string_equal(said, "Error  here");
+    spark_last_words("Error: long", 11, said, 6);
+    assert_string_equal(said, "Error");
+}
+
 static void test_any_bytes_may_be_text(void **state)
 {
     static const char text[] = "\xff\0\0to unknown queue: \0\xfe\n";
@@ -179,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recorded_failures_are_sentences),
         cmocka_unit_test(test_known_words_are_sentences),
+        cmocka_unit_test(test_the_last_error_is_the_one),
         cmocka_unit_test(test_any_bytes_may_be_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
