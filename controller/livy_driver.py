@@ -12,6 +12,7 @@
 # The folder is reached through the file system of Spark's JVM, or, where it is a folder of this machine, as such.
 import fcntl
 import io
+import select
 import shutil
 import sysconfig
 import tarfile
@@ -25,7 +26,8 @@ DRAIN_S = 5.0
 CACHE_MAX = 8
 CACHE_S = 30 * 86400
 LEFTOVER_S = 86400
-BLOCK_BYTES = 1 << 30  # a block that is not full can be read only in the file's first one, by its offset
+BLOCK_BYTES = 1 << 30  # a name node that was never told the length lets no more than the first one be followed
+SHOW_S = 1.0  # each time is a call of the name node, and a sync of the data nodes' disks
 
 
 class PlainFolder(object):
@@ -70,18 +72,32 @@ class PlainFolder(object):
 
     def open(self, name):
         """A file to write to, whose bytes can be read at once."""
-        return io.open(self.at(name), "ab", 0)
+        return PlainFile(self.at(name), "ab")
+
+
+class PlainFile(io.FileIO):
+    """A file whose bytes can be read at once."""
+
+    def show(self):
+        """Nothing is left to do for that."""
 
 
 class JvmFile(object):
-    """A file that is being written; what was written can be read by others."""
+    """A file that is being written. hflush brings what was written to HDFS's data nodes, and tells its name node the
+    length the first time alone: WebHDFS refuses to read behind that, so it has to be told (show)."""
 
-    def __init__(self, stream):
+    def __init__(self, jvm, stream):
+        self.jvm = jvm
         self.stream = stream
 
     def write(self, data):
         self.stream.write(bytearray(data))
         self.stream.hflush()
+
+    def show(self):
+        """Let others read all that was written. Fails where the file system has no such thing."""
+        flag = getattr(self.jvm.org.apache.hadoop.hdfs.client, "HdfsDataOutputStream$SyncFlag").UPDATE_LENGTH
+        self.stream.hsync(self.jvm.java.util.EnumSet.of(flag))
 
     def close(self):
         self.stream.close()
@@ -144,9 +160,10 @@ class JvmFolder(object):
         source.getFileSystem(self.conf).copyToLocalFile(False, source, local, True)
 
     def open(self, name):
-        """A file to write to, whose bytes can be read at once."""
+        """A file to write to, whose bytes can be read once they are shown."""
         path = self.path(name)
-        return JvmFile(self.fs.create(path, True, 65536, self.fs.getDefaultReplication(path), BLOCK_BYTES))
+        stream = self.fs.create(path, True, 65536, self.fs.getDefaultReplication(path), BLOCK_BYTES)
+        return JvmFile(self.jvm, stream)
 
 
 def connect_jvm():
@@ -213,7 +230,8 @@ class Watch(threading.Thread):
 
 
 class Pump(threading.Thread):
-    """Carries what the script writes into driver.log."""
+    """Carries what the script writes into driver.log, and lets others read it there: at once, but no more often than
+    each SHOW_S."""
 
     def __init__(self, source, target):
         threading.Thread.__init__(self)
@@ -222,16 +240,27 @@ class Pump(threading.Thread):
         self.target = target
         self.error = None
 
+    def write(self, data):
+        try:
+            if self.error is None:
+                self.target.write(data)
+        except Exception as error:  # the script goes on all the same
+            self.error = str(error).split("\n")[0]
+
     def run(self):
+        shown_at, is_hidden = 0.0, False
         while True:
-            data = os.read(self.source, 1 << 18)
-            if not data:
-                break
-            try:
-                if self.error is None:
-                    self.target.write(data)
-            except Exception as error:  # the script goes on all the same
-                self.error = str(error).split("\n")[0]
+            age_s = time.time() - shown_at
+            wait_s = SHOW_S - age_s if 0 <= age_s < SHOW_S else 0.0  # also where the clock was set back
+            if is_hidden and wait_s == 0.0:
+                quiet(self.target.show)
+                shown_at, is_hidden = time.time(), False
+            elif select.select([self.source], [], [], wait_s if is_hidden else None)[0]:
+                data = os.read(self.source, 1 << 18)
+                if not data:
+                    break
+                self.write(data)
+                is_hidden = True
         quiet(self.target.close)
 
 

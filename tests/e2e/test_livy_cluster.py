@@ -222,13 +222,34 @@ def test_what_yarn_misses_is_sent_again(errand: Errand, project: Path, livy_yarn
     assert [entry["type"] for entry in rig_yarn.hdfs_list(f"{base}/projects")] == ["FILE"]
 
 
-def test_cancel_ends_the_application(errand: Errand, project: Path, livy_yarn: ModuleType):
-    add(errand, livy_yarn, "/livy-yarn")
-    (project / "job.py").write_text("import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
+TICKS = """import time
+for i in range(600):
+    print("tick", i, flush=True)
+    time.sleep(1)
+"""
+
+
+def watch_and_cancel(errand: Errand, project: Path) -> str:
+    """A run whose lines come while it writes them, and stay; its id."""
+    (project / "job.py").write_text(TICKS)
     run = errand.submit("--target", "web", "job.py")
     log = errand.home / "state" / "local" / "runs" / run / "driver.log"
-    wait_for(lambda: b"begun" in log.read_bytes(), "the script's first line", 200)
+    for tick in (0, 3, 6):
+        wait_for(lambda tick=tick: b"tick %d\n" % tick in log.read_bytes(), f"line {tick} of the script", 200)
+        assert b"tick 500\n" not in log.read_bytes()
     errand.ok("cancel", run, deadline_s=200)
     assert errand.show(run)["status"] == "Canceled"
+    assert b"".join(b"tick %d\n" % i for i in range(7)) in log.read_bytes()
+    return run
+
+
+def test_a_log_is_live_and_stays(errand: Errand, project: Path, livy: ModuleType):
+    add(errand, livy, "/livy")
+    watch_and_cancel(errand, project)
+
+
+def test_cancel_ends_the_application(errand: Errand, project: Path, livy_yarn: ModuleType):
+    add(errand, livy_yarn, "/livy-yarn")
+    run = watch_and_cancel(errand, project)
     (app,) = rig_yarn.apps(f"errand-{run}-1")
     assert app["state"] in ("KILLED", "FAILED")  # by Livy's hand, or by the driver's, which was faster

@@ -150,6 +150,70 @@ def test_a_folder_that_others_may_write_to_is_not_used(start, cache: Path, envir
     assert not list(cache.iterdir())
 
 
+# A file of HDFS, as WebHDFS lets others read it: up to the length that the name node was told.
+HDFS = """
+class Any(object):
+    def __getattr__(self, name):
+        return Any()
+    def of(self, flag):
+        return flag
+class Stream(object):
+    data, length, calls = b"", None, 0
+    def write(self, data):
+        self.data += bytes(data)
+    def hflush(self):
+        if self.length is None:
+            self.length = len(self.data)
+    def hsync(self, flag):
+        self.calls += 1
+        self.length = len(self.data)
+    def close(self):
+        self.length = len(self.data)
+def read_until(wanted):
+    deadline = time.time() + 30
+    while (stream.length or 0) < wanted and time.time() < deadline:
+        time.sleep(0.01)
+    return stream.data[:stream.length]
+jvm, stream = Any(), Stream()
+source, sink = os.pipe()
+pump = Pump(source, JvmFile(jvm, stream))
+pump.start()
+"""
+
+
+def test_what_the_script_writes_can_be_read_while_it_runs(start):
+    """Each line before the next is written: no later one brings it."""
+    code = HDFS + (
+        "SHOW_S = 0.1\n"
+        "for i in range(1, 4):\n"
+        "    os.write(sink, b'tick\\n')\n"
+        "    assert read_until(5 * i) == b'tick\\n' * i\n"
+    )
+    assert output(start(code)) == ""
+
+
+def test_a_name_node_is_not_asked_for_each_line(start):
+    code = HDFS + (
+        "SHOW_S = 600\n"
+        "for i in range(1, 101):\n"
+        "    os.write(sink, b'tick\\n')\n"
+        "    while len(stream.data) < 5 * i:\n"
+        "        time.sleep(0.001)\n"
+        "os.close(sink)\npump.join()\n"
+        "print('%s %s %s' % (stream.calls, pump.error, stream.length))\n"
+    )
+    assert output(start(code)) == "1 None 500\n"
+
+
+def test_a_file_system_that_cannot_show_it_loses_nothing(start):
+    code = HDFS + (
+        "def fail(flag):\n    raise ValueError('no such method')\nstream.hsync = fail\n"
+        "os.write(sink, b'tick\\n' * 9)\nos.close(sink)\npump.join()\n"
+        "print('%s %s' % (pump.error, stream.length))\n"
+    )
+    assert output(start(code)) == "None 45\n"
+
+
 JVM = """
 class System(object):
     values = VALUES
