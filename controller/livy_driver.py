@@ -432,9 +432,6 @@ def prepare_script(settings, jvm, top, project):
     settings["python_path"] = paths + ([settings["packages"]] if settings["packages"] else [])
     settings["variables"]["ERRAND_METRICS"] = os.path.join(top, "metrics")
     settings["variables"]["PWD"] = project
-    if settings["outputs"]["folders"]:
-        first = decode_path(settings["outputs"]["folders"][0])
-        settings["variables"]["ERRAND_OUTPUTS"] = os.path.join(project, first)
     settings["warning"] = quiet(share_with_executors, jvm, settings["python_path"]) if jvm is not None else None
 
 

@@ -222,10 +222,10 @@ def test_what_yarn_misses_is_sent_again(errand: Errand, project: Path, livy_yarn
     assert [entry["type"] for entry in rig_yarn.hdfs_list(f"{base}/projects")] == ["FILE"]
 
 
-TICKS = """import time
+TICKS = """from time import sleep
 for i in range(600):
     print("tick", i, flush=True)
-    time.sleep(1)
+    sleep(1)
 """
 
 

@@ -169,10 +169,11 @@ class Stream(object):
         self.length = len(self.data)
     def close(self):
         self.length = len(self.data)
+from time import sleep
 def read_until(wanted):
     deadline = time.time() + 30
     while (stream.length or 0) < wanted and time.time() < deadline:
-        time.sleep(0.01)
+        sleep(0.01)
     return stream.data[:stream.length]
 jvm, stream = Any(), Stream()
 source, sink = os.pipe()
@@ -198,7 +199,7 @@ def test_a_name_node_is_not_asked_for_each_line(start):
         "for i in range(1, 101):\n"
         "    os.write(sink, b'tick\\n')\n"
         "    while len(stream.data) < 5 * i:\n"
-        "        time.sleep(0.001)\n"
+        "        sleep(0.001)\n"
         "os.close(sink)\npump.join()\n"
         "print('%s %s %s' % (stream.calls, pump.error, stream.length))\n"
     )
