@@ -27,14 +27,8 @@ static void add_digest(struct json *object, const struct oid *digest)
 
 static void add_texts(struct json *object, const char *key, const struct strvec *sv)
 {
-    struct json *array;
-
-    if (sv->count == 0) {
-        return;
-    }
-    array = json_add(object, key, json_new_array());
-    for (size_t i = 0; i < sv->count; i++) {
-        json_append(array, json_new_string(sv->items[i]));
+    if (sv->count > 0) {
+        json_add(object, key, json_new_strings(sv));
     }
 }
 

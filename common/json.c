@@ -160,6 +160,15 @@ struct json *json_new_string(const char *s)
     return outer(cJSON_CreateString(s));
 }
 
+struct json *json_new_strings(const struct strvec *texts)
+{
+    struct json *array = json_new_array();
+    for (size_t i = 0; i < texts->count; i++) {
+        json_append(array, json_new_string(texts->items[i]));
+    }
+    return array;
+}
+
 static struct json *new_base64(const void *data, size_t length)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;

@@ -20,6 +20,7 @@
 #include "common/error.h"
 #include "common/mem.h"
 #include "common/strbuf.h"
+#include "common/strvec.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -58,6 +59,7 @@ struct json *json_new_object(void);
 struct json *json_new_array(void);
 /* s: text for people; what has to come back byte for byte goes through json_new_bytes. */
 struct json *json_new_string(const char *s);
+struct json *json_new_strings(const struct strvec *texts); /* an array of such */
 struct json *json_new_bytes(const void *data, size_t length);
 struct json *json_new_integer(int64_t value); /* within +-JSON_INTEGER_MAX */
 struct json *json_new_bool(bool value);

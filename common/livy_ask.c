@@ -191,12 +191,8 @@ int livy_ask_delete(const struct livy *livy, const char *which, struct error *er
 
 static void add_texts(struct json *body, const char *key, const struct strvec *texts)
 {
-    if (texts == NULL || texts->count == 0) {
-        return;
-    }
-    struct json *array = json_add(body, key, json_new_array());
-    for (size_t i = 0; i < texts->count; i++) {
-        (void)json_append(array, json_new_string(texts->items[i]));
+    if (texts != NULL && texts->count > 0) {
+        json_add(body, key, json_new_strings(texts));
     }
 }
 

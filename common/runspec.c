@@ -99,16 +99,6 @@ static struct json *bytes_array(const struct strvec *sv)
     return array;
 }
 
-static struct json *string_array(const struct strvec *sv)
-{
-    struct json *array = json_new_array();
-
-    for (size_t i = 0; i < sv->count; i++) {
-        json_append(array, json_new_string(sv->items[i]));
-    }
-    return array;
-}
-
 /* Length of the name in "name=value"; all of it where there is no '='. */
 static size_t name_length(const char *pair)
 {
@@ -205,7 +195,7 @@ void runspec_encode(const struct runspec *spec, struct strbuf *out)
     if (spec->spark != NULL) {
         json_add(j, "spark", runspec_spark_to_json(spec->spark));
     }
-    json_add(j, "secrets", string_array(&spec->secrets));
+    json_add(j, "secrets", json_new_strings(&spec->secrets));
     json_add_integer(j, "attempts", spec->attempts);
     json_add(j, "time_limit_ms",
              spec->time_limit_ms > 0 ? json_new_integer(spec->time_limit_ms)

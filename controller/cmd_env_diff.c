@@ -70,21 +70,13 @@ static int print_people(struct command_context *context,
     return command_print(context, &text);
 }
 
-static void add_lines(struct json *document, const char *key, const struct strvec *lines)
-{
-    struct json *array = json_add(document, key, json_new_array());
-    for (size_t i = 0; i < lines->count; i++) {
-        json_append(array, json_new_string(lines->items[i]));
-    }
-}
-
 static int print_json(struct command_context *context, const struct difference *d)
 {
     CLEANUP_JSON struct json *document = json_new_object();
     json_add_bool(document, "same", d->definition.count == 0 && d->installed.count == 0);
-    add_lines(document, "definition", &d->definition);
+    json_add(document, "definition", json_new_strings(&d->definition));
     if (d->is_installed_known) {
-        add_lines(document, "installed", &d->installed);
+        json_add(document, "installed", json_new_strings(&d->installed));
     } else {
         json_add(document, "installed", json_new_null());
     }

@@ -83,10 +83,7 @@ static int print_json(struct command_context *context, const struct gc_args *arg
     json_add_integer(kept, "needed", (int64_t)r->store.roots_needed);
     json_add_integer(kept, "recent", (int64_t)r->store.roots_wanted);
     json_add_integer(kept, "spared", (int64_t)r->store.roots_spared);
-    struct json *warnings = json_add(document, "warnings", json_new_array());
-    for (size_t i = 0; i < r->warnings.count; i++) {
-        json_append(warnings, json_new_string(r->warnings.items[i]));
-    }
+    json_add(document, "warnings", json_new_strings(&r->warnings));
     return command_print_json(context, document);
 }
 

@@ -167,10 +167,7 @@ static struct json *spark_wish(const struct target_checking *c)
     if (master != NULL) {
         json_add_string(wish, "master", master);
     }
-    struct json *variables = json_add(wish, "variables", json_new_array());
-    for (size_t i = 0; i < target->variables.count; i++) {
-        json_append(variables, json_new_string(target->variables.items[i]));
-    }
+    json_add(wish, "variables", json_new_strings(&target->variables));
     return wish;
 }
 

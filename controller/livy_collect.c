@@ -418,10 +418,7 @@ static struct json *make_report(const struct collecting *c)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         json_add_integer(report, rows[i].key, (int64_t)rows[i].number);
     }
-    struct json *warnings = json_add(report, "warnings", json_new_array());
-    for (size_t i = 0; i < c->sweep.warnings.count; i++) {
-        json_append(warnings, json_new_string(c->sweep.warnings.items[i]));
-    }
+    json_add(report, "warnings", json_new_strings(&c->sweep.warnings));
     return report;
 }
 

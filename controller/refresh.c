@@ -160,10 +160,7 @@ static int ask(struct asking *asking, struct error *err)
 {
     struct command_context *context = asking->context;
     CLEANUP_JSON struct json *body = json_new_object();
-    struct json *runs = json_add(body, "runs", json_new_array());
-    for (size_t i = 0; i < asking->ids.count; i++) {
-        (void)json_append(runs, json_new_string(asking->ids.items[i]));
-    }
+    json_add(body, "runs", json_new_strings(&asking->ids));
     if (client_wait(asking->client, err) != 0) {
         return -1;
     }

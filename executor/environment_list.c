@@ -348,10 +348,7 @@ static struct json *entry_to_json(const struct environment_entry *entry)
     add_text(j, "python", facts->python);
     add_number(j, "packages", facts->packages);
     add_number(j, "size_bytes", facts->size_bytes);
-    struct json *used_by = json_add(j, "used_by", json_new_array());
-    for (size_t i = 0; i < entry->used_by.count; i++) {
-        json_append(used_by, json_new_string(entry->used_by.items[i]));
-    }
+    json_add(j, "used_by", json_new_strings(&entry->used_by));
     json_add_bool(j, "is_ready", entry->state == ENVIRONMENT_READY);
     json_add_bool(j, "is_current", entry->is_current);
     json_add_string(j, "state", state_names[entry->state]);

@@ -329,10 +329,7 @@ static struct json *make_report(struct janitor *j, const struct store_gc_result 
     if (j->request->is_background) {
         json_add_bool(report, "is_store_due", j->is_store_due);
     }
-    struct json *warnings = json_add(report, "warnings", json_new_array());
-    for (size_t i = 0; i < j->sweep.warnings.count; i++) {
-        json_append(warnings, json_new_string(j->sweep.warnings.items[i]));
-    }
+    json_add(report, "warnings", json_new_strings(&j->sweep.warnings));
     return report;
 }
 

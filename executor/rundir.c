@@ -369,10 +369,7 @@ static int describe_final(int run_fd, const char *id, struct json *tombstone,
     bool is_collected = fstatat(run_fd, "collected", &st, 0) == 0;
     json_add_time(tombstone, "collected",
                   is_collected ? (int64_t)st.st_mtim.tv_sec * 1000 : 0);
-    struct json *array = json_add(tombstone, "journal", json_new_array());
-    for (size_t i = 0; i < lines.count; i++) {
-        json_append(array, json_new_string(lines.items[i]));
-    }
+    json_add(tombstone, "journal", json_new_strings(&lines));
     return 0;
 }
 
