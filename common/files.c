@@ -95,6 +95,20 @@ int files_open_or_make_dir(int dir_fd, const char *name, struct error *err)
     return files_open_dir(dir_fd, name, err);
 }
 
+size_t files_read_tail(int dir_fd, const char *name, uint64_t start, void *out,
+                       size_t size)
+{
+    struct stat st;
+    CLEANUP_FD int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        return 0;
+    }
+    uint64_t end = (uint64_t)st.st_size;
+    uint64_t from = end > start && end - start > size ? end - size : start;
+    ssize_t got = fdio_pread_full(fd, out, size, from);
+    return got > 0 ? (size_t)got : 0;
+}
+
 int files_read(int dir_fd, const char *path, struct strbuf *sb, struct error *err)
 {
     CLEANUP_FD int fd = openat(dir_fd, path, O_RDONLY | O_NOCTTY | O_CLOEXEC);

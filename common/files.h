@@ -27,6 +27,10 @@ int files_open_or_make_dir(int dir_fd, const char *name, struct error *err);
 /* Append the whole file to sb, up to sb's limit. Errors: ERR_NOT_FOUND, ERR_LIMIT, ERR_IO
  * ... */
 int files_read(int dir_fd, const char *path, struct strbuf *sb, struct error *err);
+/* The last bytes of a file, at most size, of which those from start on count. Returns how
+ * many; 0: none, or it cannot be read. */
+size_t files_read_tail(int dir_fd, const char *name, uint64_t start, void *out,
+                       size_t size);
 
 /*
  * Replace or make path with exactly these bytes: temporary file in the same folder,

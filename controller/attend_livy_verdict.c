@@ -1,32 +1,14 @@
 /* attend_livy, what the end of a batch means. */
 #include "controller/attend_livy_inside.h"
 
-#include "common/fdio.h"
+#include "common/files.h"
 #include "common/mem.h"
 #include "common/spark_explain.h"
 #include "common/spark_paths.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define TAIL_MAX ((size_t)64 << 10) /* of a log that is looked through */
-
-/* The last bytes, at most `most`, of a file of the run, of which those from start on
- * count. Returns how many; 0 where there are none. */
-static size_t read_tail(const struct attendance *a, const char *file, uint64_t start,
-                        char *out, size_t most)
-{
-    struct stat st;
-    CLEANUP_FD int fd = openat(a->run_fd, file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        return 0;
-    }
-    uint64_t size = (uint64_t)st.st_size;
-    uint64_t from = size > start && size - start > most ? size - most : start;
-    ssize_t got = fdio_pread_full(fd, out, most, from);
-    return got > 0 ? (size_t)got : 0;
-}
 
 /* What the end of a file of the run means, of which what begins at start is this
  * attempt's, where that is known. True: it is appended. */
@@ -35,7 +17,7 @@ static bool put_meaning(const struct attendance *a, const char *file, uint64_t s
 {
     struct error said = ERROR_INIT;
     CLEANUP_FREE char *tail = xmalloc(TAIL_MAX);
-    size_t got = read_tail(a, file, start, tail, TAIL_MAX);
+    size_t got = files_read_tail(a->run_fd, file, start, tail, TAIL_MAX);
     if (got == 0 || !spark_explain(tail, got, &said)) {
         return false;
     }
@@ -48,8 +30,8 @@ static bool put_meaning(const struct attendance *a, const char *file, uint64_t s
 static void put_last_words(const struct attendance *a, struct strbuf *out)
 {
     char text[4096];
-    text[read_tail(a, attendance_log_name(a), a->engine_log_at, text, sizeof text - 1)] =
-        '\0';
+    text[files_read_tail(a->run_fd, attendance_log_name(a), a->engine_log_at, text,
+                         sizeof text - 1)] = '\0';
     const char *found = NULL;
     static const char *const words[] = {"rror", "can't", "xception", "No such", "ailed"};
     for (char *line = text, *next; line != NULL; line = next) {
@@ -121,7 +103,8 @@ bool attendance_is_missed(struct attendance *a)
     CLEANUP_FREE char *words = xmalloc(TAIL_MAX + 1);
     CLEANUP_FREE char *project = attendance_project_name(a);
     CLEANUP_FREE char *environment = attendance_environment_name(a);
-    words[read_tail(a, attendance_log_name(a), a->engine_log_at, words, TAIL_MAX)] = '\0';
+    words[files_read_tail(a->run_fd, attendance_log_name(a), a->engine_log_at, words,
+                          TAIL_MAX)] = '\0';
     return spark_paths_is_missed(project, words) ||
            spark_paths_is_missed(environment, words);
 }

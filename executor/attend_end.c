@@ -15,6 +15,7 @@
 
 #include "common/clock.h"
 #include "common/fdio.h"
+#include "common/files.h"
 #include "common/spark_explain.h"
 #include "executor/attend_inside.h"
 
@@ -246,23 +247,10 @@ static enum error_code explain_text(const char *text, size_t length, char *out,
     return said.code;
 }
 
-/* The last bytes of a file of the run; 0 where there is none. */
-static size_t read_tail(struct attendance *a, const char *name, char tail[TAIL_MAX])
-{
-    struct stat st;
-    CLEANUP_FD int fd = openat(a->what->run_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        return 0;
-    }
-    off_t from = st.st_size > (off_t)TAIL_MAX ? st.st_size - (off_t)TAIL_MAX : 0;
-    ssize_t got = fdio_pread_full(fd, tail, TAIL_MAX, (uint64_t)from);
-    return got > 0 ? (size_t)got : 0;
-}
-
 static void explain_file(struct attendance *a, const char *name, char *out, size_t size)
 {
     char tail[TAIL_MAX];
-    size_t length = read_tail(a, name, tail);
+    size_t length = files_read_tail(a->what->run_fd, name, 0, tail, TAIL_MAX);
     (void)explain_text(tail, length, out, size);
 }
 
@@ -270,7 +258,7 @@ bool attendance_lacks_files(struct attendance *a)
 {
     char tail[TAIL_MAX];
     static const char words[] = "does not exist";
-    size_t length = read_tail(a, "engine.log", tail);
+    size_t length = files_read_tail(a->what->run_fd, "engine.log", 0, tail, TAIL_MAX);
     return memmem(tail, length, words, strlen(words)) != NULL;
 }
 
@@ -279,7 +267,7 @@ static void say_submit_failed(struct attendance *a, struct attend_verdict *out)
 {
     char tail[TAIL_MAX], words[200];
     CLEANUP_STRBUF struct strbuf how = STRBUF_INIT;
-    size_t length = read_tail(a, "engine.log", tail);
+    size_t length = files_read_tail(a->what->run_fd, "engine.log", 0, tail, TAIL_MAX);
     subprocess_describe_status(a->submit_status, &how);
     spark_last_words(tail, length, words, sizeof(words));
     say(out,

@@ -334,47 +334,30 @@ static void read_result(const struct launch_spark *l, struct result *out)
  * run: this one's script has begun. */
 static void note_missing(const struct launch_spark *l)
 {
-    struct strbuf text;
+    char tail[LOG_TAIL + 1];
     const struct spark_ship s = {.root = l->root,
                                  .spec = l->spec,
                                  .run_fd = l->run_fd,
                                  .pin = environment_is_wanted(l->spec) ? l->pin : NULL,
                                  .node = &l->node};
 
-    strbuf_init(&text, LOG_TAIL);
-    CLEANUP_FD int fd = openat(l->run_fd, ENGINE_LOG, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
-    if (fd >= 0 && lseek(fd, end > LOG_TAIL ? end - LOG_TAIL + 1 : 0, SEEK_SET) >= 0 &&
-        fdio_read_all(fd, ENGINE_LOG, &text, NULL) == 0 &&
-        spark_shipment_is_missed(&l->shipment, text.data)) {
+    tail[files_read_tail(l->run_fd, ENGINE_LOG, 0, tail, LOG_TAIL)] = '\0';
+    if (spark_shipment_is_missed(&l->shipment, tail)) {
         spark_ship_forget(&s);
         log_line(l->log, "the cluster lacks what was sent to it: the next run sends it");
     }
-    strbuf_release(&text);
-}
-
-/* The end of a file of the run; its length. */
-static size_t read_tail(const struct launch_spark *l, const char *name,
-                        char tail[LOG_TAIL + 1])
-{
-    CLEANUP_FD int fd = openat(l->run_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
-    uint64_t from = end > LOG_TAIL ? (uint64_t)(end - LOG_TAIL) : 0;
-    ssize_t got = fd < 0 ? -1 : fdio_pread_full(fd, tail, LOG_TAIL, from);
-
-    tail[got > 0 ? got : 0] = '\0';
-    return got > 0 ? (size_t)got : 0;
 }
 
 /* An exception ends a script with 1; what it says tells of Python and of Spark. */
 static void add_reason(const struct launch_spark *l, struct exitslot *slot)
 {
-    char tail[LOG_TAIL + 1];
+    char tail[LOG_TAIL];
     struct error said = ERROR_INIT;
 
     if (slot->exit.kind == RUN_EXIT_EXITED && slot->exit.code == 1 &&
         slot->text[0] == '\0' &&
-        spark_explain(tail, read_tail(l, DRIVER_LOG, tail), &said)) {
+        spark_explain(tail, files_read_tail(l->run_fd, DRIVER_LOG, 0, tail, sizeof(tail)),
+                      &said)) {
         CLEANUP_FREE char *text =
             xasprintf("%s%s%s", said.text, said.hint[0] != '\0' ? "; " : "", said.hint);
         snprintf(slot->text, sizeof(slot->text), "%s", text);
@@ -384,8 +367,9 @@ static void add_reason(const struct launch_spark *l, struct exitslot *slot)
 /* Spark's last words that say what is wrong, into out. */
 static void last_words(const struct launch_spark *l, char *out, size_t size)
 {
-    char tail[LOG_TAIL + 1];
-    spark_last_words(tail, read_tail(l, ENGINE_LOG, tail), out, size);
+    char tail[LOG_TAIL];
+    size_t length = files_read_tail(l->run_fd, ENGINE_LOG, 0, tail, sizeof(tail));
+    spark_last_words(tail, length, out, size);
 }
 
 static struct run_exit exit_of(int status)

@@ -659,6 +659,20 @@ static void other_sizes_are_refused(void **state)
     }
 }
 
+static void a_tail_is_the_last_that_counts(void **state)
+{
+    const struct place *place = *state;
+    char out[4];
+
+    assert_int_equal(files_read_tail(place->fd, "a", 0, out, sizeof(out)), 0);
+    assert_int_equal(files_write_atomic(place->fd, "a", "0123456789", 10, 0600, NULL), 0);
+    assert_int_equal(files_read_tail(place->fd, "a", 0, out, sizeof(out)), 4);
+    assert_memory_equal(out, "6789", 4);
+    assert_int_equal(files_read_tail(place->fd, "a", 8, out, sizeof(out)), 2);
+    assert_memory_equal(out, "89", 2);
+    assert_int_equal(files_read_tail(place->fd, "a", 11, out, sizeof(out)), 0);
+}
+
 #define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, make_place, remove_place)
 
 int main(void)
@@ -684,6 +698,7 @@ int main(void)
         IN_PLACE(what_cannot_be_a_lock_is_an_error),
         IN_PLACE(free_bytes_are_asked_of_a_path),
         IN_PLACE(network_filesystems_are_known_by_their_type),
+        IN_PLACE(a_tail_is_the_last_that_counts),
         cmocka_unit_test(paths_are_joined_by_one_slash),
         cmocka_unit_test(sizes_are_shown_in_decimal_units),
         cmocka_unit_test(sizes_are_read_with_their_units),
