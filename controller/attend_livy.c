@@ -26,7 +26,6 @@
 /* For all of a cancel: the supervisors kill an attendant after ATTENDED_GRACE_MS, 120 s
  * (executor/attended.h). */
 #define CANCEL_NS (100 * NS_PER_S)
-#define WORD_MAX ((size_t)4 << 10)
 #define PIN_MAX ((size_t)16 << 10)
 
 /* ---- What the parts share */
@@ -108,28 +107,6 @@ void attendance_end(struct attendance *a, const char *kind, const char *format, 
     va_start(args, format);
     (void)vsnprintf(a->ending.text, sizeof a->ending.text, format, args);
     va_end(args);
-}
-
-int attendance_keep(const struct attendance *a, const char *file, int64_t number,
-                    struct error *err)
-{
-    CLEANUP_FREE char *text =
-        xasprintf("%lld %lld\n", (long long)a->attempt, (long long)number);
-    return files_write_atomic(a->run_fd, file, text, strlen(text), 0600, err);
-}
-
-int64_t attendance_kept(const struct attendance *a, const char *file)
-{
-    struct strbuf text;
-    int64_t number = -1;
-    strbuf_init(&text, WORD_MAX);
-    if (files_read(a->run_fd, file, &text, NULL) == 0) {
-        char *end = NULL;
-        long long attempt = strtoll(text.data, &end, 10);
-        number = attempt == a->attempt && *end == ' ' ? strtoll(end, NULL, 10) : -1;
-    }
-    strbuf_release(&text);
-    return number;
 }
 
 /* ---- Beginning */

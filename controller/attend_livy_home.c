@@ -1,6 +1,7 @@
 /* attend_livy, what a script left in the folder of its attempt. */
 #include "controller/attend_livy_inside.h"
 
+#include "common/attemptnote.h"
 #include "common/clock.h"
 #include "common/fdio.h"
 #include "common/files.h"
@@ -80,28 +81,6 @@ static int bring(struct attendance *a, const char *file, uint64_t max_bytes,
     }
 }
 
-/* They begin where an attendant before us began: what it wrote is not written twice. */
-static int take_metrics(struct attendance *a, int metrics, struct error *err)
-{
-    int64_t start = attendance_kept(a, METRICS_FILE);
-    struct stat st;
-    CLEANUP_FD int own =
-        openat(a->run_fd, "metrics", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (own < 0 || fstat(own, &st) != 0) {
-        return error_sys(err, "open metrics");
-    }
-    if (start < 0) {
-        start = (int64_t)st.st_size;
-        if (attendance_keep(a, METRICS_FILE, start, err) < 0) {
-            return -1;
-        }
-    }
-    return lseek(metrics, 0, SEEK_SET) < 0 || lseek(own, start, SEEK_SET) < 0 ||
-                   fdio_copy(metrics, own, UINT64_MAX) < 0
-               ? error_sys(err, "write metrics")
-               : 0;
-}
-
 static int bring_outputs(struct attendance *a, struct error *err)
 {
     CLEANUP_FD int outputs = bring(a, "outputs.tar", room_for_outputs(a), err);
@@ -119,7 +98,7 @@ static int bring_metrics(struct attendance *a, struct error *err)
     if (metrics < 0) {
         return err->code == ERR_NONE ? 0 : -1;
     }
-    return take_metrics(a, metrics, err);
+    return attemptnote_take_metrics(a->run_fd, METRICS_FILE, a->attempt, metrics, err);
 }
 
 void attendance_bring(struct attendance *a)

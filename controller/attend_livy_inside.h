@@ -76,12 +76,6 @@ void attendance_passed(struct attendance *a);
 void attendance_end(struct attendance *a, const char *kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* A number of this attempt's, kept in a file of the run's folder for the attendants after
- * this one; -1: none was. Errors: files_write_atomic's. */
-int attendance_keep(const struct attendance *a, const char *file, int64_t number,
-                    struct error *err);
-int64_t attendance_kept(const struct attendance *a, const char *file);
-
 /* attend_livy_send.c. The project's archive in place. malloc'ed. */
 char *attendance_project_name(const struct attendance *a);
 /* What a command brought may be there no more, as the script was not started: it is sent

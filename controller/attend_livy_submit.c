@@ -1,6 +1,7 @@
 /* attend_livy, up to a batch whose id is known: one POST that counts. */
 #include "controller/attend_livy_inside.h"
 
+#include "common/attemptnote.h"
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/spark_paths.h"
@@ -34,7 +35,7 @@ static void keep_batch(struct attendance *a, const struct livy_batch *batch)
     a->batch = batch->id;
     (void)snprintf(a->word, sizeof a->word, "%s", batch->word);
     (void)snprintf(a->application, sizeof a->application, "%s", batch->application);
-    (void)attendance_keep(a, batch_file(a), batch->id, NULL);
+    (void)attemptnote_write(a->run_fd, batch_file(a), a->attempt, batch->id, NULL);
 }
 
 struct search {
@@ -62,7 +63,7 @@ static int look_into(void *context, const struct livy_batch *batch)
 static int find_unnamed(struct attendance *a, bool *out_is_there, struct error *err)
 {
     struct search search = {.a = a};
-    int64_t id = attendance_kept(a, batch_file(a));
+    int64_t id = attemptnote_read(a->run_fd, batch_file(a), a->attempt);
     if (id >= 0) {
         CLEANUP_FREE char *which = xasprintf("%lld", (long long)id);
         int result =
@@ -441,7 +442,7 @@ int attendance_forget_batch(struct attendance *a, struct error *err)
     livy_tail_release(&a->tail);
     a->tail = (struct livy_tail){0};
     a->batch = -1;
-    (void)attendance_keep(a, batch_file(a), -1, NULL);
+    (void)attemptnote_write(a->run_fd, batch_file(a), a->attempt, -1, NULL);
     a->word[0] = a->application[0] = '\0';
     a->engine.engine.state[0] = '\0';
     a->is_over = a->is_forgotten = false;

@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/attemptnote.h"
 #include "common/fdio.h"
 #include "common/files.h"
 #include "common/outfolders.h"
@@ -19,7 +19,6 @@
 #define FAILURE_MAX ((size_t)4 << 10)
 #define METRICS_FILE "metrics.new"
 #define BEGIN_FILE "metrics.begin"
-#define BEGIN_MAX ((size_t)64)
 
 static int fetch(const struct cluster_outputs *o, const char *path, struct error *err)
 {
@@ -56,49 +55,12 @@ int cluster_outputs_take(const struct cluster_outputs *o, struct error *err)
     return result;
 }
 
-/* Where in metrics those of the attempt begin; what an attendant before us wrote there is
- * written again, and not twice. */
-static int find_begin(const struct cluster_outputs *o, int metrics_fd, int64_t *out,
-                      struct error *err)
-{
-    struct strbuf text;
-    int64_t attempt = 0, begin = 0;
-    struct stat st;
-    strbuf_init(&text, BEGIN_MAX);
-    if (files_read(o->run_fd, BEGIN_FILE, &text, NULL) == 0) {
-        char *end = text.data;
-        attempt = strtoll(text.data, &end, 10);
-        begin = strtoll(end, NULL, 10);
-    }
-    bool is_known = attempt == o->attempt && begin >= 0;
-    strbuf_release(&text);
-    if (fstat(metrics_fd, &st) < 0) {
-        return error_sys(err, "metrics");
-    }
-    *out = is_known ? begin : (int64_t)st.st_size;
-    CLEANUP_FREE char *line =
-        xasprintf("%lld %lld\n", (long long)o->attempt, (long long)*out);
-    return is_known
-               ? 0
-               : files_write_atomic(o->run_fd, BEGIN_FILE, line, strlen(line), 0600, err);
-}
-
 static int append_metrics(const struct cluster_outputs *o, struct error *err)
 {
-    int64_t begin = 0;
     CLEANUP_FD int in =
         openat(o->run_fd, METRICS_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    CLEANUP_FD int out =
-        openat(o->run_fd, "metrics", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (in < 0 || out < 0) {
-        return error_sys(err, "open the metrics");
-    }
-    if (find_begin(o, out, &begin, err) < 0) {
-        return -1;
-    }
-    return lseek(out, begin, SEEK_SET) < 0 || fdio_copy(in, out, UINT64_MAX) < 0
-               ? error_sys(err, "write the metrics")
-               : 0;
+    return in < 0 ? error_sys(err, "open the metrics")
+                  : attemptnote_take_metrics(o->run_fd, BEGIN_FILE, o->attempt, in, err);
 }
 
 int cluster_metrics_take(const struct cluster_outputs *o, struct error *err)
