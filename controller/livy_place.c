@@ -17,6 +17,18 @@ int livy_place_too_long(const char *path, uint64_t size, struct error *err)
                      path, (unsigned long long)size);
 }
 
+int livy_place_read_part(int in, const char *path, uint64_t offset, size_t length,
+                         struct strbuf *out, struct error *err)
+{
+    char *room = strbuf_reserve(out, length, err);
+    ssize_t got = room == NULL ? -1 : fdio_pread_full(in, room, length, offset);
+    if (got < 0) {
+        return room == NULL ? -1 : error_sys(err, "read %s", path);
+    }
+    strbuf_grown(out, (size_t)got);
+    return 0;
+}
+
 int livy_place_copy_whole(int in, const char *path, uint64_t max_bytes, int fd,
                           struct error *err)
 {

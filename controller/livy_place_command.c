@@ -162,16 +162,9 @@ static int command_read(const struct livy_place *place, const char *path, uint64
         return error_sys(err, "make a temporary file");
     }
     (void)unlink(temporary);
-    if (command_fetch(place, path, UINT64_MAX, fd, out_is_there, err) < 0) {
-        return -1;
-    }
-    char *room = strbuf_reserve(out, length, err);
-    ssize_t got = room == NULL ? -1 : fdio_pread_full(fd, room, length, offset);
-    if (got < 0) {
-        return room == NULL ? -1 : error_sys(err, "read what was copied");
-    }
-    strbuf_grown(out, (size_t)got);
-    return 0;
+    return command_fetch(place, path, UINT64_MAX, fd, out_is_there, err) < 0
+               ? -1
+               : livy_place_read_part(fd, path, offset, length, out, err);
 }
 
 static int command_remove(const struct livy_place *place, const char *path,

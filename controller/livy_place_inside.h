@@ -33,6 +33,10 @@ extern const struct livy_place_way livy_place_command; /* a command that copies 
 
 /* There is no room here for a file of this size. Returns -1. */
 int livy_place_too_long(const char *path, uint64_t size, struct error *err);
+/* Append `length` bytes at most of an open file of this machine, from offset on. path: as
+ * below. */
+int livy_place_read_part(int in, const char *path, uint64_t offset, size_t length,
+                         struct strbuf *out, struct error *err);
 /* Copy an open file of this machine, as long as it is now, to fd. path: its name, for
  * errors. Errors: ERR_LIMIT. */
 int livy_place_copy_whole(int in, const char *path, uint64_t max_bytes, int fd,

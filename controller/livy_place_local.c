@@ -150,15 +150,9 @@ static int local_read(const struct livy_place *place, const char *path, uint64_t
     struct error inner = ERROR_INIT;
     CLEANUP_FD int fd = open_local(path, out_is_there, &inner);
     if (fd < 0) {
-        return inner.code == ERR_NONE ? 0 : error_set(err, inner.code, "%s", inner.text);
+        return inner.code == ERR_NONE ? 0 : error_copy(err, &inner);
     }
-    char *room = strbuf_reserve(out, length, err);
-    ssize_t got = room == NULL ? -1 : fdio_pread_full(fd, room, length, offset);
-    if (got < 0) {
-        return room == NULL ? -1 : error_sys(err, "read %s", path);
-    }
-    strbuf_grown(out, (size_t)got);
-    return 0;
+    return livy_place_read_part(fd, path, offset, length, out, err);
 }
 
 static int local_fetch(const struct livy_place *place, const char *path,
@@ -168,7 +162,7 @@ static int local_fetch(const struct livy_place *place, const char *path,
     struct error inner = ERROR_INIT;
     CLEANUP_FD int in = open_local(path, out_is_there, &inner);
     if (in < 0) {
-        return inner.code == ERR_NONE ? 0 : error_set(err, inner.code, "%s", inner.text);
+        return inner.code == ERR_NONE ? 0 : error_copy(err, &inner);
     }
     return livy_place_copy_whole(in, path, max_bytes, fd, err);
 }
