@@ -44,10 +44,7 @@ static int open_own_link(struct client *c, struct error *err)
     if (c->link == NULL && why.code == ERR_UNSUPPORTED && fall_back(c, why.text)) {
         c->link = c->transport->open(c->target, &transport, &why);
     }
-    if (c->link == NULL && err != NULL) {
-        (void)error_copy(err, &why);
-    }
-    return c->link != NULL ? 0 : -1;
+    return c->link != NULL ? 0 : error_copy(err, &why);
 }
 
 static void find_place(const struct command_context *context, const struct target *target,

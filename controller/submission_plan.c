@@ -29,6 +29,11 @@
 
 /* ---- the script ---- */
 
+static bool is_python(const char *name)
+{
+    return strlen(name) > strlen(".py") && bytes_end_with(name, ".py");
+}
+
 static int script_missing(const char *given, struct error *err)
 {
     CLEANUP_FREE char *copy = xstrdup(given);
@@ -54,8 +59,7 @@ static int script_missing(const char *given, struct error *err)
     }
     CLEANUP_FREE char *cwd = getcwd(NULL, 0);
     const char *where = cwd != NULL ? cwd : "this folder";
-    size_t length = strlen(given);
-    return length > 3 && strcmp(given + length - 3, ".py") == 0
+    return is_python(given)
                ? error_hint(err, "it was looked for in %s", where)
                : error_hint(err,
                             "it was looked for in %s; a command goes behind two hyphens: "
@@ -122,11 +126,10 @@ static bool begins_with_hash_bang(const char *given)
 static int choose_framework(struct runspec *spec, const char *configured,
                             bool wants_spark, const char *given, struct error *err)
 {
-    size_t length = strlen(given);
     if (configured != NULL && configured[0] != '\0') {
         return framework_parse(configured, &spec->framework, err);
     }
-    if (length > 3 && strcmp(given + length - 3, ".py") == 0) {
+    if (is_python(given)) {
         spec->framework = wants_spark ? FRAMEWORK_PYSPARK : FRAMEWORK_PYTHON;
         return 0;
     }
