@@ -205,7 +205,7 @@ def test_folders_of_attempts_that_nobody_looks_after_go(errand: Errand, livy: Li
 def test_a_canceled_run_leaves_no_folder(errand: Errand, folder: Path, project: Path):
     """Once it is proven that nothing of it goes on; what it had put out is here."""
     (project / "job.py").write_text(
-        "import os, time\nopen('outputs/part', 'w').write('x')\n" "print('begun', flush=True)\ntime.sleep(300)\n"
+        "from time import sleep\nopen('outputs/part', 'w').write('x')\nprint('begun', flush=True)\nsleep(300)\n"
     )
     run = errand.submit("--target", "web", "job.py")
     log = errand.home / "state" / "local" / "runs" / run / "driver.log"
