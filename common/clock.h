@@ -16,6 +16,7 @@
 #define NS_PER_US INT64_C(1000)
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_S INT64_C(1000000000)
+#define MS_PER_DAY INT64_C(86400000)
 
 /* CLOCK_MONOTONIC. Nanoseconds. */
 int64_t clock_monotonic_ns(void);

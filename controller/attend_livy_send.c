@@ -22,8 +22,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define USED_NOTED_MS (INT64_C(24) * 3600 * 1000) /* livy_collect knows of it */
-
 extern const char livy_driver_base_text[], livy_driver_text[];
 
 /* ---- What is there already */
@@ -48,7 +46,7 @@ static int is_sent(const struct attendance *a, const char *name, bool *out,
     if (livy_place_can_follow(&a->place)) {
         int result = livy_place_look(&a->place, name, out, &entry, err);
         *out = result == 0 && *out && entry.size_bytes > 0;
-        if (*out && clock_utc_ms() - entry.used_utc_ms >= USED_NOTED_MS) {
+        if (*out && clock_utc_ms() - entry.used_utc_ms >= LIVY_USED_NOTED_MS) {
             (void)livy_place_touch(&a->place, name, NULL); /* not everywhere, or by all */
         }
         return result;

@@ -1,5 +1,6 @@
 /* errand node gc. */
 #include "common/bytes.h"
+#include "common/clock.h"
 #include "common/files.h"
 #include "controller/client.h"
 #include "controller/command.h"
@@ -21,7 +22,6 @@ struct node_gc_args {
 #define KEEP_WORK_DEFAULT 3
 #define KEEP_UNCOLLECTED_DEFAULT 90
 #define KEEP_DAYS_MAX 36500
-#define DAY_MS (INT64_C(24) * 3600 * 1000)
 
 static int take_report(void *context, const struct json *report, struct error *err)
 {
@@ -104,9 +104,9 @@ static int collect_livy(struct command_context *context, const struct node_gc_ar
             .place = &reach.place,
             .livy = &reach.livy,
             .history = context->history,
-            .keep_ms = (int64_t)keeping->days * DAY_MS,
-            .keep_environments_ms = (int64_t)keeping->environments * DAY_MS,
-            .keep_uncollected_ms = (int64_t)keeping->uncollected * DAY_MS,
+            .keep_ms = (int64_t)keeping->days * MS_PER_DAY,
+            .keep_environments_ms = (int64_t)keeping->environments * MS_PER_DAY,
+            .keep_uncollected_ms = (int64_t)keeping->uncollected * MS_PER_DAY,
             .is_dry = args->is_dry},
         err);
     if (*report == NULL) {

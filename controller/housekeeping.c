@@ -8,7 +8,6 @@
 #include "common/oidset.h"
 #include "controller/statindex.h"
 
-#define DAY_MS (INT64_C(86400) * 1000)
 #define ROOTS_MAX ((size_t)1 << 24)
 
 struct cleaning {
@@ -65,7 +64,7 @@ static int clean_store(struct cleaning *c, struct error *err)
         .judge = judge,
         .gone = note_gone,
         .context = c,
-        .spare_ms = DAY_MS,
+        .spare_ms = MS_PER_DAY,
         .max_bytes = r->max_store_bytes,
         .min_free_bytes = r->min_free_bytes,
         .will_free_bytes = r->is_dry ? c->sweep.bytes : 0,
@@ -113,8 +112,8 @@ static void clean_run(void *context, int dir_fd, const char *name)
     }
     CLEANUP_FD int run_fd = files_open_dir(dir_fd, name, NULL);
     if (run_fd >= 0) {
-        sweep_old(run_fd, "outputs.errand-*", DAY_MS, remove_leftover, c);
-        sweep_old(run_fd, FILES_TEMPORARY_PREFIX "*", DAY_MS, remove_leftover, c);
+        sweep_old(run_fd, "outputs.errand-*", MS_PER_DAY, remove_leftover, c);
+        sweep_old(run_fd, FILES_TEMPORARY_PREFIX "*", MS_PER_DAY, remove_leftover, c);
         c->out->runs++;
     }
 }
@@ -140,11 +139,11 @@ static void clean_leftovers(struct cleaning *c)
     static const char temporary[] = FILES_TEMPORARY_PREFIX "*";
     const struct home *home = c->request->home;
     CLEANUP_FREE char *targets = files_join(home->config, "targets.d");
-    sweep_folder(c, home->config, temporary, DAY_MS, remove_leftover);
-    sweep_folder(c, targets, temporary, DAY_MS, remove_leftover);
-    sweep_folder(c, home->state, temporary, DAY_MS, remove_leftover);
-    sweep_state(c, "index", "*.tmp-*", DAY_MS, remove_leftover);
-    sweep_state(c, "runs", temporary, DAY_MS, remove_leftover);
+    sweep_folder(c, home->config, temporary, MS_PER_DAY, remove_leftover);
+    sweep_folder(c, targets, temporary, MS_PER_DAY, remove_leftover);
+    sweep_folder(c, home->state, temporary, MS_PER_DAY, remove_leftover);
+    sweep_state(c, "index", "*.tmp-*", MS_PER_DAY, remove_leftover);
+    sweep_state(c, "runs", temporary, MS_PER_DAY, remove_leftover);
     sweep_state(c, "runs", "*", 0, clean_run);
 }
 
@@ -179,7 +178,7 @@ int housekeeping_clean(const struct housekeeping_request *request,
         result = clean_store(&c, err);
     }
     if (result == 0) {
-        sweep_state(&c, "index", "*", DAY_MS, clean_index);
+        sweep_state(&c, "index", "*", MS_PER_DAY, clean_index);
         count_what_stays(&c);
         out->bytes = c.sweep.bytes + out->store.bytes_removed;
     }

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DAY_MS (INT64_C(24) * 3600 * 1000)
-#define WEEK_MS (7 * DAY_MS)
+#define WEEK_MS (7 * MS_PER_DAY)
 #define GONE ".gone." /* begins the name of what was put aside */
 #define ARCHIVE ".tar"
 
@@ -108,7 +107,7 @@ static void judge_attempt(struct collecting *c, const struct webhdfs_entry *entr
     CLEANUP_FREE char *folder = xasprintf(LIVY_RUNS "/%s", entry->name);
     struct error why = ERROR_INIT;
     uint64_t size_bytes = 0;
-    if (ago_ms(c, entry) < DAY_MS) {
+    if (ago_ms(c, entry) < MS_PER_DAY) {
         c->kept_runs++;
         return;
     }
@@ -187,13 +186,12 @@ static void judge_archive(struct collecting *c, struct kind *kind,
     if (strncmp(name, GONE, strlen(GONE)) == 0) {
         add_candidate(c, kind, name + strlen(GONE), entry->size_bytes, true);
     } else if (strstr(name, ARCHIVE LIVY_HALF_MADE) != NULL) {
-        if (ago_ms(c, entry) >= DAY_MS) {
+        if (ago_ms(c, entry) >= MS_PER_DAY) {
             CLEANUP_FREE char *path = xasprintf("%s/%s", kind->folder, name);
             remove_leftover(c, path, entry->size_bytes);
         }
     } else if (bytes_end_with(name, ARCHIVE)) {
-        /* A use is noted once a day. */
-        if (ago_ms(c, entry) >= kind->keep_ms + DAY_MS) {
+        if (ago_ms(c, entry) >= kind->keep_ms + LIVY_USED_NOTED_MS) {
             add_candidate(c, kind, name, entry->size_bytes, false);
         } else {
             keep(kind, entry->size_bytes);
@@ -370,7 +368,7 @@ static void collect_trials(struct collecting *c, const struct livy_listing *file
         const struct webhdfs_entry *entry = &files->entries[i];
         if (!entry->is_folder &&
             strncmp(entry->name, LIVY_TRIAL, strlen(LIVY_TRIAL)) == 0 &&
-            ago_ms(c, entry) >= DAY_MS) {
+            ago_ms(c, entry) >= MS_PER_DAY) {
             remove_leftover(c, entry->name, entry->size_bytes);
         }
     }

@@ -19,7 +19,6 @@
 #define FOLDER "livy" /* below state/ */
 #define NICENESS 19
 #define ROUND_NS (INT64_C(15) * 60 * NS_PER_S)
-#define DAY_MS (INT64_C(24) * 3600 * 1000)
 
 struct record_name {
     char text[sizeof ".tidied" + 16];
@@ -128,7 +127,7 @@ static struct json *collect(struct livy_tidy *tidy, struct error *err)
                                .history = history,
                                .keep_ms = tidy->keep_ms,
                                .keep_environments_ms = tidy->keep_ms,
-                               .keep_uncollected_ms = LIVY_UNCOLLECTED_DAYS * DAY_MS},
+                               .keep_uncollected_ms = LIVY_UNCOLLECTED_DAYS * MS_PER_DAY},
         err);
 }
 

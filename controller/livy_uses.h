@@ -12,12 +12,16 @@
 #ifndef CONTROLLER_LIVY_USES_H
 #define CONTROLLER_LIVY_USES_H
 
+#include "common/clock.h"
 #include "common/strvec.h"
 #include "controller/livy_place.h"
 
 #define LIVY_RUNS "runs"
 #define LIVY_TAG "errand-"      /* what an attempt's folder, and its batch, begin with */
 #define LIVY_QUESTION "-python" /* and that of a question ends with */
+
+/* An archive's time of access is at most so much older than its last use. */
+#define LIVY_USED_NOTED_MS MS_PER_DAY
 
 /* Note that the attempt whose folder this is needs the archive of this name,
  * "projects/3f2a.tar"; the folder is made. Errors: livy_place_make_dir's. */

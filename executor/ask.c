@@ -1,5 +1,6 @@
 #include "executor/service.h"
 
+#include "common/clock.h"
 #include "common/runspec_environment.h"
 #include "executor/environment_assess.h"
 #include "executor/environment_list.h"
@@ -122,7 +123,7 @@ static int take_days(const struct json *body, const char *key, int64_t *out_ms,
     if (json_get_integer(body, "GC", key, 0, JANITOR_DAYS_MAX, &days, err) < 0) {
         return -1;
     }
-    *out_ms = days * JANITOR_DAY_MS;
+    *out_ms = days * MS_PER_DAY;
     return 0;
 }
 
@@ -144,7 +145,7 @@ static int gc_event(void *request, const struct peer_event *event, struct error 
     }
     wanted.keep_environments_ms = wanted.keep_ms;
     wanted.keep_work_ms = wanted.keep_ms;
-    wanted.keep_uncollected_ms = JANITOR_UNCOLLECTED_DAYS * JANITOR_DAY_MS;
+    wanted.keep_uncollected_ms = JANITOR_UNCOLLECTED_DAYS * MS_PER_DAY;
     if (take_days(event->json, "keep_environments_days", &wanted.keep_environments_ms,
                   err) < 0 ||
         take_days(event->json, "keep_work_days", &wanted.keep_work_ms, err) < 0 ||

@@ -19,8 +19,6 @@
 #include <unistd.h>
 
 #define LOCK_DEADLINE_MS 10000
-#define HOUR_MS (INT64_C(60) * 60 * 1000)
-#define DAY_MS (24 * HOUR_MS)
 #define GONE ".gone-"
 #define SLOTS_MAX 1024
 
@@ -232,7 +230,7 @@ static void collect_entry(struct collecting *k, const struct environment_entry *
 {
     int64_t unused_ms = k->now_ms - last_use(entry);
     bool is_due = unused_ms >= k->c->keep_ms ||
-                  (unused_ms >= DAY_MS && missing_bytes(k, *going) > 0);
+                  (unused_ms >= MS_PER_DAY && missing_bytes(k, *going) > 0);
     if (entry->state == ENVIRONMENT_BUILDING) {
         return;
     }

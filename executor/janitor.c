@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #define HOUR_MS (INT64_C(60) * 60 * 1000)
-#define DAY_MS JANITOR_DAY_MS
 #define EXECUTOR_PREFIX "errand-executor-"
 
 struct janitor {
@@ -237,8 +236,8 @@ static void clean_bin(struct janitor *j, bool may_judge)
     if (may_judge && !j->request->root->is_network) {
         uint64_t before = j->sweep.bytes;
         int64_t keep_ms = j->request->keep_executors_ms;
-        sweep_old(bin_fd, EXECUTOR_PREFIX "*", keep_ms > DAY_MS ? keep_ms : DAY_MS,
-                  remove_executor, j);
+        sweep_old(bin_fd, EXECUTOR_PREFIX "*",
+                  keep_ms > MS_PER_DAY ? keep_ms : MS_PER_DAY, remove_executor, j);
         j->kept_executors -= j->executor_count;
         if (!j->request->is_background) {
             j->kept_executors_bytes -= j->sweep.bytes - before;
@@ -260,7 +259,7 @@ static int note_due_root(void *context, const struct store_root *root, struct er
     struct janitor *j = context;
     (void)err;
     j->is_store_due |=
-        j->now_ms - root->utc_ms >= DAY_MS && judge_root(j, root) == STORE_UNUSED;
+        j->now_ms - root->utc_ms >= MS_PER_DAY && judge_root(j, root) == STORE_UNUSED;
     return 0;
 }
 
@@ -280,7 +279,7 @@ static int clean_store(struct janitor *j, struct store_gc_result *out, struct er
     const struct store_gc_request request = {
         .judge = judge_root,
         .context = j,
-        .spare_ms = DAY_MS,
+        .spare_ms = MS_PER_DAY,
         .max_bytes = r->max_store_bytes,
         .min_free_bytes = r->min_free_bytes,
         .will_free_bytes = r->is_dry ? j->sweep.bytes : 0,
@@ -358,10 +357,11 @@ struct json *janitor_clean(const struct janitor_request *request, struct error *
     }
     spare_sweep(request->root, &j.sweep, &j.spares);
     environment_collect(request->root, &j.environments, &j.sweep);
-    shipping_collect(
-        request->root,
-        request->keep_environments_ms > DAY_MS ? request->keep_environments_ms : DAY_MS,
-        &j.sweep, &j.shipped);
+    shipping_collect(request->root,
+                     request->keep_environments_ms > MS_PER_DAY
+                         ? request->keep_environments_ms
+                         : MS_PER_DAY,
+                     &j.sweep, &j.shipped);
     clean_trials(&j);
     clean_bin(&j, are_all_known);
     if (are_all_known && clean_store(&j, &store, &why) < 0) {

@@ -20,7 +20,6 @@
 #include "common/store.h"
 #include "executor/noderoot.h"
 
-#define JANITOR_DAY_MS (INT64_C(24) * 60 * 60 * 1000)
 #define JANITOR_UNCOLLECTED_DAYS 90 /* where nothing is said */
 #define JANITOR_DAYS_MAX 36500
 #define JANITOR_HOLD_MS 2000 /* how long pushes may have to wait for it */

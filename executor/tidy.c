@@ -45,8 +45,7 @@ static void renew_executor(const struct noderoot *root, const char *executor)
 {
     CLEANUP_FREE char *path = xasprintf("%s/bin/errand-executor-%s", root->top, executor);
     struct stat st;
-    if (stat(path, &st) == 0 &&
-        clock_utc_ms() - clock_ms_of(&st.st_mtim) >= JANITOR_DAY_MS) {
+    if (stat(path, &st) == 0 && clock_utc_ms() - clock_ms_of(&st.st_mtim) >= MS_PER_DAY) {
         (void)utimensat(AT_FDCWD, path, NULL, 0);
     }
 }
@@ -122,7 +121,7 @@ static int clean(const struct noderoot *root, const struct tidy_args *args,
         .executor = executor,
         .keep_ms = args->keep_runs_ms,
         .keep_work_ms = args->keep_work_ms,
-        .keep_uncollected_ms = JANITOR_UNCOLLECTED_DAYS * JANITOR_DAY_MS,
+        .keep_uncollected_ms = JANITOR_UNCOLLECTED_DAYS * MS_PER_DAY,
         .keep_environments_ms = args->keep_runs_ms,
         .keep_executors_ms = args->keep_runs_ms,
         .max_store_bytes = STORE_NO_LIMIT,
